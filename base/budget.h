@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * budget - how much memory the process may hold, and who holds it.
+ *
+ * Everything that grows with use is charged here before it is allocated, under one of the uses
+ * below, and given back when freed. The sum never exceeds the limit by more than what was charged
+ * before the limit was lowered. Fixed costs (code, stacks, libraries) are charged once at start.
+ *
+ * Invariant: sum of held_bytes[] == total_bytes, at rest.
+ * Threads: any; lock-free. Blocks: never.
+ */
+#ifndef FARPAGE_BASE_BUDGET_H
+#define FARPAGE_BASE_BUDGET_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+
+#define BUDGET_USES(X)                                                                             \
+    X(BUDGET_FIXED, "fixed", "the program itself: code, stacks, per-thread working memory")        \
+    X(BUDGET_PAYLOAD, "payload", "pages of the allocator, full or not")                            \
+    X(BUDGET_ALLOCATOR, "allocator", "handles and zspage descriptors")                             \
+    X(BUDGET_SLOTS, "slots", "tables from slot to entry")                                          \
+    X(BUDGET_ITEMS, "items", "keys and item records")                                              \
+    X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
+    X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")
+
+enum budget_use {
+#define X(use, name, text) use,
+    BUDGET_USES(X)
+#undef X
+    BUDGET_USES_COUNT
+};
+
+struct budget {
+    _Atomic uint64_t limit_bytes;
+    _Atomic uint64_t total_bytes;
+    _Atomic uint64_t held_bytes[BUDGET_USES_COUNT];
+};
+
+void budget_init(struct budget *budget, uint64_t limit_bytes) FP_NONNULL(1);
+
+/* Charges `bytes`; false, and nothing charged, where that would pass the limit. */
+bool budget_charge(struct budget *budget, enum budget_use use, uint64_t bytes)
+    FP_MUST_CHECK FP_NONNULL(1);
+
+/* Charges even past the limit: for what exists already (fixed costs, an accepted connection). */
+void budget_charge_anyway(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
+
+void budget_return(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
+
+/* A lower limit than what is held is accepted: nothing new is charged until enough is returned. */
+void budget_set_limit(struct budget *budget, uint64_t limit_bytes) FP_NONNULL(1);
+
+uint64_t budget_limit(const struct budget *budget) FP_NONNULL(1);
+uint64_t budget_total(const struct budget *budget) FP_NONNULL(1);
+uint64_t budget_held(const struct budget *budget, enum budget_use use) FP_NONNULL(1);
+const char *budget_use_name(enum budget_use use);
+
+#endif

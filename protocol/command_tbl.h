@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * command_tbl - the commands of the text dialect, one row each.
+ *
+ * X(command, name, shape, usage): `shape` is how the line is read (enum shape in dialect_text.c).
+ * docs/protocol.md has a row for each; tests/tidy compares the two.
+ */
+#ifndef FARPAGE_PROTOCOL_COMMAND_TBL_H
+#define FARPAGE_PROTOCOL_COMMAND_TBL_H
+
+#define COMMANDS(X)                                                                                \
+    X(COMMAND_GET, "get", SHAPE_KEYS, "get KEY...")                                                \
+    X(COMMAND_GETS, "gets", SHAPE_KEYS, "gets KEY...")                                             \
+    X(COMMAND_GAT, "gat", SHAPE_TOUCH_KEYS, "gat EXPTIME KEY...")                                  \
+    X(COMMAND_GATS, "gats", SHAPE_TOUCH_KEYS, "gats EXPTIME KEY...")                               \
+    X(COMMAND_SET, "set", SHAPE_STORE, "set KEY FLAGS EXPTIME BYTES [noreply]")                    \
+    X(COMMAND_ADD, "add", SHAPE_STORE, "add KEY FLAGS EXPTIME BYTES [noreply]")                    \
+    X(COMMAND_REPLACE, "replace", SHAPE_STORE, "replace KEY FLAGS EXPTIME BYTES [noreply]")        \
+    X(COMMAND_APPEND, "append", SHAPE_STORE, "append KEY FLAGS EXPTIME BYTES [noreply]")           \
+    X(COMMAND_PREPEND, "prepend", SHAPE_STORE, "prepend KEY FLAGS EXPTIME BYTES [noreply]")        \
+    X(COMMAND_CAS, "cas", SHAPE_CAS, "cas KEY FLAGS EXPTIME BYTES CAS [noreply]")                  \
+    X(COMMAND_DELETE, "delete", SHAPE_DELETE, "delete KEY [noreply]")                              \
+    X(COMMAND_INCR, "incr", SHAPE_DELTA, "incr KEY DELTA [noreply]")                               \
+    X(COMMAND_DECR, "decr", SHAPE_DELTA, "decr KEY DELTA [noreply]")                               \
+    X(COMMAND_TOUCH, "touch", SHAPE_TOUCH, "touch KEY EXPTIME [noreply]")                          \
+    X(COMMAND_FLUSH_ALL, "flush_all", SHAPE_FLUSH, "flush_all [DELAY] [noreply]")                  \
+    X(COMMAND_STATS, "stats", SHAPE_REST, "stats [SECTION]")                                       \
+    X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \
+    X(COMMAND_VERBOSITY, "verbosity", SHAPE_REST, "verbosity LEVEL [noreply]")                     \
+    X(COMMAND_QUIT, "quit", SHAPE_BARE, "quit")                                                    \
+    X(COMMAND_DEBUG, "debug", SHAPE_REST, "debug corrupt AREA SLOT | debug corrupt-item KEY")
+
+enum command {
+#define X(command, name, shape, usage) command,
+    COMMANDS(X)
+#undef X
+    COMMANDS_COUNT
+};
+
+#endif

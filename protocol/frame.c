@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "protocol/frame.h"
+
+#include "base/crc32c.h"
+#include "protocol/limits.h"
+
+static void put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, (uint16_t)(value >> 16));
+    put16(at + 2, (uint16_t)value);
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+    put32(at, (uint32_t)(value >> 32));
+    put32(at + 4, (uint32_t)value);
+}
+
+static uint16_t get16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)get16(at) << 16 | get16(at + 2);
+}
+
+static uint64_t get64(const uint8_t *at)
+{
+    return (uint64_t)get32(at) << 32 | get32(at + 4);
+}
+
+void frame_encode(const struct frame *frame, uint8_t header[FRAME_HEADER_BYTES])
+{
+    header[0] = frame->magic;
+    header[1] = frame->opcode;
+    put16(header + 2, frame->status);
+    put32(header + 4, frame->tag);
+    put64(header + 8, frame->slot);
+    put32(header + 16, frame->area);
+    put32(header + 20, frame->count);
+    put32(header + 24, frame->body_bytes);
+    put32(header + 28, frame->body_crc);
+    put32(header + 32, 0);
+    put32(header + 36, crc32c(header, 36));
+}
+
+bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struct frame *frame)
+{
+    if (header[0] != magic || get32(header + 36) != crc32c(header, 36)) return false;
+    if (get32(header + 32) != 0) return false;
+    if (magic == FRAME_MAGIC_REQUEST && get16(header + 2) != 0) return false;
+    *frame = (struct frame){
+        .magic = header[0],
+        .opcode = header[1],
+        .status = get16(header + 2),
+        .tag = get32(header + 4),
+        .slot = get64(header + 8),
+        .area = get32(header + 16),
+        .count = get32(header + 20),
+        .body_bytes = get32(header + 24),
+        .body_crc = get32(header + 28),
+    };
+    return true;
+}
+
+bool frame_body_good(const struct frame *frame, struct slice body)
+{
+    return body.size_bytes == frame->body_bytes &&
+           frame->body_crc == crc32c(body.bytes, body.size_bytes);
+}
+
+void frame_hello_encode(const struct frame_hello *hello, uint8_t body[FRAME_HELLO_BYTES])
+{
+    put16(body, hello->version_lowest);
+    put16(body + 2, hello->version_highest);
+    put32(body + 4, hello->features);
+}
+
+bool frame_hello_decode(struct slice body, struct frame_hello *hello)
+{
+    if (body.size_bytes != FRAME_HELLO_BYTES) return false;
+    *hello = (struct frame_hello){.version_lowest = get16(body.bytes),
+                                  .version_highest = get16(body.bytes + 2),
+                                  .features = get32(body.bytes + 4)};
+    return true;
+}
+
+void frame_welcome_encode(const struct frame_welcome *welcome, uint8_t body[FRAME_WELCOME_BYTES])
+{
+    put16(body, welcome->version);
+    put16(body + 2, 0);
+    put32(body + 4, welcome->features);
+    memcpy(body + 8, welcome->boot_id, FRAME_BOOT_ID_BYTES);
+    put32(body + 24, welcome->page_bytes);
+    put32(body + 28, welcome->body_bytes_max);
+    put32(body + 32, welcome->requests_ahead_max);
+    put32(body + 36, 0);
+}
+
+bool frame_welcome_decode(struct slice body, struct frame_welcome *welcome)
+{
+    if (body.size_bytes != FRAME_WELCOME_BYTES) return false;
+    *welcome = (struct frame_welcome){.version = get16(body.bytes),
+                                      .features = get32(body.bytes + 4),
+                                      .page_bytes = get32(body.bytes + 24),
+                                      .body_bytes_max = get32(body.bytes + 28),
+                                      .requests_ahead_max = get32(body.bytes + 32)};
+    memcpy(welcome->boot_id, body.bytes + 8, FRAME_BOOT_ID_BYTES);
+    return true;
+}
+
+size_t frame_open_encode(const struct frame_open *open, uint8_t *body)
+{
+    put32(body, open->flags);
+    put32(body + 4, open->page_bytes);
+    put64(body + 8, open->slots);
+    memcpy(body + FRAME_OPEN_BYTES, open->name.bytes, open->name.size_bytes);
+    return FRAME_OPEN_BYTES + open->name.size_bytes;
+}
+
+bool frame_open_decode(struct slice body, struct frame_open *open)
+{
+    if (body.size_bytes <= FRAME_OPEN_BYTES) return false;
+    if (body.size_bytes > FRAME_OPEN_BYTES + AREA_NAME_BYTES_MAX) return false;
+    *open = (struct frame_open){
+        .flags = get32(body.bytes),
+        .page_bytes = get32(body.bytes + 4),
+        .slots = get64(body.bytes + 8),
+        .name = slice_of(body.bytes + FRAME_OPEN_BYTES, body.size_bytes - FRAME_OPEN_BYTES)};
+    return true;
+}
+
+void frame_opened_encode(const struct frame_opened *opened, uint8_t body[FRAME_OPENED_BYTES])
+{
+    put64(body, opened->slots);
+    put32(body + 8, opened->page_bytes);
+    put32(body + 12, 0);
+    put64(body + 16, opened->generation);
+}
+
+bool frame_opened_decode(struct slice body, struct frame_opened *opened)
+{
+    if (body.size_bytes != FRAME_OPENED_BYTES) return false;
+    *opened = (struct frame_opened){.slots = get64(body.bytes),
+                                    .page_bytes = get32(body.bytes + 8),
+                                    .generation = get64(body.bytes + 16)};
+    return true;
+}
+
+static bool is_alphanumeric(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool frame_area_name_good(struct slice name)
+{
+    if (name.size_bytes == 0 || name.size_bytes > AREA_NAME_BYTES_MAX) return false;
+    if (!is_alphanumeric(name.bytes[0])) return false;
+    for (size_t i = 0; i < name.size_bytes; i++) {
+        uint8_t c = name.bytes[i];
+        if (!is_alphanumeric(c) && c != '.' && c != '_' && c != '-' && c != '/') return false;
+    }
+    return true;
+}
+
+const char *frame_status_text(uint16_t status)
+{
+    static const char *const texts[] = {
+#define X(number, name, text, meaning) [number] = text,
+        FRAME_STATUSES(X)
+#undef X
+    };
+    return status < FP_COUNT_OF(texts) ? texts[status] : "unknown status";
+}
+
+const char *frame_opcode_text(uint8_t opcode)
+{
+    static const char *const texts[] = {
+#define X(number, name, text, meaning) [number] = text,
+        FRAME_OPCODES(X)
+#undef X
+    };
+    return opcode < FP_COUNT_OF(texts) ? texts[opcode] : NULL;
+}

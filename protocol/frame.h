@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * frame - the farpage page protocol, version 1: one fixed header, then at most one body.
+ *
+ * The tables of docs/protocol.md are the specification; this is their C form, used by both sides.
+ * Numbers on the wire are big-endian; in these structures they are the host's.
+ *
+ * Pure: no I/O, no heap, no lock, no clock. Bytes are believed only after the header's own
+ * checksum holds, and a body only after its checksum does.
+ */
+#ifndef FARPAGE_PROTOCOL_FRAME_H
+#define FARPAGE_PROTOCOL_FRAME_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "base/slice.h"
+
+enum {
+    FRAME_VERSION = 1,
+    FRAME_HEADER_BYTES = 40,
+    FRAME_MAGIC_REQUEST = 0xFA, /* not a first byte of text, of memcached's binary (0x80) or TLS */
+    FRAME_MAGIC_REPLY = 0xFB,
+    FRAME_BOOT_ID_BYTES = 16,
+    FRAME_HELLO_BYTES = 8,
+    FRAME_WELCOME_BYTES = 40,
+    FRAME_OPEN_BYTES = 16,   /* before the name */
+    FRAME_OPENED_BYTES = 24,
+};
+
+#define FRAME_OPCODES(X)                                                                           \
+    X(1, FRAME_HELLO, "hello", "agree on the version; first on every connection")                  \
+    X(2, FRAME_PING, "ping", "answer at once with the same body")                                  \
+    X(3, FRAME_STATS, "stats", "statistics, one 'name value' a line")                              \
+    X(4, FRAME_OPEN, "open", "open an area by name, or create it")                                 \
+    X(5, FRAME_STORE, "store", "keep a page in a slot, replacing what was there")                  \
+    X(6, FRAME_LOAD, "load", "the page of a slot")                                                 \
+    X(7, FRAME_INVALIDATE, "invalidate", "forget the pages of a run of slots")
+
+enum frame_opcode {
+#define X(number, name, text, meaning) name = number,
+    FRAME_OPCODES(X)
+#undef X
+};
+
+#define FRAME_STATUSES(X)                                                                          \
+    X(0, FRAME_OK, "ok", "done")                                                                   \
+    X(1, FRAME_ABSENT, "absent", "nothing is stored in that slot")                                 \
+    X(2, FRAME_CORRUPT, "corrupt", "the stored page does not match its checksum; it is not sent")  \
+    X(3, FRAME_NO_MEMORY, "no memory", "the memory limit is reached; the old page is still there") \
+    X(4, FRAME_RANGE, "range", "the slots are not all within the area")                            \
+    X(5, FRAME_NO_AREA, "no area", "no area of that name, or that number is not open here")        \
+    X(6, FRAME_BAD_AREA, "bad area", "the area's name or size is not possible, or it differs")     \
+    X(7, FRAME_BAD_LENGTH, "bad length", "the body is not as long as this request's must be")      \
+    X(8, FRAME_BAD_CHECKSUM, "bad checksum", "the body did not arrive as it was sent; send again") \
+    X(9, FRAME_BAD_OPCODE, "bad opcode", "this server does not know that request")                 \
+    X(10, FRAME_BAD_VERSION, "bad version", "no version in common")                                \
+    X(11, FRAME_NO_HELLO, "no hello", "the first request must be a hello")                         \
+    X(12, FRAME_BAD_HEADER, "bad header", "not a frame; the connection is closed")                 \
+    X(13, FRAME_LIMIT, "limit", "a limit named in the documentation is reached")                   \
+    X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")
+
+enum frame_status {
+#define X(number, name, text, meaning) name = number,
+    FRAME_STATUSES(X)
+#undef X
+};
+
+enum frame_open_flags { FRAME_OPEN_CREATE = 1u << 0 };
+
+/* OFFSET SIZE MEANING, as on the wire:
+ *      0    1 magic      FRAME_MAGIC_REQUEST or FRAME_MAGIC_REPLY
+ *      1    1 opcode     of the request; a reply repeats it
+ *      2    2 status     0 in a request; enum frame_status in a reply
+ *      4    4 tag        the client's choice; the reply repeats it
+ *      8    8 slot       first slot; other use where the request's table says so
+ *     16    4 area       number the server gave the area on this connection; 0 where none
+ *     20    4 count      slots, from `slot` on; 0 where none
+ *     24    4 body_bytes what follows this header
+ *     28    4 body_crc   CRC32C of the body; 0 where it is empty
+ *     32    4 reserved   0
+ *     36    4 header_crc CRC32C of bytes 0 to 35
+ */
+struct frame {
+    uint8_t magic;
+    uint8_t opcode;
+    uint16_t status;
+    uint32_t tag;
+    uint64_t slot;
+    uint32_t area;
+    uint32_t count;
+    uint32_t body_bytes;
+    uint32_t body_crc;
+};
+
+void frame_encode(const struct frame *frame, uint8_t header[FRAME_HEADER_BYTES]) FP_NONNULL(1, 2);
+
+/* False where the magic is not `magic`, the header's checksum fails or a reserved field is set:
+ * framing is lost then, and the connection must end. *frame is written on true only. */
+bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struct frame *frame)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
+
+/* True where the body has the length and the checksum its header promises. */
+bool frame_body_good(const struct frame *frame, struct slice body) FP_MUST_CHECK FP_NONNULL(1);
+
+/* HELLO's body:  0 2 lowest version, 2 2 highest version, 4 4 features (0 in version 1). */
+struct frame_hello {
+    uint16_t version_lowest, version_highest;
+    uint32_t features;
+};
+void frame_hello_encode(const struct frame_hello *hello, uint8_t body[FRAME_HELLO_BYTES])
+    FP_NONNULL(1, 2);
+bool frame_hello_decode(struct slice body, struct frame_hello *hello) FP_MUST_CHECK FP_NONNULL(2);
+
+/* HELLO's reply: 0 2 version, 2 2 reserved 0, 4 4 features, 8 16 boot id, 24 4 page bytes,
+ *                28 4 largest request body, 32 4 requests the server takes ahead, 36 4 reserved 0. */
+struct frame_welcome {
+    uint16_t version;
+    uint32_t features;
+    uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start: a new one means all is lost */
+    uint32_t page_bytes;
+    uint32_t body_bytes_max;
+    uint32_t requests_ahead_max; /* more in flight is allowed, but the server stops reading */
+};
+void frame_welcome_encode(const struct frame_welcome *welcome, uint8_t body[FRAME_WELCOME_BYTES])
+    FP_NONNULL(1, 2);
+bool frame_welcome_decode(struct slice body, struct frame_welcome *welcome)
+    FP_MUST_CHECK FP_NONNULL(2);
+
+/* OPEN's body: 0 4 flags, 4 4 page bytes (0: the server's), 8 8 slots (0: as it is), 16 .. name.
+ * The name is the rest of the body: 1 to AREA_NAME_BYTES_MAX bytes. */
+struct frame_open {
+    uint32_t flags; /* enum frame_open_flags */
+    uint32_t page_bytes;
+    uint64_t slots;
+    struct slice name; /* borrowed from the body */
+};
+/* Writes FRAME_OPEN_BYTES and the name; returns how many bytes that is. */
+size_t frame_open_encode(const struct frame_open *open, uint8_t *body) FP_NONNULL(1, 2);
+bool frame_open_decode(struct slice body, struct frame_open *open) FP_MUST_CHECK FP_NONNULL(2);
+
+/* OPEN's reply (header: area = its number here): 0 8 slots, 8 4 page bytes, 12 4 reserved 0,
+ * 16 8 generation. */
+struct frame_opened {
+    uint64_t slots;
+    uint32_t page_bytes;
+    uint64_t generation; /* of the area; with the boot id it names this very area */
+};
+void frame_opened_encode(const struct frame_opened *opened, uint8_t body[FRAME_OPENED_BYTES])
+    FP_NONNULL(1, 2);
+bool frame_opened_decode(struct slice body, struct frame_opened *opened)
+    FP_MUST_CHECK FP_NONNULL(2);
+
+/* 1 to AREA_NAME_BYTES_MAX letters, digits and . _ - /, the first a letter or digit. */
+bool frame_area_name_good(struct slice name) FP_MUST_CHECK;
+
+const char *frame_status_text(uint16_t status); /* "absent"; "unknown status" where it is none */
+const char *frame_opcode_text(uint8_t opcode);  /* "store"; NULL where it is none */
+
+#endif

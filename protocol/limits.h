@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * limits - everything on the wire has one, with its unit last. docs/protocol.md repeats them. */
+#ifndef FARPAGE_PROTOCOL_LIMITS_H
+#define FARPAGE_PROTOCOL_LIMITS_H
+
+enum {
+    KEY_BYTES_MAX = 250,           /* a memcached key */
+    LINE_BYTES_MAX = 2048,         /* a command line that is not a get or gets */
+    MULTIGET_BYTES_MAX = 1 << 20,  /* the line of a get or gets */
+    ITEM_BYTES_MAX = 128 << 20,    /* what storage.item_size_max may be set to */
+    AREA_NAME_BYTES_MAX = 64,      /* letters, digits and . _ - / */
+    PAGE_BYTES_MIN = 4 << 10,
+    PAGE_BYTES_MAX = 64 << 10,
+    FRAME_BODY_BYTES_MAX = 64 << 10,      /* of a request: one page of the largest size */
+    FRAME_REPLY_BODY_BYTES_MAX = 4 << 20, /* of a reply: a long statistics table */
+};
+
+#define AREA_SLOTS_MAX (1ull << 34) /* 64 TiB of 4 KiB pages */
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * reply - the text dialect's answers, as constants and as lines to fill. Pure. */
+#ifndef FARPAGE_PROTOCOL_REPLY_H
+#define FARPAGE_PROTOCOL_REPLY_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "base/slice.h"
+#include "protocol/limits.h"
+
+/* Answers that never vary, each with its line end. */
+#define REPLY_STORED "STORED\r\n"
+#define REPLY_NOT_STORED "NOT_STORED\r\n"
+#define REPLY_EXISTS "EXISTS\r\n"
+#define REPLY_NOT_FOUND "NOT_FOUND\r\n"
+#define REPLY_DELETED "DELETED\r\n"
+#define REPLY_TOUCHED "TOUCHED\r\n"
+#define REPLY_OK "OK\r\n"
+#define REPLY_RESET "RESET\r\n"
+#define REPLY_END "END\r\n"
+#define REPLY_ERROR "ERROR\r\n"
+#define REPLY_TOO_MANY_CONNECTIONS "ERROR Too many open connections\r\n"
+#define REPLY_NOT_A_NUMBER "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+#define REPLY_BAD_LINE "CLIENT_ERROR bad command line format\r\n"
+#define REPLY_OUT_OF_MEMORY "SERVER_ERROR out of memory storing object\r\n"
+#define REPLY_TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
+#define REPLY_CORRUPT "SERVER_ERROR stored value is corrupt\r\n"
+
+enum {
+    REPLY_VALUE_LINE_BYTES_MAX = 6 + KEY_BYTES_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2,
+    REPLY_NUMBER_LINE_BYTES_MAX = 24,
+};
+
+/* "VALUE <key> <flags> <bytes>[ <cas>]\r\n". cas 0 leaves the cas out. Returns the length. */
+size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key, uint32_t flags,
+                        uint64_t value_bytes, uint64_t cas) FP_NONNULL(1);
+
+/* "<number>\r\n", what incr and decr answer. Returns the length. */
+size_t reply_number_line(char line[REPLY_NUMBER_LINE_BYTES_MAX], uint64_t number) FP_NONNULL(1);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * request - turns the text a client sent into one request, and does nothing else.
+ *
+ * Pure: no I/O, no heap, no lock, no clock, no global. The same bytes always give the same answer,
+ * however they were cut into reads; tests/fuzz/fuzz_text.c feeds every cut and compares.
+ *
+ * A request borrows: its slices point into the caller's buffer and are good until the caller
+ * consumes `size_bytes` of it. Nothing here is ever freed.
+ *
+ * The grammar is docs/protocol.md, section "Text"; each command's row is in command_tbl.h. The
+ * answers are memcached 1.6.45's, also the odd ones: clients depend on them.
+ */
+#ifndef FARPAGE_PROTOCOL_REQUEST_H
+#define FARPAGE_PROTOCOL_REQUEST_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "base/slice.h"
+#include "protocol/command_tbl.h"
+
+struct request {
+    enum command command;
+    struct slice key;       /* the first or only key; empty where the command takes none */
+    struct slice more_keys; /* get family: what follows `key`; read it with request_next_key */
+    struct slice value;     /* what is to be stored, without its line end */
+    struct slice rest;      /* SHAPE_REST: the line after the command, blanks trimmed */
+    uint32_t flags;         /* the client's, kept and given back */
+    int64_t exptime;        /* as sent: 0 never, negative at once, else memcached's two meanings */
+    uint64_t cas;           /* COMMAND_CAS */
+    uint64_t delta;         /* COMMAND_INCR, COMMAND_DECR */
+    bool noreply;           /* answer nothing, not even an error of this command */
+    bool has_exptime;       /* COMMAND_FLUSH_ALL: a delay was given */
+    size_t size_bytes;      /* what this request took of the buffer: consume just that */
+    uint64_t swallow_bytes; /* REFUSED only: then read and drop so many more, as they come */
+    bool drop_old;          /* REFUSED only: the old value of `key` must be deleted */
+};
+
+enum request_parse {
+    REQUEST_READY,   /* *request is whole and within every limit */
+    REQUEST_PARTIAL, /* read at least *more_bytes more, then call again from the same start */
+    REQUEST_REFUSED, /* answer *refusal (unless request->noreply), consume, swallow, go on */
+    REQUEST_LOST,    /* framing is gone: answer *refusal (may be "") and close */
+};
+
+struct request_limits {
+    uint64_t item_bytes_max; /* values above are refused: "object too large for cache" */
+};
+
+/* Parses one request from the start of `buffer`. Writes *request on READY and REFUSED (there only
+ * what the comments above name), *more_bytes (>= 1) on PARTIAL, *refusal on REFUSED and LOST: a
+ * constant without line end that holds no client bytes. Cost is linear in the line; the bytes of a
+ * value are not looked at but for the line end behind them.
+ *
+ * A value is awaited whole: PARTIAL's *more_bytes is then exactly what is missing, so the caller
+ * can make room once. A value's line end may be "\r\n" or, for people with telnet, "\n". */
+enum request_parse request_parse(struct slice buffer, const struct request_limits *limits,
+                                 struct request *request, size_t *more_bytes, const char **refusal)
+    FP_MUST_CHECK FP_NONNULL(2, 3, 4, 5);
+
+/* Takes the next key off `keys`; false when there is none. The parser has checked each of them. */
+bool request_next_key(struct slice *keys, struct slice *key) FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* The next blank-separated word of `rest`; false when there is none. */
+bool request_next_word(struct slice *rest, struct slice *word) FP_MUST_CHECK FP_NONNULL(1, 2);
+
+const char *command_name(enum command command);
+
+#endif
