@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Where a request ends: its line, then the value that line announces.
+ *
+ *   bytes --find_line--> a line --dialect_text_line--> its meaning --take_value--> a request
+ *
+ * Every question is asked of a fixed prefix of the stream, so that more bytes behind it never
+ * change an answer already given. */
+#include "protocol/request.h"
+
+#include "protocol/dialect.h"
+#include "protocol/limits.h"
+
+/* A line may begin with as many blanks and still be a long get; memcached draws the line here. */
+enum { LEADING_BLANKS_MAX = 100 };
+
+struct line {
+    struct slice text; /* without its end */
+    size_t size_bytes; /* with it */
+    bool bare;         /* it ended with "\n" alone */
+};
+
+bool request_next_word(struct slice *rest, struct slice *word)
+{
+    const uint8_t *at = rest->bytes;
+    const uint8_t *end = rest->size_bytes > 0 ? at + rest->size_bytes : at;
+    while (at != end && *at == ' ') at++;
+    const uint8_t *start = at;
+    while (at != end && *at != ' ') at++;
+    *word = slice_of(start, (size_t)(at - start));
+    *rest = slice_of(at, (size_t)(end - at));
+    return word->size_bytes > 0;
+}
+
+bool request_next_key(struct slice *keys, struct slice *key)
+{
+    return request_next_word(keys, key);
+}
+
+const char *command_name(enum command command)
+{
+    static const char *const names[COMMANDS_COUNT] = {
+#define X(command, name, shape, usage) [command] = name,
+        COMMANDS(X)
+#undef X
+    };
+    return names[command];
+}
+
+/* Only these lines may be long: a page of keys is a reasonable question. Called when more than
+ * LINE_BYTES_MAX bytes are there, so that what it looks at is complete. */
+static bool is_multiget(struct slice buffer)
+{
+    size_t blanks = 0;
+    while (blanks <= LEADING_BLANKS_MAX && buffer.bytes[blanks] == ' ') blanks++;
+    const uint8_t *at = buffer.bytes + blanks;
+    return blanks <= LEADING_BLANKS_MAX &&
+           (memcmp(at, "get ", 4) == 0 || memcmp(at, "gets ", 5) == 0);
+}
+
+/* READY where a whole line is there; LOST where none can come any more. */
+static enum request_parse find_line(struct slice buffer, struct line *line, const char **refusal)
+{
+    size_t line_max = LINE_BYTES_MAX;
+    if (buffer.size_bytes > LINE_BYTES_MAX && is_multiget(buffer)) line_max = MULTIGET_BYTES_MAX;
+    /* memcached counts the line without its "\n", hence the one more. */
+    size_t looked = buffer.size_bytes <= line_max ? buffer.size_bytes : line_max + 1;
+    const uint8_t *end = looked > 0 ? memchr(buffer.bytes, '\n', looked) : NULL;
+    if (end == NULL) {
+        if (looked <= line_max) return REQUEST_PARTIAL;
+        *refusal = line_max == LINE_BYTES_MAX ? REFUSAL_HANG_UP : "CLIENT_ERROR line too long";
+        return REQUEST_LOST;
+    }
+    size_t length = (size_t)(end - buffer.bytes);
+    line->size_bytes = length + 1;
+    line->bare = length == 0 || buffer.bytes[length - 1] != '\r';
+    line->text = slice_of(buffer.bytes, line->bare ? length : length - 1);
+    return REQUEST_READY;
+}
+
+/* Takes the value and its end. The end is "\r\n"; who ended the line with "\n" alone may do so here
+ * too. (To allow it always would store "ba\r" for a value of three bytes sent as "ba\r\n", which
+ * must be refused.) What is refused is consumed as memcached does: the length and two bytes. */
+static enum request_parse take_value(struct slice buffer, const struct line *line,
+                                     size_t value_bytes, struct request *request,
+                                     size_t *more_bytes, const char **refusal)
+{
+    const uint8_t *value = buffer.bytes + line->size_bytes;
+    size_t there = buffer.size_bytes - line->size_bytes;
+    size_t wanted = value_bytes + (line->bare ? 1 : 2);
+    if (there < wanted) {
+        *more_bytes = wanted - there;
+        return REQUEST_PARTIAL;
+    }
+    bool whole = line->bare && value[value_bytes] == '\n';
+    if (!whole) {
+        wanted = value_bytes + 2;
+        if (there < wanted) {
+            *more_bytes = 1;
+            return REQUEST_PARTIAL;
+        }
+        whole = value[value_bytes] == '\r' && value[value_bytes + 1] == '\n';
+    }
+    request->size_bytes = line->size_bytes + wanted;
+    if (!whole) {
+        *refusal = "CLIENT_ERROR bad data chunk";
+        return REQUEST_REFUSED;
+    }
+    request->value = slice_of(value, value_bytes);
+    return REQUEST_READY;
+}
+
+enum request_parse request_parse(struct slice buffer, const struct request_limits *limits,
+                                 struct request *request, size_t *more_bytes, const char **refusal)
+{
+    struct line line;
+    enum request_parse found = find_line(buffer, &line, refusal);
+    if (found != REQUEST_READY) {
+        *more_bytes = 1;
+        return found;
+    }
+
+    *request = (struct request){.size_bytes = line.size_bytes};
+    uint64_t value_bytes = DIALECT_NO_VALUE;
+    const char *why = dialect_text_line(line.text, line.size_bytes, request, &value_bytes);
+    bool has_value = value_bytes != DIALECT_NO_VALUE;
+    if (why == NULL && has_value && value_bytes > limits->item_bytes_max) {
+        why = "SERVER_ERROR object too large for cache";
+        request->drop_old = request->command == COMMAND_SET;
+    }
+    if (why != NULL) {
+        *refusal = why;
+        if (*why == '\0') return REQUEST_LOST;
+        if (has_value) request->swallow_bytes = value_bytes + (line.bare ? 1 : 2);
+        return REQUEST_REFUSED;
+    }
+    if (!has_value) return REQUEST_READY;
+    return take_value(buffer, &line, (size_t)value_bytes, request, more_bytes, refusal);
+}

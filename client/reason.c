@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/reason.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void reason_set(struct reason *reason, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (vsnprintf(reason->text, sizeof reason->text, format, arguments) < 0) reason->text[0] = '\0';
+    va_end(arguments);
+}
+
+void reason_set_errno(struct reason *reason, int error, const char *format, ...)
+{
+    char sentence[REASON_BYTES / 2];
+    va_list arguments;
+    va_start(arguments, format);
+    if (vsnprintf(sentence, sizeof sentence, format, arguments) < 0) sentence[0] = '\0';
+    va_end(arguments);
+    char words[96]; /* GNU's strerror_r answers a pointer, which may or may not be into `words` */
+    reason_set(reason, "%s: %s", sentence, strerror_r(error, words, sizeof words));
+}
+
+void reason_quote(struct slice bytes, char quoted[REASON_QUOTE_BYTES])
+{
+    size_t i = 0;
+    for (; i < bytes.size_bytes && i < REASON_QUOTE_BYTES - 1; i++) {
+        uint8_t c = bytes.bytes[i];
+        if (c == '\r' || c == '\n') break;
+        quoted[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+    }
+    quoted[i] = '\0';
+}

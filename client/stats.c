@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "protocol/limits.h"
+
+enum { SECTION_BYTES_MAX = 128 };
+
+/* The body is copied out of the inbox: whoever is told the lines may make calls of its own. */
+struct stats {
+    char *text; /* owned; ended by a zero */
+    bool no_memory;
+};
+
+/* Lines 'name value', or a bare name, each with a line end, and no zero byte anywhere. */
+static bool sensible(struct slice body)
+{
+    if (body.size_bytes == 0) return true;
+    if (memchr(body.bytes, '\0', body.size_bytes) != NULL) return false;
+    return body.bytes[body.size_bytes - 1] == '\n';
+}
+
+static bool take_stats(void *context, const struct answer *answer)
+{
+    struct stats *stats = context;
+    if (!sensible(answer->body)) return false;
+    stats->text = malloc(answer->body.size_bytes + 1);
+    stats->no_memory = stats->text == NULL;
+    if (stats->no_memory) return true;
+    memcpy(stats->text, answer->body.bytes, answer->body.size_bytes);
+    stats->text[answer->body.size_bytes] = '\0';
+    return true;
+}
+
+static void tell_lines(char *text, void (*each)(void *context, const char *name, const char *value),
+                       void *context)
+{
+    for (char *line = text; *line != '\0';) {
+        char *end = strchr(line, '\n'); /* there is one: sensible() saw it */
+        if (end == NULL) return;
+        *end = '\0';
+        if (end > line && end[-1] == '\r') end[-1] = '\0';
+        char *blank = strchr(line, ' ');
+        if (blank != NULL) *blank = '\0';
+        if (line[0] != '\0') each(context, line, blank != NULL ? blank + 1 : "");
+        line = end + 1;
+    }
+}
+
+enum farpage_status farpage_stats(struct farpage *client, const char *section,
+                                  void (*each)(void *context, const char *name, const char *value),
+                                  void *context)
+{
+    if (client == NULL || each == NULL) return FARPAGE_INVALID;
+    enum farpage_status status = client_check_open(client);
+    if (status != FARPAGE_OK) return status;
+    size_t section_bytes = section != NULL ? strnlen(section, SECTION_BYTES_MAX + 1) : 0;
+    if (section_bytes > SECTION_BYTES_MAX) {
+        reason_set(&client->reason, "the name of a section is at most %d bytes", SECTION_BYTES_MAX);
+        return FARPAGE_INVALID;
+    }
+    struct stats stats = {0};
+    struct single single = {
+        .call = {.frame = {.opcode = FRAME_STATS},
+                 .body = slice_of(section, section_bytes),
+                 .ok_bytes_max = FRAME_REPLY_BODY_BYTES_MAX},
+        .what = "statistics",
+        .answered = take_stats,
+        .context = &stats,
+    };
+    status = client_ask(client, &single);
+    if (status != FARPAGE_OK) return status;
+    if (stats.no_memory) {
+        reason_set(&client->reason, "out of memory for the statistics");
+        return FARPAGE_NO_MEMORY;
+    }
+    tell_lines(stats.text, each, context);
+    free(stats.text);
+    return FARPAGE_OK;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * config - what the operator asked for: one plain structure, complete and checked.
+ *
+ *   rows of config_table.h --defaults--> values --FILE--> values --set KEY=VALUE--> values
+ *                                                 `--- cross-checks ---> config, or errors
+ *
+ * Whoever holds a `struct config` may believe it: every value is within the bounds of its row, and
+ * the values agree with each other. It is never changed once loaded; a reload loads another.
+ *
+ * Threads: any call on any thread; no state is kept. config_load reads a file and may block.
+ */
+#ifndef FARPAGE_SERVER_CONFIG_H
+#define FARPAGE_SERVER_CONFIG_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/attrs.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "protocol/limits.h"
+#include "server/config_error.h"
+
+enum {
+    CONFIG_FILE_BYTES_MAX = 64 << 10,
+    CONFIG_DEPTH_MAX = 16, /* of YAML within YAML; ours needs 3 */
+    CONFIG_LISTENERS_MAX = 16,
+    CONFIG_AREAS_MAX = 256,
+    CONFIG_KEYS_MAX = 32,      /* rows of the table */
+    CONFIG_ITEM_KEYS_MAX = 2,  /* rows of one list */
+    CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */
+    CONFIG_SOCKET_BYTES = 108, /* sun_path, with its final zero */
+};
+
+/* In the order of the choices in config_table.h. */
+enum config_protocol { CONFIG_MEMCACHED };
+enum config_allocator { CONFIG_ZSMALLOC };
+enum config_algorithm { CONFIG_LZ4, CONFIG_ZSTD, CONFIG_NONE };
+
+/* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
+struct config_origin {
+    enum { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_SET } from;
+    uint32_t line, column, width;
+    bool bad; /* it was given but not understood: only seen while loading */
+};
+
+struct config_item {
+    struct config_origin origin;                         /* of the item as a whole */
+    struct config_origin origins[CONFIG_ITEM_KEYS_MAX]; /* of its keys, as the table's rows */
+};
+
+struct config_address {
+    enum { CONFIG_IPV4, CONFIG_IPV6, CONFIG_ANY, CONFIG_UNIX } kind;
+    uint16_t port;                  /* 0: any that is free; also of CONFIG_UNIX */
+    char host[CONFIG_HOST_BYTES];   /* numeric, no brackets; of CONFIG_ANY "*": IPv4 and IPv6 */
+    char path[CONFIG_SOCKET_BYTES]; /* of CONFIG_UNIX: absolute; else "" */
+};
+
+struct config_listener {
+    struct config_item item;
+    struct config_address address;
+    enum config_protocol protocol;
+};
+
+struct config_area {
+    struct config_item item;
+    char name[AREA_NAME_BYTES_MAX + 1];
+    uint64_t size_bytes; /* == pages * storage.page_bytes, pages in 1 .. AREA_SLOTS_MAX */
+};
+
+struct config {
+    struct {
+        uint32_t threads; /* 0: one per processor */
+        uint32_t max_connections;
+        uint64_t request_timeout_ns;
+        uint64_t idle_timeout_ns; /* 0: never */
+        uint64_t stop_timeout_ns; /* 0: do not wait */
+        uint64_t output_buffer_max_bytes;
+        uint32_t requests_per_turn;
+    } server;
+    struct {
+        uint64_t memory_limit_bytes;
+        uint64_t page_bytes; /* 4, 16 or 64 KiB */
+        enum config_allocator allocator;
+        uint64_t item_bytes_max; /* <= memory_limit_bytes / 2 */
+    } storage;
+    struct {
+        enum config_algorithm algorithm;
+        int32_t level; /* 0: the algorithm's own; else within its range */
+    } compressor;
+    struct {
+        enum log_level level;
+        enum log_format format;
+    } log;
+    uint32_t listeners_count; /* at least 1 */
+    uint32_t areas_count;
+    struct config_listener listeners[CONFIG_LISTENERS_MAX];
+    struct config_area areas[CONFIG_AREAS_MAX];
+    struct config_origin origins[CONFIG_KEYS_MAX]; /* by row; of list keys see the items */
+    char *file;                                    /* as it was named; NULL where there is none */
+};
+
+/* Loads the file (NULL: none) and then each "key=value" of `sets`, later ones winning; a list is
+ * set whole, as YAML: areas=[{name: a, size: 64MiB}]. On FP_OK *config is the caller's. Otherwise
+ * *config is NULL: FP_INVALID with every error found in *errors (initialised by the caller), or
+ * FP_NO_MEMORY. The paths and sets are borrowed for the call. */
+enum fp_status config_load(const char *path, const char *const *sets, size_t set_count,
+                           struct config **config, struct config_errors *errors)
+    FP_MUST_CHECK FP_NONNULL(4, 5);
+
+void config_destroy(struct config **config) FP_NONNULL(1); /* takes it, leaves NULL */
+
+/* The configuration as YAML that loads to the same, each value with its origin as a comment. */
+void config_dump(const struct config *config, FILE *out) FP_NONNULL(1, 2);
+
+/* Every key with its meaning and its default: the text of conf/farpaged.yaml. */
+void config_write_annotated(FILE *out) FP_NONNULL(1);
+
+/* The keys for --help. */
+void config_write_help(FILE *out) FP_NONNULL(1);
+
+/* Calls `visit` with every value: "storage.memory_limit" "1GiB", "areas[0].name" "swap". The texts
+ * live for the call only. */
+void config_visit(const struct config *config,
+                  void (*visit)(void *context, const char *key, const char *value), void *context)
+    FP_NONNULL(1, 2);
+
+struct config_difference {
+    const char *key; /* "log.level", "areas[2].size", or "areas" where their number differs */
+    const char *running, *next;
+    bool reloadable;
+};
+
+/* Calls `found` for each difference (its texts live for the call only). True where all of them may
+ * be applied to a running server: where it is false, apply none. */
+bool config_differences(const struct config *running, const struct config *next,
+                        void (*found)(void *context, const struct config_difference *difference),
+                        void *context) FP_NONNULL(1, 2, 3);
+
+/* "unix:/run/farpage.sock", "[::1]:11211"; what the address in the file looked like, tidied. */
+enum { CONFIG_ADDRESS_TEXT_BYTES = CONFIG_SOCKET_BYTES + 8 };
+void config_address_text(const struct config_address *address,
+                         char text[CONFIG_ADDRESS_TEXT_BYTES]) FP_NONNULL(1);
+
+const char *config_algorithm_name(enum config_algorithm algorithm);
+const char *config_allocator_name(enum config_allocator allocator);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/number.h"
+#include "server/config_build.h"
+
+static const struct config_origin *origin_of(const struct config *config, const char *path)
+{
+    const struct config_key *key = config_key_find(slice_text(path));
+    fp_assert(key != NULL);
+    return &config->origins[config_key_row(key)];
+}
+
+static struct config_place place_of(const struct config_build *build,
+                                    const struct config_origin *origin)
+{
+    fp_assert(origin->from != CONFIG_FROM_DEFAULT); /* the defaults agree with each other */
+    const struct config_source *source =
+        origin->from == CONFIG_FROM_FILE ? &build->file : &build->sets;
+    return (struct config_place){source, origin->line, origin->column, origin->width};
+}
+
+/* Of two values that do not agree, the one to point at: the first, unless nobody gave it. */
+static struct config_place place_of_either(const struct config_build *build,
+                                           const struct config_origin *first,
+                                           const struct config_origin *second)
+{
+    return place_of(build, first->from != CONFIG_FROM_DEFAULT ? first : second);
+}
+
+static void check_item_size(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *item = origin_of(config, "storage.item_size_max");
+    const struct config_origin *limit = origin_of(config, "storage.memory_limit");
+    if (item->bad || limit->bad) return;
+    if (config->storage.item_bytes_max <= config->storage.memory_limit_bytes / 2) return;
+    char item_text[NUMBER_TEXT_BYTES];
+    char limit_text[NUMBER_TEXT_BYTES];
+    number_size_text(config->storage.item_bytes_max, item_text);
+    number_size_text(config->storage.memory_limit_bytes, limit_text);
+    config_error_add(build->errors, place_of_either(build, item, limit),
+                     "storage.item_size_max: %s is more than half of storage.memory_limit (%s)",
+                     item_text, limit_text);
+}
+
+static void check_level(struct config_build *build)
+{
+    static const struct {
+        int32_t least, most;
+    } ranges[] = {[CONFIG_LZ4] = {1, 65537}, [CONFIG_ZSTD] = {-50, 19}, [CONFIG_NONE] = {0, 0}};
+    const struct config *config = build->config;
+    const struct config_origin *level = origin_of(config, "compressor.level");
+    const struct config_origin *algorithm = origin_of(config, "compressor.algorithm");
+    enum config_algorithm is = config->compressor.algorithm;
+    int32_t value = config->compressor.level;
+    if (level->bad || algorithm->bad || value == 0) return;
+    if (value >= ranges[is].least && value <= ranges[is].most) return;
+    struct config_place place = place_of_either(build, level, algorithm);
+    if (is == CONFIG_NONE)
+        config_error_add(build->errors, place, "compressor.level: none has no levels, only 0");
+    else
+        config_error_add(build->errors, place,
+                         "compressor.level: %" PRId32 " is not within %" PRId32 " to %" PRId32
+                         ", the levels of %s (0: its own)",
+                         value, ranges[is].least, ranges[is].most, config_algorithm_name(is));
+}
+
+/* An item's key, or the item where the key is a default. */
+static struct config_place place_in_item(const struct config_build *build,
+                                         const struct config_item *item, size_t key)
+{
+    return place_of_either(build, &item->origins[key], &item->origin);
+}
+
+static bool same_address(const struct config_address *a, const struct config_address *b)
+{
+    bool free_port = a->kind != CONFIG_UNIX && a->port == 0; /* each gets one of its own */
+    return a->kind == b->kind && a->port == b->port && !free_port &&
+           strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+static void check_listeners(struct config_build *build)
+{
+    const struct config *config = build->config;
+    for (uint32_t i = 0; i < config->listeners_count; i++) {
+        const struct config_listener *later = &config->listeners[i];
+        for (uint32_t k = 0; k < i; k++) {
+            const struct config_listener *earlier = &config->listeners[k];
+            if (later->item.origins[0].bad || earlier->item.origins[0].bad) continue;
+            if (!same_address(&earlier->address, &later->address)) continue;
+            char text[CONFIG_ADDRESS_TEXT_BYTES];
+            config_address_text(&later->address, text);
+            config_error_add(build->errors, place_in_item(build, &later->item, 0),
+                             "listeners[%" PRIu32 "].address: \"%s\" is listeners[%" PRIu32
+                             "]'s already",
+                             i, text, k);
+            break;
+        }
+    }
+}
+
+static void check_area_size(struct config_build *build, uint32_t i)
+{
+    const struct config *config = build->config;
+    const struct config_area *area = &config->areas[i];
+    uint64_t page_bytes = config->storage.page_bytes;
+    if (area->item.origins[1].bad || origin_of(config, "storage.page_size")->bad) return;
+    char size[NUMBER_TEXT_BYTES];
+    char page[NUMBER_TEXT_BYTES];
+    number_size_text(area->size_bytes, size);
+    number_size_text(page_bytes, page);
+    struct config_place place = place_in_item(build, &area->item, 1);
+    if (area->size_bytes % page_bytes != 0)
+        config_error_add(build->errors, place,
+                         "areas[%" PRIu32 "].size: %s is not a multiple of storage.page_size (%s)",
+                         i, size, page);
+    else if (area->size_bytes / page_bytes > AREA_SLOTS_MAX)
+        config_error_add(build->errors, place,
+                         "areas[%" PRIu32 "].size: %s is more than %" PRIu64 " pages of %s", i,
+                         size, (uint64_t)AREA_SLOTS_MAX, page);
+}
+
+static void check_area_name(struct config_build *build, uint32_t i)
+{
+    const struct config_area *areas = build->config->areas;
+    for (uint32_t k = 0; k < i; k++) {
+        if (areas[i].item.origins[0].bad || areas[k].item.origins[0].bad) continue;
+        if (strcmp(areas[i].name, areas[k].name) != 0) continue;
+        config_error_add(build->errors, place_in_item(build, &areas[i].item, 0),
+                         "areas[%" PRIu32 "].name: \"%s\" is areas[%" PRIu32 "]'s already", i,
+                         areas[i].name, k);
+        return;
+    }
+}
+
+void config_check(struct config_build *build)
+{
+    check_item_size(build);
+    check_level(build);
+    check_listeners(build);
+    for (uint32_t i = 0; i < build->config->areas_count; i++) {
+        check_area_name(build, i);
+        check_area_size(build, i);
+    }
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/config_table.h"
+
+#include "base/check.h"
+
+enum when { RESTART, RELOAD };
+
+#define KEY_ROW(path, kind, structure, member, initial, least, most, choices, when, help)          \
+    {path, kind, when == RELOAD, offsetof(structure, member), initial, least, most, choices, help},
+static const struct config_key keys[] = {CONFIG_KEYS(KEY_ROW)};
+#undef KEY_ROW
+
+/* What the rows do not say, their order does: see find_keys(). */
+#define MAP_ROW(name, help) {name, help, NULL, 0, false, 0, 0, 0, 0, 0},
+#define LIST_ROW(name, item, member, least, most, help)                                            \
+    {name, help, NULL, 0, true, least, most, offsetof(struct config, member##_count),              \
+     offsetof(struct config, member), sizeof(item)},
+static const struct config_section sections[] = {CONFIG_SECTIONS(MAP_ROW, LIST_ROW)};
+#undef MAP_ROW
+#undef LIST_ROW
+
+_Static_assert(FP_COUNT_OF(keys) <= CONFIG_KEYS_MAX, "struct config has room for every origin");
+_Static_assert(offsetof(struct config_listener, item) == 0, "items begin with struct config_item");
+_Static_assert(offsetof(struct config_area, item) == 0, "items begin with struct config_item");
+_Static_assert(sizeof(enum config_algorithm) == sizeof(unsigned) &&
+                   sizeof(enum log_level) == sizeof(unsigned),
+               "a choice is written through an unsigned");
+
+static bool is_of(const struct config_key *key, const char *section)
+{
+    size_t size = strlen(section);
+    return strncmp(key->path, section, size) == 0 &&
+           (key->path[size] == '.' || key->path[size] == '[');
+}
+
+/* A section's rows stand together. */
+static void find_keys(struct config_section *section)
+{
+    const struct config_key *end = keys + FP_COUNT_OF(keys);
+    const struct config_key *first = keys;
+    while (first < end && !is_of(first, section->name)) first++;
+    size_t count = 0;
+    while (first + count < end && is_of(first + count, section->name)) count++;
+    fp_assert(count > 0 && (!section->is_list || count <= CONFIG_ITEM_KEYS_MAX));
+    section->keys = first;
+    section->key_count = count;
+}
+
+bool config_section_at(size_t i, struct config_section *section)
+{
+    if (i >= FP_COUNT_OF(sections)) return false;
+    *section = sections[i];
+    find_keys(section);
+    return true;
+}
+
+bool config_section_find(struct slice name, struct config_section *section)
+{
+    for (size_t i = 0; config_section_at(i, section); i++)
+        if (slice_is(name, section->name)) return true;
+    return false;
+}
+
+const struct config_key *config_key_find(struct slice path)
+{
+    for (size_t i = 0; i < FP_COUNT_OF(keys); i++)
+        if (slice_is(path, keys[i].path)) return &keys[i];
+    return NULL;
+}
+
+const struct config_key *config_section_key(const struct config_section *section, struct slice name)
+{
+    for (size_t i = 0; i < section->key_count; i++)
+        if (slice_is(name, config_key_name(&section->keys[i]))) return &section->keys[i];
+    return NULL;
+}
+
+const char *config_key_name(const struct config_key *key)
+{
+    const char *dot = strrchr(key->path, '.');
+    fp_assert(dot != NULL);
+    return dot + 1;
+}
+
+size_t config_key_row(const struct config_key *key)
+{
+    fp_assert(key >= keys && key < keys + FP_COUNT_OF(keys));
+    return (size_t)(key - keys);
+}
+
+uint32_t config_item_count(const struct config_section *section, const struct config *config)
+{
+    fp_assert(section->is_list);
+    return *(const uint32_t *)(const void *)((const char *)config + section->count_offset);
+}
+
+size_t config_item_offset(const struct config_section *section, uint32_t i)
+{
+    fp_assert(section->is_list && i < section->most);
+    return section->items_offset + i * section->item_bytes;
+}
+
+static const char *choice_name(const char *path, unsigned choice)
+{
+    const struct config_key *key = config_key_find(slice_text(path));
+    fp_assert(key != NULL && key->kind == KIND_CHOICE);
+    for (unsigned i = 0; i < choice; i++) fp_assert(key->choices[i] != NULL);
+    return key->choices[choice];
+}
+
+const char *config_algorithm_name(enum config_algorithm algorithm)
+{
+    return choice_name("compressor.algorithm", (unsigned)algorithm);
+}
+
+const char *config_allocator_name(enum config_allocator allocator)
+{
+    return choice_name("storage.allocator", (unsigned)allocator);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * config_table - every key of the configuration, one row each.
+ *
+ * The rows make the parser, --help, --dump-config, the annotated conf/farpaged.yaml and what a
+ * reload may change. Defaults are written as an operator would write them, and read the same way.
+ * Add a key: a member of struct config, a row here; then regenerate conf/farpaged.yaml.
+ */
+#ifndef FARPAGE_SERVER_CONFIG_TABLE_H
+#define FARPAGE_SERVER_CONFIG_TABLE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "server/config.h"
+
+enum config_kind {
+    KIND_COUNT,    /* uint32_t */
+    KIND_INTEGER,  /* int32_t */
+    KIND_SIZE,     /* uint64_t, bytes */
+    KIND_DURATION, /* uint64_t, nanoseconds */
+    KIND_CHOICE,   /* an enum whose values are the places of the names in `choices` */
+    KIND_ADDRESS,  /* struct config_address */
+    KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1] */
+};
+
+#define CONFIG_KIB(n) ((int64_t)(n) << 10)
+#define CONFIG_MIB(n) ((int64_t)(n) << 20)
+#define CONFIG_GIB(n) ((int64_t)(n) << 30)
+#define CONFIG_TIB(n) ((int64_t)(n) << 40)
+#define CONFIG_MS(n) ((int64_t)(n) * 1000000)
+#define CONFIG_HOURS(n) ((int64_t)(n) * 3600 * 1000000000)
+#define CONFIG_CHOICES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* MAP(name, help): keys of its own. LIST(name, item, member, least, most, help): items of keys. */
+#define CONFIG_SECTIONS(MAP, LIST)                                                                 \
+    MAP("server", "How clients are served.")                                                       \
+    LIST("listeners", struct config_listener, listeners, 1, CONFIG_LISTENERS_MAX,                  \
+         "Where clients come in.")                                                                 \
+    MAP("storage", "The memory that pages and items are kept in.")                                 \
+    MAP("compressor", "How they are packed.")                                                      \
+    LIST("areas", struct config_area, areas, 0, CONFIG_AREAS_MAX,                                  \
+         "Areas of page slots that exist from the start; clients may create more.")                \
+    MAP("log", "What is written to standard error.")
+
+/* X(path, kind, structure, member, default or NULL, least, most, choices or NULL, when, help) */
+#define CONFIG_KEYS(X)                                                                             \
+    X("server.threads", KIND_COUNT, struct config, server.threads, "0", 0, 256, NULL, RESTART,     \
+      "Worker threads, each with its own event loop; 0 means one per processor.")                  \
+    X("server.max_connections", KIND_COUNT, struct config, server.max_connections, "1024", 1,      \
+      1000000, NULL, RELOAD, "Connections open at once; more are refused when they come.")         \
+    X("server.request_timeout", KIND_DURATION, struct config, server.request_timeout_ns, "30s",    \
+      CONFIG_MS(100), CONFIG_HOURS(1), NULL, RELOAD,                                               \
+      "A request begun must be complete, and a reply that waits must move, within this time.")     \
+    X("server.idle_timeout", KIND_DURATION, struct config, server.idle_timeout_ns, "0", 0,         \
+      CONFIG_HOURS(7 * 24), NULL, RELOAD,                                                          \
+      "A connection that asks nothing for so long is closed; 0 means never.")                      \
+    X("server.stop_timeout", KIND_DURATION, struct config, server.stop_timeout_ns, "10s", 0,       \
+      CONFIG_MS(600000), NULL, RESTART,                                                            \
+      "How long a graceful stop waits for replies on their way; 0 means not at all.")              \
+    X("server.output_buffer_max", KIND_SIZE, struct config, server.output_buffer_max_bytes,        \
+      "4MiB", CONFIG_KIB(64), CONFIG_GIB(1), NULL, RELOAD,                                         \
+      "While so much waits to be sent to a client, no more of its requests are read.")             \
+    X("server.requests_per_turn", KIND_COUNT, struct config, server.requests_per_turn, "64", 1,    \
+      10000, NULL, RELOAD,                                                                         \
+      "A connection's requests answered in a row before the others get their turn.")               \
+    X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
+      0, NULL, RESTART,                                                                            \
+      "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
+    X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
+      CONFIG_CHOICES("memcached"), RESTART,                                                        \
+      "What is spoken there; farpage's own frames come in through memcached's door too.")          \
+    X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
+      CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \
+      "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \
+    X("storage.page_size", KIND_SIZE, struct config, storage.page_bytes, "4KiB", 0, 0,             \
+      CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART, "One page of an area.")                   \
+    X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "zsmalloc", 0, 0,        \
+      CONFIG_CHOICES("zsmalloc"), RESTART, "How packed pages and items are laid out in memory.")   \
+    X("storage.item_size_max", KIND_SIZE, struct config, storage.item_bytes_max, "1MiB",           \
+      CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
+      "The largest value of a memcached item; at most half of storage.memory_limit.")              \
+    X("compressor.algorithm", KIND_CHOICE, struct config, compressor.algorithm, "lz4", 0, 0,       \
+      CONFIG_CHOICES("lz4", "zstd", "none"), RELOAD,                                               \
+      "lz4 is fast, zstd is small, none keeps everything as it comes.")                            \
+    X("compressor.level", KIND_INTEGER, struct config, compressor.level, "0", -50, 65537, NULL,    \
+      RELOAD,                                                                                      \
+      "0 means the algorithm's own. zstd: -50 to 19, higher is smaller. "                          \
+      "lz4: 1 to 65537, higher is faster. none: only 0.")                                          \
+    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, RESTART,              \
+      "What clients call it.")                                                                     \
+    X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \
+      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
+      "Its pages, uncompressed: a multiple of storage.page_size.")                                 \
+    X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \
+      CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
+      "The least urgent events that are written.")                                                 \
+    X("log.format", KIND_CHOICE, struct config, log.format, "text", 0, 0,                          \
+      CONFIG_CHOICES("text", "logfmt", "json"), RELOAD, "How a line looks.")
+
+struct config_key {
+    const char *path; /* "server.threads"; of a list's key "areas[].size" */
+    enum config_kind kind;
+    bool reloadable;
+    size_t offset;                   /* of the value in struct config, or in the list's item */
+    const char *initial;             /* the default; NULL: it must be given */
+    int64_t least, most;             /* of numbers without choices */
+    const char *const *choices;      /* NULL, or names up to a NULL */
+    const char *help;
+};
+
+struct config_section {
+    const char *name, *help;
+    const struct config_key *keys; /* its rows, in order */
+    size_t key_count;
+    bool is_list; /* then: */
+    uint32_t least, most;
+    size_t count_offset, items_offset, item_bytes; /* the items begin with struct config_item */
+};
+
+/* The i-th section with its rows, in the order of the file; false after the last. */
+bool config_section_at(size_t i, struct config_section *section) FP_MUST_CHECK FP_NONNULL(2);
+
+bool config_section_find(struct slice name, struct config_section *section)
+    FP_MUST_CHECK FP_NONNULL(2);
+
+/* NULL where there is none. Of all keys by path, or of a section's by the last part. */
+const struct config_key *config_key_find(struct slice path);
+const struct config_key *config_section_key(const struct config_section *section,
+                                            struct slice name);
+
+const char *config_key_name(const struct config_key *key); /* the last part of its path */
+size_t config_key_row(const struct config_key *key); /* its place in config->origins */
+
+uint32_t config_item_count(const struct config_section *section, const struct config *config);
+size_t config_item_offset(const struct config_section *section, uint32_t i); /* in the config */
+
+#endif

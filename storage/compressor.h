@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * compressor - the pool of ways to pack a page, one of which is current and can be changed live.
+ *
+ * A pool has COMPRESSOR_SEATS seats. A seat's memory lives as long as the pool, so a stale pointer
+ * is never wild: only the seat's state tells if it may be used. Stored objects name their seat in
+ * one byte (its id), hence a swap never touches old data: the old seat drains as objects are
+ * rewritten or die, and swapping back before that resurrects it.
+ *
+ * Life of a seat: EMPTY -(swap in)-> CURRENT -(swap out)-> DRAINING -(no user, no object)-> EMPTY
+ *                                       ^---(the same wanted again)---'
+ *
+ * Threads: acquire, release, pack, unpack and objects_add: any thread, no lock, but the release
+ *          that empties a draining seat takes RANK_COMPRESSOR_SWAP: hold nothing of it or above.
+ *          swap: any thread; the same lock.
+ * Invariant: exactly one seat is CURRENT from create to destroy.
+ */
+#ifndef FARPAGE_STORAGE_COMPRESSOR_H
+#define FARPAGE_STORAGE_COMPRESSOR_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "base/status.h"
+
+enum { COMPRESSOR_SEATS = 256 };
+
+struct plain { /* two types, so that packed bytes cannot pass where plain ones are due */
+    const uint8_t *bytes;
+    size_t size_bytes;
+};
+struct packed {
+    const uint8_t *bytes;
+    size_t size_bytes;
+};
+struct space { /* the caller's, to be written to */
+    uint8_t *bytes;
+    size_t capacity_bytes;
+};
+
+struct compressor;      /* one seat */
+struct compressor_pool;
+struct codec_scratch;   /* working memory of one thread; never shared */
+
+struct compressor_config {
+    const char *algorithm; /* "lz4", "zstd" or "none" */
+    int level;             /* 0: the algorithm's own */
+};
+
+enum compressor_state { COMPRESSOR_EMPTY, COMPRESSOR_CURRENT, COMPRESSOR_DRAINING };
+
+struct compressor_row { /* one row of `stats compressors` */
+    const char *algorithm;
+    int level;
+    enum compressor_state state;
+    uint64_t objects, users, packs, unpacks, failures, incompressible;
+    uint64_t plain_bytes, packed_bytes; /* of all packs that were worth keeping */
+    bool resurrected;
+};
+
+/* FP_INVALID: no such algorithm or level. */
+enum fp_status compressor_pool_create(const struct compressor_config *first,
+                                      struct compressor_pool **pool)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+void compressor_pool_destroy(struct compressor_pool **pool) FP_NONNULL(1); /* no user, no object */
+
+/* Makes `next` current; the old seat drains by itself. FP_EXISTS: it is current already.
+ * FP_BUSY: every seat still has objects. FP_INVALID: no such algorithm or level. Unless FP_OK
+ * nothing has changed. */
+enum fp_status compressor_pool_swap(struct compressor_pool *pool,
+                                    const struct compressor_config *next)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* The current seat, with one use counted for the caller, who must release it. Never NULL. */
+struct compressor *compressor_acquire(struct compressor_pool *pool) FP_NONNULL(1);
+/* The seat of a stored object. The object must exist during the call: its own count guarantees
+ * that the seat is not EMPTY. NULL: no object can name that seat, so memory is damaged. */
+struct compressor *compressor_acquire_id(struct compressor_pool *pool, uint8_t id) FP_NONNULL(1);
+void compressor_release(struct compressor **compressor) FP_NONNULL(1); /* clears the pointer */
+uint8_t compressor_id(const struct compressor *compressor) FP_NONNULL(1);
+
+/* One for each thread; large enough for every algorithm. FP_NO_MEMORY leaves *scratch untouched. */
+enum fp_status codec_scratch_create(struct codec_scratch **scratch) FP_MUST_CHECK FP_NONNULL(1);
+void codec_scratch_destroy(struct codec_scratch **scratch) FP_NONNULL(1);
+
+/* Packs plain into out. FP_TOO_BIG: it does not shrink to the capacity; keep it plain instead. */
+enum fp_status compressor_pack(struct compressor *compressor, struct codec_scratch *scratch,
+                               struct plain plain, struct space out, struct packed *packed)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 5);
+/* Unpacks exactly out.capacity_bytes. FP_CORRUPT: the bytes are anything else; out is undefined. */
+enum fp_status compressor_unpack(struct compressor *compressor, struct codec_scratch *scratch,
+                                 struct packed packed, struct space out)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* Says that one stored object began or ceased to depend on this seat. A birth is said while the
+ * seat is still acquired, a death while the object's owner is still alone with it. */
+void compressor_object_born(struct compressor *compressor) FP_NONNULL(1);
+void compressor_object_died(struct compressor_pool *pool, uint8_t id) FP_NONNULL(1);
+
+void compressor_row(struct compressor_pool *pool, uint8_t id, struct compressor_row *row)
+    FP_NONNULL(1, 3);
+uint64_t compressor_swap_count(const struct compressor_pool *pool) FP_NONNULL(1);
+
+#endif

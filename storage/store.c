@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "storage/store.h"
+
+#include <stdlib.h>
+
+#include "base/arith.h"
+#include "storage/store_internal.h"
+
+/* Address space beyond the limit, because runs of one length cannot always use the gaps of another
+ * and because the limit may be raised while the server runs. It costs nothing until used. */
+static uint64_t arena_pages_for(uint64_t memory_limit_bytes)
+{
+    uint64_t wanted = memory_limit_bytes / PAGES_BYTES * 4 + (1u << 18);
+    return min_u64(wanted, (uint64_t)(UINT32_MAX / PAGES_CHUNK_PAGES - 1) * PAGES_CHUNK_PAGES);
+}
+
+static enum fp_status create_parts(struct store *store, const struct store_options *options)
+{
+    enum fp_status status = compressor_pool_create(&options->compressor, &store->compressors);
+    if (status != FP_OK) return status;
+    uint64_t pages = arena_pages_for(options->memory_limit_bytes);
+    status = arena_create(&store->budget, pages, &store->arena);
+    if (status != FP_OK) return status;
+    struct zpool_options pool = {.arena = store->arena, .budget = &store->budget};
+    return zpool_create(options->allocator, &pool, &store->zpool);
+}
+
+enum fp_status store_create(const struct store_options *options, struct store **out)
+{
+    fp_assert(options->page_bytes <= ZPOOL_OBJECT_BYTES_MAX && options->page_bytes % 4096 == 0);
+    struct store *store = aligned_alloc(64, div_up_u64(sizeof *store, 64) * 64);
+    if (store == NULL) return FP_NO_MEMORY;
+    memset(store, 0, sizeof *store);
+    budget_init(&store->budget, options->memory_limit_bytes);
+    store->page_bytes = options->page_bytes;
+    lock_init(&store->areas_lock, RANK_AREAS);
+    keydir_init(&store->keydir, &store->budget, options->hash_seed);
+    enum fp_status status = create_parts(store, options);
+    if (status != FP_OK) {
+        store_destroy(&store);
+        return status;
+    }
+    *out = store;
+    return FP_OK;
+}
+
+static void forget_everything(struct store *store)
+{
+    struct store_scratch scratch = {0};
+    while (store->zpool != NULL && store_evict_one(store, &scratch)) {}
+    struct area *area;
+    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) {
+        for (uint64_t slot = 0; slot < area->slot_count;)
+            store_page_invalidate_some(store, area, &slot, area->slot_count);
+        area_destroy(&store->areas[i]);
+    }
+}
+
+void store_destroy(struct store **store_ptr)
+{
+    struct store *store = *store_ptr;
+    if (store == NULL) return;
+    forget_everything(store);
+    keydir_fini(&store->keydir);
+    zpool_destroy(&store->zpool);
+    arena_destroy(&store->arena);
+    compressor_pool_destroy(&store->compressors);
+    lock_fini(&store->areas_lock);
+    free(store);
+    *store_ptr = NULL;
+}
+
+enum fp_status store_scratch_create(struct store_scratch **out)
+{
+    struct store_scratch *scratch = calloc(1, sizeof *scratch);
+    if (scratch == NULL) return FP_NO_MEMORY;
+    scratch->packed = malloc(ZPOOL_OBJECT_BYTES_MAX);
+    scratch->plain = malloc(ZPOOL_OBJECT_BYTES_MAX);
+    if (scratch->packed == NULL || scratch->plain == NULL ||
+        codec_scratch_create(&scratch->codec) != FP_OK) {
+        store_scratch_destroy(&scratch);
+        return FP_NO_MEMORY;
+    }
+    *out = scratch;
+    return FP_OK;
+}
+
+void store_scratch_destroy(struct store_scratch **scratch)
+{
+    if (*scratch == NULL) return;
+    codec_scratch_destroy(&(*scratch)->codec);
+    free((*scratch)->packed);
+    free((*scratch)->plain);
+    free(*scratch);
+    *scratch = NULL;
+}
+
+struct budget *store_budget(struct store *store)
+{
+    return &store->budget;
+}
+
+struct zpool *store_zpool(struct store *store)
+{
+    return store->zpool;
+}
+
+struct compressor_pool *store_compressors(struct store *store)
+{
+    return store->compressors;
+}
+
+const struct store_counters *store_counters(const struct store *store)
+{
+    return &store->counters;
+}
+
+uint32_t store_page_bytes(const struct store *store)
+{
+    return store->page_bytes;
+}
+
+uint64_t store_item_count(struct store *store)
+{
+    return keydir_item_count(&store->keydir);
+}
+
+void store_check(struct store *store)
+{
+    keydir_check(&store->keydir);
+    zpool_check(store->zpool);
+    struct area *area;
+    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) area_check(area);
+    uint64_t sum = 0;
+    for (int use = 0; use < BUDGET_USES_COUNT; use++) sum += budget_held(&store->budget, use);
+    fp_assert(sum == budget_total(&store->budget));
+    fp_assert(budget_held(&store->budget, BUDGET_PAYLOAD) ==
+              arena_held_pages(store->arena) * PAGES_BYTES);
+}

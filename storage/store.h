@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * store - the front door of the storage: it introduces compressors, allocator, areas and keys to
+ * each other, and knows neither sockets nor wire.
+ *
+ * Promises (docs/architecture.md numbers them): what was acknowledged comes back byte for byte or
+ * as an error; a store that fails leaves the old content; memory stays within the budget: items
+ * give way, least recently used first, pages never do.
+ *
+ * Time is a parameter: each thread's scratch carries `now`, which its owner sets.
+ *
+ * Threads: any, each with a scratch of its own. Blocks: never, but for short locks and madvise.
+ * Locks:   enter holding none.
+ */
+#ifndef FARPAGE_STORAGE_STORE_H
+#define FARPAGE_STORAGE_STORE_H
+#include <stdbool.h>
+
+#include "base/budget.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "storage/area.h"
+#include "storage/compressor.h"
+#include "storage/item.h"
+#include "storage/zpool.h"
+
+enum { STORE_AREAS_MAX = 1024 };
+
+struct store;
+
+struct store_options {
+    uint64_t memory_limit_bytes;
+    uint32_t page_bytes; /* 4, 16 or 64 KiB */
+    const char *allocator;
+    struct compressor_config compressor;
+    uint64_t hash_seed; /* random */
+};
+
+/* Totals since start. Relaxed: exact when nothing runs. */
+#define STORE_COUNTERS(X)                                                                          \
+    X(items_total, "items stored since the start")                                                 \
+    X(item_evictions, "items that gave way while still valid")                                     \
+    X(item_reclaims, "items that gave way after they had expired")                                 \
+    X(item_value_bytes, "bytes of the values stored now, before packing")                          \
+    X(item_packed_bytes, "bytes of the objects that hold them")                                    \
+    X(no_memory, "stores refused because memory was full")                                         \
+    X(corrupt, "pages and values that did not match their checksum")
+
+struct store_counters {
+#define X(name, text) _Atomic uint64_t name;
+    STORE_COUNTERS(X)
+#undef X
+};
+
+struct store_scratch { /* one thread's working memory and its view of the time */
+    struct codec_scratch *codec;
+    uint8_t *packed; /* ZPOOL_OBJECT_BYTES_MAX */
+    uint8_t *plain;  /* ZPOOL_OBJECT_BYTES_MAX */
+    uint64_t now_ms; /* store time: monotonic, 2 s at least */
+    uint64_t unix_s;
+};
+
+/* FP_INVALID: an option makes no sense (allocator, algorithm or level). FP_NO_MEMORY. */
+enum fp_status store_create(const struct store_options *options, struct store **store)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+void store_destroy(struct store **store) FP_NONNULL(1); /* forgets everything; no user left */
+
+enum fp_status store_scratch_create(struct store_scratch **scratch) FP_MUST_CHECK FP_NONNULL(1);
+void store_scratch_destroy(struct store_scratch **scratch) FP_NONNULL(1);
+
+struct budget *store_budget(struct store *store) FP_NONNULL(1);
+struct zpool *store_zpool(struct store *store) FP_NONNULL(1);
+struct compressor_pool *store_compressors(struct store *store) FP_NONNULL(1);
+const struct store_counters *store_counters(const struct store *store) FP_NONNULL(1);
+uint32_t store_page_bytes(const struct store *store) FP_NONNULL(1);
+uint64_t store_item_count(struct store *store) FP_NONNULL(1);
+
+/* --- areas and pages (store_area.c, store_page.c) ------------------------------------------- */
+
+/* The area of that name. slots 0: it must exist (FP_ABSENT). Else it is made if it does not exist,
+ * and must have as many slots if it does (FP_EXISTS). FP_TOO_BIG: too many areas. Areas live as
+ * long as the store. */
+enum fp_status store_area_open(struct store *store, struct slice name, uint64_t slots,
+                               struct area **area) FP_MUST_CHECK FP_NONNULL(1, 4);
+/* The areas, by number from 0; NULL behind the last. */
+struct area *store_area(struct store *store, unsigned index) FP_NONNULL(1);
+
+/* One slot of an area and the page on its way there or back. */
+struct page_place {
+    struct area *area;
+    uint64_t slot;
+};
+
+/* Keeps page_bytes from `page`, whose CRC32C is `crc`, in the slot. FP_NO_MEMORY: refused, the old
+ * page is still there. FP_RANGE. */
+enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
+                                struct page_place place, const uint8_t *page, uint32_t crc)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 4);
+/* Writes the page to out (page_bytes) and its checksum to *crc. FP_ABSENT, FP_CORRUPT, FP_RANGE:
+ * what is in out then is not to be shown to anybody. */
+enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,
+                               struct page_place place, uint8_t *out, uint32_t *crc)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
+/* Forgets slots from *slot on, at most about a thousand, and moves *slot behind them; call again
+ * until *slot == end. */
+void store_page_invalidate_some(struct store *store, struct area *area, uint64_t *slot,
+                                uint64_t end) FP_NONNULL(1, 2, 3);
+
+/* --- items (store_item.c, store_item_put.c) ------------------------------------------------- */
+
+enum item_mode { ITEM_SET, ITEM_ADD, ITEM_REPLACE, ITEM_APPEND, ITEM_PREPEND, ITEM_CAS };
+
+struct item_put {
+    enum item_mode mode;
+    struct slice key, value;
+    uint32_t flags;
+    int64_t exptime; /* as memcached means it */
+    uint64_t cas;    /* ITEM_CAS: what it must have now */
+};
+
+/* FP_NOT_STORED: the mode's condition does not hold. FP_ABSENT, FP_EXISTS: for ITEM_CAS.
+ * FP_NO_MEMORY: nothing could give way. FP_TOO_BIG: an append would exceed value_bytes_max.
+ * FP_CORRUPT: what was to be appended to. Unless FP_OK the old value is still there. */
+enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
+                              const struct item_put *put, uint64_t value_bytes_max)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* Adds to or takes from a decimal value, as incr (wraps at 2^64) and decr (stops at 0) do. */
+struct item_delta {
+    struct slice key;
+    uint64_t delta;
+    bool down;
+};
+enum fp_status store_item_delta(struct store *store, struct store_scratch *scratch,
+                                const struct item_delta *change, uint64_t *result)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+
+/* The item with one reference for the caller, who must release it; it counts as used now. `touch`
+ * (may be NULL) is a new exptime. NULL: there is none, or it has expired. */
+struct item *store_item_acquire(struct store *store, struct store_scratch *scratch,
+                                struct slice key, const int64_t *touch) FP_NONNULL(1, 2);
+void store_item_release(struct store *store, struct item **item) FP_NONNULL(1, 2);
+/* Writes the item's value_bytes to out. FP_CORRUPT: out is not to be shown to anybody. */
+enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
+                               const struct item *item, uint8_t *out)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+
+enum fp_status store_item_delete(struct store *store, struct store_scratch *scratch,
+                                 struct slice key) FP_MUST_CHECK FP_NONNULL(1, 2); /* FP_ABSENT */
+/* Makes all items stored until now (or until now + delay_s) invalid. */
+void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
+    FP_NONNULL(1, 2);
+
+/* Ends the least recently used item; false where there is none. */
+bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
+
+/* One bounded step of looking for items that expired; the caller calls it now and then. */
+void store_reap_step(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
+
+/* --- for tests ------------------------------------------------------------------------------ */
+
+void store_check(struct store *store) FP_NONNULL(1); /* every invariant, recomputed: slow */
+#if FARPAGE_DEBUG_HOOKS
+/* Flips one bit of what is kept for the slot or key. FP_ABSENT. */
+enum fp_status store_damage_page(struct store *store, struct area *area, uint64_t slot);
+enum fp_status store_damage_item(struct store *store, struct store_scratch *scratch,
+                                 struct slice key);
+#endif
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * store_internal - what the files of the store share. Seen by store*.c only. */
+#ifndef FARPAGE_STORAGE_STORE_INTERNAL_H
+#define FARPAGE_STORAGE_STORE_INTERNAL_H
+#include "base/lock.h"
+#include "storage/keydir.h"
+#include "storage/store.h"
+
+struct store {
+    struct budget budget;
+    uint32_t page_bytes;
+    struct arena *arena;
+    struct zpool *zpool;
+    struct compressor_pool *compressors;
+    struct store_counters counters;
+
+    struct lock areas_lock; /* to add one; reading below area_count needs no lock */
+    _Atomic unsigned area_count;
+    struct area *areas[STORE_AREAS_MAX];
+
+    struct keydir keydir;
+    _Atomic uint64_t last_cas;
+    _Atomic uint64_t flushed_cas; /* items with a cas up to this are invalid */
+    _Atomic uint64_t flush_due_ms; /* when flushed_cas becomes last_cas; 0: no flush is due */
+    _Atomic uint64_t reap_position;
+};
+
+static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
+{
+    atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
+}
+
+/* --- store_pack.c: between plain bytes and entries ------------------------------------------- */
+
+/* Packs and keeps plain bytes (up to ZPOOL_OBJECT_BYTES_MAX) whose checksum is crc. The caller owns
+ * *entry. Makes items give way where memory is short. FP_NO_MEMORY: that was not enough. */
+enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
+                          uint32_t crc, struct entry *entry) FP_MUST_CHECK;
+
+/* Ends what an entry owns. Enter holding no lock. */
+void store_entry_end(struct store *store, struct entry entry);
+
+/* An entry's bytes taken out of the allocator, not yet unpacked. `compressor` is NULL for bytes
+ * that were kept plain. */
+struct fetched {
+    struct entry entry;
+    struct packed packed; /* in scratch->packed, or NULL where the plain bytes are in out already */
+    struct compressor *compressor;
+};
+
+/* First half of reading: copies the object out, so that the caller may let go of what keeps it
+ * alive. May be called with a slot's or shard's lock held. */
+enum fp_status store_fetch(struct store *store, struct store_scratch *scratch, struct entry entry,
+                           struct space out, struct fetched *fetched) FP_MUST_CHECK;
+/* Second half, with no lock held: fills out, checks it, gives the checksum. */
+enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
+                            struct fetched *fetched, struct space out, uint32_t *crc) FP_MUST_CHECK;
+
+/* --- store_item.c ---------------------------------------------------------------------------- */
+
+bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
+                     const struct item *item);
+/* Puts an item into its shard, or takes it out: then the caller gives the directory's reference
+ * up, unlocked. */
+void store_link_locked(struct store *store, struct keydir_shard *shard, struct item *item);
+void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item);
+/* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
+struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
+                               struct slice key, uint64_t hash, struct item **dead);
+/* What an item is charged for: its record, not its objects. */
+uint64_t store_item_cost(const struct item *item);
+/* memcached's exptime as store time in seconds; 0 never. */
+uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime);
+/* Applies a flush_all whose time has come. */
+void store_flush_if_due(struct store *store, const struct store_scratch *scratch);
+
+#endif

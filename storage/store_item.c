@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Reading, ending and ageing items. An item that has expired or was flushed is dead: it is not
+ * found any more, and whoever meets it takes it out.
+ */
+#include <stdlib.h>
+
+#include "base/arith.h"
+#include "storage/store_internal.h"
+
+enum {
+    EXPTIME_RELATIVE_MAX_S = 60 * 60 * 24 * 30, /* memcached: above this it is a date */
+    EXPIRED_LONG_AGO_S = 1,                     /* store time starts later */
+    REAP_ITEMS_PER_STEP = 256,
+};
+
+bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
+                     const struct item *item)
+{
+    if (item->expires_s != 0 && item->expires_s <= scratch->now_ms / 1000) return true;
+    return item->cas <= atomic_load_explicit(&store->flushed_cas, memory_order_relaxed);
+}
+
+uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime)
+{
+    if (exptime == 0) return 0;
+    if (exptime < 0) return EXPIRED_LONG_AGO_S;
+    uint64_t ahead_s = (uint64_t)exptime;
+    if (exptime > EXPTIME_RELATIVE_MAX_S) {
+        if (ahead_s <= scratch->unix_s) return EXPIRED_LONG_AGO_S;
+        ahead_s -= scratch->unix_s;
+    }
+    return (uint32_t)min_u64(scratch->now_ms / 1000 + ahead_s, UINT32_MAX);
+}
+
+void store_flush_if_due(struct store *store, const struct store_scratch *scratch)
+{
+    uint64_t due = atomic_load_explicit(&store->flush_due_ms, memory_order_relaxed);
+    if (due == 0 || due > scratch->now_ms) return;
+    if (!atomic_compare_exchange_strong(&store->flush_due_ms, &due, 0)) return;
+    atomic_store(&store->flushed_cas, atomic_load(&store->last_cas));
+}
+
+void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
+{
+    uint64_t at_s = exptime > 0 ? store_expiry(scratch, exptime) : 0;
+    if (at_s * 1000 > scratch->now_ms) {
+        atomic_store(&store->flush_due_ms, at_s * 1000);
+        return;
+    }
+    atomic_store(&store->flush_due_ms, 0);
+    atomic_store(&store->flushed_cas, atomic_load(&store->last_cas));
+}
+
+static uint64_t packed_bytes_of(const struct item *item)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < item->piece_count; i++)
+        if (entry_has_object(item->pieces[i])) sum += entry_size_bytes(item->pieces[i]);
+    return sum;
+}
+
+void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
+{
+    keydir_remove_locked(shard, item);
+    store_count(&store->counters.item_value_bytes, -(uint64_t)item->value_bytes);
+    store_count(&store->counters.item_packed_bytes, -packed_bytes_of(item));
+}
+
+void store_link_locked(struct store *store, struct keydir_shard *shard, struct item *item)
+{
+    keydir_insert_locked(shard, item);
+    store_count(&store->counters.item_value_bytes, item->value_bytes);
+    store_count(&store->counters.item_packed_bytes, packed_bytes_of(item));
+}
+
+uint64_t store_item_cost(const struct item *item)
+{
+    /* What malloc really takes: its header, rounded up. */
+    return (item_size_bytes(item->key_bytes, item->value_bytes) + 8 + 15) / 16 * 16;
+}
+
+void store_item_release(struct store *store, struct item **item_ptr)
+{
+    struct item *item = *item_ptr;
+    *item_ptr = NULL;
+    if (!item_release(item)) return;
+    for (unsigned i = 0; i < item->piece_count; i++) store_entry_end(store, item->pieces[i]);
+    budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(item));
+    free(item);
+}
+
+struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
+                               struct slice key, uint64_t hash, struct item **dead)
+{
+    struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
+    struct item *item = keydir_find_locked(shard, hash, key);
+    *dead = NULL;
+    if (item == NULL || !store_item_dead(store, scratch, item)) return item;
+    store_unlink_locked(store, shard, item);
+    store_count(&store->counters.item_reclaims, 1);
+    *dead = item;
+    return NULL;
+}
+
+struct item *store_item_acquire(struct store *store, struct store_scratch *scratch,
+                                struct slice key, const int64_t *touch)
+{
+    store_flush_if_due(store, scratch);
+    uint64_t hash = keydir_hash(&store->keydir, key);
+    struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
+    struct item *dead;
+    lock_take(&shard->lock);
+    struct item *item = store_find_locked(store, scratch, key, hash, &dead);
+    if (item != NULL) {
+        keydir_use_locked(shard, item, scratch->now_ms);
+        item->fetched = true;
+        if (touch != NULL) item->expires_s = store_expiry(scratch, *touch);
+        item_acquire(item);
+    }
+    lock_drop(&shard->lock);
+    if (dead != NULL) store_item_release(store, &dead);
+    return item;
+}
+
+enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
+                               const struct item *item, uint8_t *out)
+{
+    for (unsigned i = 0; i < item->piece_count; i++) {
+        struct space space = {.bytes = out + (size_t)i * ITEM_PIECE_BYTES,
+                              .capacity_bytes = item_piece_bytes(item, i)};
+        struct fetched fetched;
+        uint32_t crc;
+        enum fp_status status = store_fetch(store, scratch, item->pieces[i], space, &fetched);
+        if (status != FP_OK) store_count(&store->counters.corrupt, 1);
+        if (status == FP_OK) status = store_unpack(store, scratch, &fetched, space, &crc);
+        if (status != FP_OK) return status;
+    }
+    return FP_OK;
+}
+
+enum fp_status store_item_delete(struct store *store, struct store_scratch *scratch,
+                                 struct slice key)
+{
+    store_flush_if_due(store, scratch);
+    uint64_t hash = keydir_hash(&store->keydir, key);
+    struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
+    struct item *dead;
+    lock_take(&shard->lock);
+    struct item *item = store_find_locked(store, scratch, key, hash, &dead);
+    if (item != NULL) store_unlink_locked(store, shard, item);
+    lock_drop(&shard->lock);
+    enum fp_status status = item != NULL ? FP_OK : FP_ABSENT;
+    if (item != NULL) store_item_release(store, &item);
+    if (dead != NULL) store_item_release(store, &dead);
+    return status;
+}
+
+bool store_evict_one(struct store *store, struct store_scratch *scratch)
+{
+    lock_assert_none();
+    struct keydir_shard *shard = keydir_oldest_shard(&store->keydir);
+    if (shard == NULL) return false;
+    lock_take(&shard->lock);
+    struct item *item = shard->oldest;
+    if (item != NULL) {
+        bool dead = store_item_dead(store, scratch, item);
+        store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
+        store_unlink_locked(store, shard, item);
+    }
+    lock_drop(&shard->lock);
+    if (item != NULL) store_item_release(store, &item);
+    return true; /* a shard that was emptied meanwhile freed memory just as well */
+}
+
+/* Walks the tables a few places at a time, one shard after the other. A table that grew or shrank
+ * meanwhile makes the walk miss places this time round, no more. */
+void store_reap_step(struct store *store, struct store_scratch *scratch)
+{
+    store_flush_if_due(store, scratch);
+    struct item *dead[REAP_ITEMS_PER_STEP];
+    unsigned count = 0;
+    uint64_t position = atomic_load(&store->reap_position);
+    struct keydir_shard *shard = &store->keydir.shards[position % KEYDIR_SHARDS];
+    uint64_t place = position / KEYDIR_SHARDS;
+
+    lock_take(&shard->lock);
+    uint64_t end = min_u64(place + 8 * REAP_ITEMS_PER_STEP, shard->capacity);
+    while (place < end && count < REAP_ITEMS_PER_STEP) {
+        struct item *item = shard->table[place];
+        if (item == NULL || !store_item_dead(store, scratch, item)) {
+            place++;
+            continue;
+        }
+        store_unlink_locked(store, shard, item); /* may move another item to this place */
+        dead[count++] = item;
+    }
+    bool finished = place >= shard->capacity;
+    lock_drop(&shard->lock);
+
+    uint64_t next_shard = (position + 1) % KEYDIR_SHARDS;
+    atomic_store(&store->reap_position,
+                 finished ? next_shard : place * KEYDIR_SHARDS + position % KEYDIR_SHARDS);
+    store_count(&store->counters.item_reclaims, count);
+    for (unsigned i = 0; i < count; i++) store_item_release(store, &dead[i]);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The text parser on any bytes, as a stream of requests. For each request of the stream:
+ *   - a cut before its end is PARTIAL, and what PARTIAL asks for does not pass that end;
+ *   - more bytes behind it do not change the answer;
+ *   - it takes at least a byte and at most what is there (progress, and no overrun);
+ *   - its slices lie within what it took, its key and value within their limits;
+ *   - a hang-up, once decided, stays decided. */
+#include "fuzz.h"
+#include "protocol/limits.h"
+#include "protocol/request.h"
+
+enum { ITEM_MAX = 300, CUTS_MAX = 600 };
+
+static const struct request_limits limits = {.item_bytes_max = ITEM_MAX};
+
+struct answer {
+    enum request_parse parse;
+    struct request request;
+    size_t more_bytes;
+    const char *refusal;
+};
+
+/* Slices of the answer point into freed memory afterwards: only their sizes may be used. */
+static void expect_within(struct slice part, struct slice whole)
+{
+    if (part.size_bytes == 0) return;
+    fp_assert(part.bytes >= whole.bytes);
+    fp_assert(part.bytes + part.size_bytes <= whole.bytes + whole.size_bytes);
+}
+
+static void expect_keys(struct request *request)
+{
+    struct slice key = request->key, rest = request->more_keys;
+    do {
+        fp_assert(key.size_bytes > 0 && key.size_bytes <= KEY_BYTES_MAX);
+        fp_assert(memchr(key.bytes, ' ', key.size_bytes) == NULL);
+        fp_assert(memchr(key.bytes, '\n', key.size_bytes) == NULL);
+    } while (request_next_key(&rest, &key));
+}
+
+static void expect_sound(struct answer *answer, struct slice buffer)
+{
+    struct request *request = &answer->request;
+    if (answer->parse == REQUEST_PARTIAL) fp_assert(answer->more_bytes >= 1);
+    if (answer->parse == REQUEST_REFUSED) fp_assert(answer->refusal[0] != '\0');
+    if (answer->refusal != NULL) fp_assert(strpbrk(answer->refusal, "\r\n") == NULL);
+    if (answer->parse == REQUEST_READY || answer->parse == REQUEST_REFUSED) {
+        fp_assert(request->size_bytes >= 1 && request->size_bytes <= buffer.size_bytes);
+        struct slice taken = slice_of(buffer.bytes, request->size_bytes);
+        expect_within(request->key, taken);
+        if (request->drop_old) fp_assert(request->key.size_bytes > 0);
+    }
+    if (answer->parse != REQUEST_READY) return;
+    fp_assert(request->swallow_bytes == 0 && !request->drop_old);
+    struct slice taken = slice_of(buffer.bytes, request->size_bytes);
+    expect_within(request->more_keys, taken);
+    expect_within(request->value, taken);
+    expect_within(request->rest, taken);
+    fp_assert(request->value.size_bytes <= ITEM_MAX);
+    if (request->key.size_bytes > 0) expect_keys(request);
+}
+
+static struct answer parse(const uint8_t *bytes, size_t size_bytes)
+{
+    struct answer answer = {.refusal = NULL};
+    struct slice buffer = tight_create(bytes, size_bytes);
+    answer.parse = request_parse(buffer, &limits, &answer.request, &answer.more_bytes,
+                                 &answer.refusal);
+    expect_sound(&answer, buffer);
+    tight_destroy(&buffer);
+    return answer;
+}
+
+static void expect_same(const struct answer *a, const struct answer *b)
+{
+    fp_assert(a->parse == b->parse);
+    fp_assert(a->refusal == b->refusal || strcmp(a->refusal, b->refusal) == 0);
+    if (a->parse == REQUEST_LOST) return;
+    fp_assert(a->request.size_bytes == b->request.size_bytes);
+    fp_assert(a->request.swallow_bytes == b->request.swallow_bytes);
+    fp_assert(a->request.value.size_bytes == b->request.value.size_bytes);
+    fp_assert(a->request.key.size_bytes == b->request.key.size_bytes);
+    fp_assert(a->request.noreply == b->request.noreply);
+}
+
+/* All cuts of short requests; of long ones those near both ends. */
+static void try_cuts(const uint8_t *bytes, size_t size_bytes, const struct answer *whole)
+{
+    bool decided = false;
+    for (size_t cut = 0; cut < size_bytes; cut++) {
+        if (cut == CUTS_MAX && size_bytes > 2 * CUTS_MAX) cut = size_bytes - CUTS_MAX;
+        struct answer part = parse(bytes, cut);
+        if (part.parse == REQUEST_PARTIAL) {
+            fp_assert(!decided);
+            if (whole->parse == REQUEST_READY || whole->parse == REQUEST_REFUSED)
+                fp_assert(cut + part.more_bytes <= whole->request.size_bytes);
+            continue;
+        }
+        fp_assert(whole->parse != REQUEST_PARTIAL);
+        if (whole->parse != REQUEST_LOST) fp_assert(cut >= whole->request.size_bytes);
+        expect_same(&part, whole);
+        if (decided) return; /* two that agree are enough */
+        decided = true;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
+{
+    size_t at = 0;
+    while (at < size_bytes) {
+        struct answer whole = parse(data + at, size_bytes - at);
+        try_cuts(data + at, size_bytes - at, &whole);
+        if (whole.parse == REQUEST_PARTIAL || whole.parse == REQUEST_LOST) break;
+        at += whole.request.size_bytes;
+        if (whole.parse != REQUEST_REFUSED) continue;
+        if (whole.request.swallow_bytes >= size_bytes - at) break;
+        at += whole.request.swallow_bytes;
+    }
+    return 0;
+}

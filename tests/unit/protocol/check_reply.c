@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "protocol/reply.h"
+
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void expect_value_line(const char *want, const char *key, uint32_t flags, uint64_t bytes,
+                              uint64_t cas)
+{
+    char line[REPLY_VALUE_LINE_BYTES_MAX];
+    size_t size = reply_value_line(line, slice_text(key), flags, bytes, cas);
+    ck_assert(slice_is(slice_of(line, size), want));
+}
+
+START_TEST(a_value_line_has_key_flags_and_length)
+{
+    expect_value_line("VALUE foo 5 3\r\n", "foo", 5, 3, 0);
+    expect_value_line("VALUE k 0 0\r\n", "k", 0, 0, 0);
+    expect_value_line("VALUE k 4294967295 134217728\r\n", "k", UINT32_MAX, ITEM_BYTES_MAX, 0);
+}
+END_TEST
+
+START_TEST(a_cas_of_0_is_left_out)
+{
+    expect_value_line("VALUE foo 5 3 42\r\n", "foo", 5, 3, 42);
+    expect_value_line("VALUE foo 5 3 18446744073709551615\r\n", "foo", 5, 3, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(the_longest_value_line_fits)
+{
+    char key[KEY_BYTES_MAX + 1];
+    memset(key, 'k', KEY_BYTES_MAX);
+    key[KEY_BYTES_MAX] = '\0';
+    char *line = malloc(REPLY_VALUE_LINE_BYTES_MAX); /* so that ASan sees its end */
+    ck_assert_ptr_nonnull(line);
+    size_t size = reply_value_line(line, slice_text(key), UINT32_MAX, ITEM_BYTES_MAX, UINT64_MAX);
+    ck_assert_uint_le(size, REPLY_VALUE_LINE_BYTES_MAX);
+    ck_assert_uint_eq(size, 6 + 250 + 1 + 10 + 1 + 9 + 1 + 20 + 2);
+    free(line);
+}
+END_TEST
+
+START_TEST(a_number_line_is_what_printf_writes)
+{
+    static const uint64_t some[] = {0, 1, 9, 10, 99, 100, 4294967295u, UINT64_MAX - 1, UINT64_MAX};
+    uint64_t number = 1;
+    for (size_t i = 0; i < 2000; i++) {
+        uint64_t n = i < FP_COUNT_OF(some) ? some[i] : number >> (i % 64);
+        number = number * 6364136223846793005u + 1442695040888963407u;
+        char line[REPLY_NUMBER_LINE_BYTES_MAX], want[32];
+        size_t size = reply_number_line(line, n);
+        snprintf(want, sizeof want, "%" PRIu64 "\r\n", n);
+        ck_assert(slice_is(slice_of(line, size), want));
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("reply");
+    TCase *tcase = tcase_create("lines");
+    tcase_add_test(tcase, a_value_line_has_key_flags_and_length);
+    tcase_add_test(tcase, a_cas_of_0_is_left_out);
+    tcase_add_test(tcase, the_longest_value_line_fits);
+    tcase_add_test(tcase, a_number_line_is_what_printf_writes);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
