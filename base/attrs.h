@@ -5,7 +5,7 @@
 
 #define FP_MUST_CHECK __attribute__((warn_unused_result))
 #define FP_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
-#define FP_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define FP_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define FP_NORETURN __attribute__((noreturn))
 #define FP_COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 

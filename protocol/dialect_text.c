@@ -9,9 +9,9 @@
 #include "protocol/limits.h"
 
 enum {
-    WORDS_KEPT = 6,           /* cas KEY FLAGS EXPTIME BYTES CAS */
-    LINE_BYTES_MIN = 4,       /* with its end; shorter ones are called badly formed, not unknown */
-    VALUE_BYTES_MAX = INT32_MAX - 2, /* beyond this a length is no length, so nothing is swallowed */
+    WORDS_KEPT = 6,     /* cas KEY FLAGS EXPTIME BYTES CAS */
+    LINE_BYTES_MIN = 4, /* with its end; shorter ones are called badly formed, not unknown */
+    VALUE_BYTES_MAX = INT32_MAX - 2, /* a longer one is no length, so nothing is swallowed */
 };
 
 #define REFUSAL_BAD_EXPTIME "CLIENT_ERROR invalid exptime argument"
@@ -185,8 +185,8 @@ static const struct command_row {
 #undef X
 };
 
-/* COMMANDS_COUNT where there is none of that name. Names are in lower case only, so that a browser's
- * "GET" is not a get. */
+/* COMMANDS_COUNT where there is none of that name. Names are in lower case only, so that the "GET"
+ * of a browser is not a get. */
 static unsigned find_command(struct slice name)
 {
     unsigned i = 0;

@@ -11,7 +11,7 @@ static char *put_bytes(char *at, const void *bytes, size_t size_bytes)
     return at + size_bytes;
 }
 
-/* By hand, because these lines are written for every hit and snprintf costs more than the lookup. */
+/* By hand: a line is written for every hit, and snprintf costs more than finding the item. */
 static char *put_number(char *at, uint64_t number)
 {
     char digits[U64_DIGITS_MAX];

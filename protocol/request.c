@@ -51,11 +51,9 @@ const char *command_name(enum command command)
  * LINE_BYTES_MAX bytes are there, so that what it looks at is complete. */
 static bool is_multiget(struct slice buffer)
 {
-    size_t blanks = 0;
-    while (blanks <= LEADING_BLANKS_MAX && buffer.bytes[blanks] == ' ') blanks++;
-    const uint8_t *at = buffer.bytes + blanks;
-    return blanks <= LEADING_BLANKS_MAX &&
-           (memcmp(at, "get ", 4) == 0 || memcmp(at, "gets ", 5) == 0);
+    const uint8_t *at = buffer.bytes;
+    while (at < buffer.bytes + LEADING_BLANKS_MAX && *at == ' ') at++;
+    return memcmp(at, "get ", 4) == 0 || memcmp(at, "gets ", 5) == 0;
 }
 
 /* READY where a whole line is there; LOST where none can come any more. */

@@ -13,10 +13,8 @@ _Static_assert((int)CONFIG_VALUE_BYTES >= (int)CONFIG_ADDRESS_TEXT_BYTES, "an ad
 static bool refuse(struct slice text, const char *reason, char why[CONFIG_WHY_BYTES])
 {
     char quoted[CONFIG_QUOTE_BYTES];
-    snprintf(why, CONFIG_WHY_BYTES,
-             "%s is not an address: %s (examples: \"127.0.0.1:11211\", \"[::1]:11211\", "
-             "\"*:11211\", \"unix:/run/farpage/farpage.sock\")",
-             config_text_quote(text, quoted), reason);
+    snprintf(why, CONFIG_WHY_BYTES, "%s is not an address: %s", config_text_quote(text, quoted),
+             reason);
     return false;
 }
 
@@ -79,6 +77,8 @@ static bool read_host(struct slice text, struct slice host, struct config_addres
 bool config_address_read(struct slice text, struct config_address *address,
                          char why[CONFIG_WHY_BYTES])
 {
+    static const char examples[] = "examples are 127.0.0.1:11211, \"[::1]:11211\", \"*:11211\" "
+                                   "and unix:/run/farpage/farpage.sock";
     struct config_address read = {.kind = CONFIG_UNIX};
     size_t prefix = strlen("unix:");
     uint64_t port = 0;
@@ -86,7 +86,7 @@ bool config_address_read(struct slice text, struct config_address *address,
         if (!read_path(text, &read, why)) return false;
     } else {
         const uint8_t *colon = text.size_bytes ? memrchr(text.bytes, ':', text.size_bytes) : NULL;
-        if (colon == NULL) return refuse(text, "no ':' and port", why);
+        if (colon == NULL) return refuse(text, examples, why);
         size_t at = (size_t)(colon - text.bytes);
         if (!number_u64(from(text, at + 1), &port) || port > UINT16_MAX)
             return refuse(text, "the port is not a number from 0 to 65535", why);

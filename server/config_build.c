@@ -38,19 +38,24 @@ static void set_initial(void *base, const struct config_section *section)
     }
 }
 
+static uint32_t *count_of(struct config *config, const struct config_section *section)
+{
+    return (uint32_t *)(void *)((char *)config + section->count_offset);
+}
+
 static struct config_item *item_add(struct config *config, const struct config_section *section)
 {
-    uint32_t *count = (uint32_t *)(void *)((char *)config + section->count_offset);
-    char *item = (char *)config + config_item_offset(section, *count);
+    uint32_t i = (*count_of(config, section))++;
+    fp_assert(i < section->most);
+    void *item = (char *)config + section->items_offset + i * section->item_bytes;
     memset(item, 0, section->item_bytes);
     set_initial(item, section);
-    (*count)++;
-    return (struct config_item *)(void *)item;
+    return item;
 }
 
 void config_list_clear(struct config *config, const struct config_section *section)
 {
-    *(uint32_t *)(void *)((char *)config + section->count_offset) = 0;
+    *count_of(config, section) = 0;
 }
 
 void config_set_defaults(struct config *config)
@@ -92,10 +97,10 @@ void config_item_end(struct config_build *build, const struct config_target *tar
     for (size_t i = 0; i < target->section.key_count; i++) {
         const struct config_key *key = &target->section.keys[i];
         struct config_origin *origin = &target->origins[i];
-        if (key->initial != NULL || origin->from != CONFIG_FROM_DEFAULT) continue;
+        if (!key->needed || origin->from != CONFIG_FROM_DEFAULT) continue;
         origin->bad = true;
-        config_error_add(build->errors, place, "%s has no '%s', which it needs", target->label,
-                         config_key_name(key));
+        config_error_add(build->errors, place, "%s has no '%s', which every item needs",
+                         target->label, config_key_name(key));
     }
 }
 
@@ -125,15 +130,17 @@ void config_assign(struct config_build *build, const struct config_target *targe
     config_error_add(build->errors, place, "%s.%s: %s", target->label, config_key_name(key), why);
 }
 
-/* A word that stands in the wrong section is not misspelt. */
+/* A word that stands in the wrong section is not misspelt; NULL where it fits none, or several. */
 static const char *path_of_name(struct slice name)
 {
     struct config_section section;
+    const char *path = NULL;
     for (size_t i = 0; config_section_at(i, &section); i++) {
         const struct config_key *key = section.is_list ? NULL : config_section_key(&section, name);
-        if (key != NULL) return key->path;
+        if (key != NULL && path != NULL) return NULL;
+        if (key != NULL) path = key->path;
     }
-    return NULL;
+    return path;
 }
 
 static void add_unknown(struct config_build *build, struct slice word, const char *where,
@@ -170,6 +177,11 @@ void config_unknown_path(struct config_build *build, struct slice path, struct c
 {
     struct config_guess guess = config_guess_of(path);
     struct config_section section;
+    if (config_section_find(path, &section)) {
+        config_error_add(build->errors, place, "'%s' is a section; name a key of it, as in %s",
+                         section.name, section.keys[0].path);
+        return;
+    }
     for (size_t i = 0; config_section_at(i, &section); i++) {
         if (section.is_list) config_guess_offer(&guess, section.name);
         for (size_t k = 0; k < section.key_count && !section.is_list; k++)

@@ -4,150 +4,48 @@
 
 #include "base/check.h"
 #include "server/config_table.h"
-#include "server/config_text.h"
 #include "server/config_value.h"
 
-enum { TEXT_COLUMNS = 88, ORIGIN_COLUMN = 44, PATH_BYTES = 64 };
-
-static const void *value_at(const void *base, const struct config_key *key)
-{
-    return (const char *)base + key->offset;
-}
-
-static const struct config_item *item_at(const struct config_section *section,
-                                         const struct config *config, uint32_t i)
-{
-    return (const void *)((const char *)config + config_item_offset(section, i));
-}
-
-/* "areas[3].size" */
-static void path_of(const struct config_key *key, const struct config_section *section, uint32_t i,
-                    char path[PATH_BYTES])
-{
-    if (section->is_list)
-        snprintf(path, PATH_BYTES, "%s[%" PRIu32 "].%s", section->name, i, config_key_name(key));
-    else
-        snprintf(path, PATH_BYTES, "%s", key->path);
-}
-
-void config_visit(const struct config *config,
-                  void (*visit)(void *context, const char *key, const char *value), void *context)
-{
-    struct config_section section;
-    for (size_t s = 0; config_section_at(s, &section); s++) {
-        uint32_t items = section.is_list ? config_item_count(&section, config) : 1;
-        for (uint32_t i = 0; i < items; i++) {
-            const void *base = section.is_list ? (const void *)item_at(&section, config, i) : config;
-            for (size_t k = 0; k < section.key_count; k++) {
-                char path[PATH_BYTES];
-                char text[CONFIG_VALUE_BYTES];
-                path_of(&section.keys[k], &section, i, path);
-                config_value_text(&section.keys[k], value_at(base, &section.keys[k]), text);
-                visit(context, path, text);
-            }
-        }
-    }
-}
-
-/* Two configurations being compared. */
-struct comparison {
-    const struct config *running, *next;
-    void (*found)(void *context, const struct config_difference *difference);
-    void *context;
-    bool all_reloadable;
-};
-
-static void tell(struct comparison *comparison, struct config_difference difference)
-{
-    if (strcmp(difference.running, difference.next) == 0) return;
-    if (!difference.reloadable) comparison->all_reloadable = false;
-    comparison->found(comparison->context, &difference);
-}
-
-static void compare_keys(struct comparison *comparison, const struct config_section *section,
-                         uint32_t i)
-{
-    const void *running = comparison->running;
-    const void *next = comparison->next;
-    if (section->is_list) {
-        running = item_at(section, comparison->running, i);
-        next = item_at(section, comparison->next, i);
-    }
-    for (size_t k = 0; k < section->key_count; k++) {
-        const struct config_key *key = &section->keys[k];
-        char path[PATH_BYTES];
-        char running_text[CONFIG_VALUE_BYTES];
-        char next_text[CONFIG_VALUE_BYTES];
-        path_of(key, section, i, path);
-        config_value_text(key, value_at(running, key), running_text);
-        config_value_text(key, value_at(next, key), next_text);
-        tell(comparison,
-             (struct config_difference){path, running_text, next_text, key->reloadable});
-    }
-}
-
-static void compare_list(struct comparison *comparison, const struct config_section *section)
-{
-    uint32_t running = config_item_count(section, comparison->running);
-    uint32_t next = config_item_count(section, comparison->next);
-    char running_text[CONFIG_VALUE_BYTES];
-    char next_text[CONFIG_VALUE_BYTES];
-    snprintf(running_text, sizeof running_text, "%" PRIu32, running);
-    snprintf(next_text, sizeof next_text, "%" PRIu32, next);
-    tell(comparison, (struct config_difference){section->name, running_text, next_text, false});
-    for (uint32_t i = 0; i < running && i < next; i++) compare_keys(comparison, section, i);
-}
-
-bool config_differences(const struct config *running, const struct config *next,
-                        void (*found)(void *context, const struct config_difference *difference),
-                        void *context)
-{
-    struct comparison comparison = {running, next, found, context, true};
-    struct config_section section;
-    for (size_t i = 0; config_section_at(i, &section); i++) {
-        if (section.is_list)
-            compare_list(&comparison, &section);
-        else
-            compare_keys(&comparison, &section, 0);
-    }
-    return comparison.all_reloadable;
-}
+enum { WRAP_COLUMNS = 88, ORIGIN_COLUMN = 44 };
 
 /* "key: value" as YAML. Free words are quoted: a reader may think that 1e3 is a number. */
 static int put_pair(FILE *out, const struct config_key *key, const char *text)
 {
     int used = fprintf(out, "%s: ", config_key_name(key));
-    if (key->kind != KIND_ADDRESS && key->kind != KIND_NAME) return used + fprintf(out, "%s", text);
+    if (key->kind != KIND_ADDRESS && key->kind != KIND_NAME)
+        return used + fprintf(out, "%s", text);
     used += fprintf(out, "\"");
-    for (; *text; text++) used += fprintf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    for (; *text; text++) {
+        bool escape = *text == '"' || *text == '\\';
+        used += fprintf(out, escape ? "\\%c" : "%c", *text);
+    }
     return used + fprintf(out, "\"");
 }
 
 static void put_origin(FILE *out, const struct config *config, const struct config_origin *origin,
                        int column)
 {
-    char file[CONFIG_QUOTE_BYTES];
     fprintf(out, "%*s# ", column < ORIGIN_COLUMN ? ORIGIN_COLUMN - column : 1, "");
-    if (origin->from == CONFIG_FROM_DEFAULT)
+    if (origin->from == CONFIG_FROM_DEFAULT) {
         fprintf(out, "default\n");
-    else if (origin->from == CONFIG_FROM_SET)
-        fprintf(out, "--set:%" PRIu32 "\n", origin->line);
-    else
-        fprintf(out, "%s:%" PRIu32 "\n", config_text_quote(slice_text(config->file), file),
-                origin->line);
+        return;
+    }
+    const char *name = origin->from == CONFIG_FROM_SET ? "--set" : config->file;
+    for (; *name; name++) fputc((unsigned char)*name < ' ' ? '?' : *name, out); /* one line */
+    fprintf(out, ":%" PRIu32 "\n", origin->line);
 }
 
-/* One item or one section; `dash` is what its first line begins with. */
+/* The keys of a section, or of an item of a list. */
 static void dump_keys(FILE *out, const struct config *config, const struct config_section *section,
                       const struct config_item *item)
 {
-    const void *base = item != NULL ? (const void *)item : config;
+    const char *base = item != NULL ? (const char *)item : (const char *)config;
     const struct config_origin *origins =
         item != NULL ? item->origins : &config->origins[config_key_row(section->keys)];
     for (size_t k = 0; k < section->key_count; k++) {
         const struct config_key *key = &section->keys[k];
         char text[CONFIG_VALUE_BYTES];
-        config_value_text(key, value_at(base, key), text);
+        config_value_text(key, base + key->offset, text);
         int column = fprintf(out, item == NULL ? "  " : k == 0 ? "  - " : "    ");
         put_origin(out, config, &origins[k], column + put_pair(out, key, text));
     }
@@ -161,24 +59,79 @@ void config_dump(const struct config *config, FILE *out)
         fprintf(out, "%s:%s\n", section.name, section.is_list && items == 0 ? " []" : "");
         if (!section.is_list) dump_keys(out, config, &section, NULL);
         for (uint32_t k = 0; k < items; k++)
-            dump_keys(out, config, &section, item_at(&section, config, k));
+            dump_keys(out, config, &section, config_item_at(&section, config, k));
     }
 }
 
-/* Words of `text`, each line beginning with `head`. */
 static void put_wrapped(FILE *out, const char *head, const char *text)
 {
-    size_t column = 0;
     while (*text) {
-        size_t word = strcspn(text, " ");
-        if (column > 0 && column + 1 + word > TEXT_COLUMNS) {
-            fprintf(out, "\n");
-            column = 0;
-        }
-        column += (size_t)fprintf(out, column == 0 ? "%s%.*s" : " %.*s", column == 0 ? head : "", 0,
-                                  "");
-        text += word;
-        text += strspn(text, " ");
+        size_t line = strlen(text);
+        if (line > WRAP_COLUMNS) line = WRAP_COLUMNS;
+        while (text[line] != '\0' && text[line] != ' ') line--;
+        fp_assert(line > 0);
+        fprintf(out, "%s%.*s\n", head, (int)line, text);
+        text += line + strspn(text + line, " ");
     }
-    fprintf(out, "\n");
+}
+
+/* What a key without a default might be. */
+static const char *example_of(const struct config_key *key)
+{
+    if (key->initial != NULL) return key->initial;
+    return key->kind == KIND_NAME ? "swap" : "1GiB";
+}
+
+static void annotate_keys(FILE *out, const struct config_section *section)
+{
+    bool is_example = section->is_list && section->least == 0;
+    for (size_t i = 0; i < section->key_count; i++) {
+        const struct config_key *key = &section->keys[i];
+        char takes[CONFIG_WHY_BYTES];
+        config_value_takes(key, takes);
+        put_wrapped(out, section->is_list && i > 0 ? "    # " : "  # ", key->help);
+        fprintf(out, "%s# %s; %s\n", section->is_list && i > 0 ? "    " : "  ", takes,
+                key->reloadable ? "reload" : "restart");
+        fprintf(out, "%s%s", is_example ? "# " : "",
+                !section->is_list ? "  " : i == 0 ? "  - " : "    ");
+        put_pair(out, key, example_of(key));
+        fprintf(out, "\n");
+    }
+}
+
+void config_write_annotated(FILE *out)
+{
+    fprintf(out, "# farpaged.yaml: every key that farpaged knows, with its default. "
+                 "What is left out has it too.\n"
+                 "# This text is what `farpaged --dump-config=annotated` prints.\n"
+                 "#\n"
+                 "# Sizes are a number and KiB, MiB, GiB or TiB; durations a number and ms, s, m "
+                 "or h.\n"
+                 "# reload: a changed value takes effect on SIGHUP.\n"
+                 "# restart: it does not, and a reload that would change it changes nothing at "
+                 "all.\n");
+    struct config_section section;
+    for (size_t i = 0; config_section_at(i, &section); i++) {
+        fprintf(out, "\n");
+        put_wrapped(out, "# ", section.help);
+        fprintf(out, "%s:\n", section.name);
+        annotate_keys(out, &section);
+    }
+}
+
+void config_write_help(FILE *out)
+{
+    struct config_section section;
+    for (size_t i = 0; config_section_at(i, &section); i++) {
+        for (size_t k = 0; k < section.key_count; k++) {
+            const struct config_key *key = &section.keys[k];
+            char takes[CONFIG_WHY_BYTES];
+            config_value_takes(key, takes);
+            fprintf(out, "  %s: %s%s\n", key->path,
+                    key->initial != NULL ? key->initial : "(no default)",
+                    key->reloadable ? " [reload]" : "");
+            put_wrapped(out, "      ", key->help);
+            fprintf(out, "      Takes %s.\n", takes);
+        }
+    }
 }

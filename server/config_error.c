@@ -21,7 +21,7 @@ void config_errors_init(struct config_errors *errors)
 
 void config_errors_fini(struct config_errors *errors)
 {
-    for (size_t i = 0; i < errors->count; i++) free(errors->list[i].headline);
+    for (size_t i = 0; i < errors->kept; i++) free(errors->list[i].headline);
     free(errors->list);
     config_errors_init(errors);
 }
@@ -33,15 +33,17 @@ size_t config_errors_count(const struct config_errors *errors)
 
 const struct config_error *config_errors_at(const struct config_errors *errors, size_t i)
 {
-    fp_assert(i < errors->count);
+    fp_assert(i < errors->kept);
     return &errors->list[i];
 }
 
 void config_errors_print(const struct config_errors *errors, FILE *out)
 {
     if (errors->count == 0) return;
-    for (size_t i = 0; i < errors->count; i++)
+    for (size_t i = 0; i < errors->kept; i++)
         fprintf(out, "%s\n%s", errors->list[i].headline, errors->list[i].excerpt);
+    if (errors->kept < errors->count)
+        fprintf(out, "... and %zu more\n", errors->count - errors->kept);
     fprintf(out, "%zu error%s; nothing was started (exit 78)\n", errors->count,
             errors->count == 1 ? "" : "s");
 }
@@ -135,7 +137,7 @@ static bool stands_before(const struct config_error *a, const struct config_erro
 
 static bool grow(struct config_errors *errors)
 {
-    if (errors->count < errors->capacity) return true;
+    if (errors->kept < errors->capacity) return true;
     size_t capacity = errors->capacity ? 2 * errors->capacity : 8;
     struct config_error *list = realloc(errors->list, capacity * sizeof *list);
     if (list == NULL) return false;
@@ -148,11 +150,11 @@ static bool grow(struct config_errors *errors)
 static bool insert(struct config_errors *errors, struct config_error error)
 {
     if (!grow(errors)) return false;
-    size_t at = errors->count;
+    size_t at = errors->kept;
     for (; at > 0 && stands_before(&error, &errors->list[at - 1]); at--)
         errors->list[at] = errors->list[at - 1];
     errors->list[at] = error;
-    errors->count++;
+    errors->kept++;
     return true;
 }
 
@@ -168,6 +170,8 @@ static size_t write_place(struct config_place place, char *text, size_t room)
 void config_error_add(struct config_errors *errors, struct config_place place, const char *format,
                       ...)
 {
+    errors->count++;
+    if (errors->kept == CONFIG_ERRORS_KEPT_MAX) return;
     char message[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
@@ -185,6 +189,8 @@ void config_error_add(struct config_errors *errors, struct config_place place, c
     }
     size_t used = write_place(place, text, head);
     memcpy(text + used, message, head - used);
+    for (char *at = text; *at; at++) /* the file's name may hold anything */
+        if ((unsigned char)*at < ' ') *at = '?';
     memcpy(text + head, excerpt, tail);
     struct config_error error = {text, text + head, place.source->arguments != NULL, place.line,
                                  place.column};

@@ -41,9 +41,12 @@ struct config_error {
     uint32_t line, column;
 };
 
+enum { CONFIG_ERRORS_KEPT_MAX = 256 }; /* nobody reads more, and each costs its excerpt */
+
 struct config_errors {
     struct config_error *list; /* sorted: the file's before --set's, then by line and column */
-    size_t count, capacity;
+    size_t kept, capacity;     /* kept <= CONFIG_ERRORS_KEPT_MAX */
+    size_t count;              /* of all that were found */
     bool no_memory;
 };
 
@@ -52,7 +55,7 @@ void config_errors_fini(struct config_errors *errors) FP_NONNULL(1);
 
 size_t config_errors_count(const struct config_errors *errors) FP_NONNULL(1);
 
-/* One of them, 0 <= i < count: for a reload, whose errors go to the log. */
+/* One of them, i < errors->kept: for a reload, whose errors go to the log. */
 const struct config_error *config_errors_at(const struct config_errors *errors, size_t i)
     FP_NONNULL(1);
 
@@ -60,6 +63,6 @@ const struct config_error *config_errors_at(const struct config_errors *errors, 
 void config_errors_print(const struct config_errors *errors, FILE *out) FP_NONNULL(1, 2);
 
 void config_error_add(struct config_errors *errors, struct config_place place, const char *format,
-                      ...) __attribute__((format(printf, 3, 4))) FP_NONNULL(1, 3);
+                      ...) FP_PRINTF(3, 4) FP_NONNULL(1, 3);
 
 #endif

@@ -3,10 +3,11 @@
 
 #include "base/check.h"
 
-enum when { RESTART, RELOAD };
+enum when { RESTART, RELOAD, NEEDED };
 
 #define KEY_ROW(path, kind, structure, member, initial, least, most, choices, when, help)          \
-    {path, kind, when == RELOAD, offsetof(structure, member), initial, least, most, choices, help},
+    {path,    kind,  when == RELOAD, when == NEEDED, offsetof(structure, member),                  \
+     initial, least, most,           choices,        help},
 static const struct config_key keys[] = {CONFIG_KEYS(KEY_ROW)};
 #undef KEY_ROW
 
@@ -94,10 +95,12 @@ uint32_t config_item_count(const struct config_section *section, const struct co
     return *(const uint32_t *)(const void *)((const char *)config + section->count_offset);
 }
 
-size_t config_item_offset(const struct config_section *section, uint32_t i)
+const struct config_item *config_item_at(const struct config_section *section,
+                                         const struct config *config, uint32_t i)
 {
-    fp_assert(section->is_list && i < section->most);
-    return section->items_offset + i * section->item_bytes;
+    fp_assert(i < config_item_count(section, config));
+    const char *items = (const char *)config + section->items_offset;
+    return (const struct config_item *)(const void *)(items + i * section->item_bytes);
 }
 
 static const char *choice_name(const char *path, unsigned choice)

@@ -43,7 +43,9 @@ enum config_kind {
          "Areas of page slots that exist from the start; clients may create more.")                \
     MAP("log", "What is written to standard error.")
 
-/* X(path, kind, structure, member, default or NULL, least, most, choices or NULL, when, help) */
+/* X(path, kind, structure, member, default or NULL, least, most, choices or NULL, when, help)
+ * when: RELOAD or RESTART, after which a changed value takes effect; NEEDED: as RESTART, and each
+ * item of the list must give it. */
 #define CONFIG_KEYS(X)                                                                             \
     X("server.threads", KIND_COUNT, struct config, server.threads, "0", 0, 256, NULL, RESTART,     \
       "Worker threads, each with its own event loop; 0 means one per processor.")                  \
@@ -65,7 +67,7 @@ enum config_kind {
       10000, NULL, RELOAD,                                                                         \
       "A connection's requests answered in a row before the others get their turn.")               \
     X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
-      0, NULL, RESTART,                                                                            \
+      0, NULL, NEEDED,                                                                             \
       "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
     X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
       CONFIG_CHOICES("memcached"), RESTART,                                                        \
@@ -87,10 +89,10 @@ enum config_kind {
       RELOAD,                                                                                      \
       "0 means the algorithm's own. zstd: -50 to 19, higher is smaller. "                          \
       "lz4: 1 to 65537, higher is faster. none: only 0.")                                          \
-    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, RESTART,              \
+    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, NEEDED,               \
       "What clients call it.")                                                                     \
     X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \
-      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
+      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
       "Its pages, uncompressed: a multiple of storage.page_size.")                                 \
     X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \
       CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
@@ -101,9 +103,9 @@ enum config_kind {
 struct config_key {
     const char *path; /* "server.threads"; of a list's key "areas[].size" */
     enum config_kind kind;
-    bool reloadable;
+    bool reloadable, needed;
     size_t offset;                   /* of the value in struct config, or in the list's item */
-    const char *initial;             /* the default; NULL: it must be given */
+    const char *initial;             /* the default; NULL: there is none */
     int64_t least, most;             /* of numbers without choices */
     const char *const *choices;      /* NULL, or names up to a NULL */
     const char *help;
@@ -133,6 +135,7 @@ const char *config_key_name(const struct config_key *key); /* the last part of i
 size_t config_key_row(const struct config_key *key); /* its place in config->origins */
 
 uint32_t config_item_count(const struct config_section *section, const struct config *config);
-size_t config_item_offset(const struct config_section *section, uint32_t i); /* in the config */
+const struct config_item *config_item_at(const struct config_section *section,
+                                         const struct config *config, uint32_t i);
 
 #endif

@@ -96,7 +96,8 @@ static bool refuse_choice(const struct config_key *key, struct slice text, char 
     char choices[CONFIG_WHY_BYTES];
     struct config_guess guess = config_guess_of(text);
     list_choices(key, choices);
-    for (size_t i = 0; key->choices[i] != NULL; i++) config_guess_offer(&guess, key->choices[i]);
+    for (size_t i = 0; key->choices[i] != NULL && key->kind == KIND_CHOICE; i++)
+        config_guess_offer(&guess, key->choices[i]);
     config_text_quote(text, quoted);
     snprintf(why, CONFIG_WHY_BYTES, "%s is not %.200s%s%s%s", quoted, choices,
              guess.best != NULL ? "; did you mean '" : "", guess.best != NULL ? guess.best : "",

@@ -14,11 +14,15 @@ struct walk {
     yaml_event_t event;
     uint32_t depth;        /* of the current event, in open mappings and sequences */
     uint32_t line, column; /* of the text's first character, from 0 */
+    uint32_t end_column;   /* behind the last, of an argument */
     enum fp_status status;
 };
 
 static struct config_place place_at(const struct walk *walk, yaml_mark_t start, size_t width)
 {
+    /* An argument is one line, but its end may be taken for the beginning of the next. */
+    if (walk->build->source->arguments != NULL && start.line > 0)
+        start = (yaml_mark_t){.column = walk->end_column};
     return (struct config_place){
         .source = walk->build->source,
         .line = (uint32_t)start.line + walk->line + 1,
@@ -312,7 +316,11 @@ enum fp_status config_yaml_list(struct config_build *build, const struct config_
                                 uint32_t line, uint32_t at)
 {
     fp_assert(line >= 1 && line <= build->sets.argument_count);
-    struct walk walk = {.build = build, .line = line - 1, .column = at};
+    struct slice text = slice_text(build->sets.arguments[line - 1] + at);
+    struct walk walk = {.build = build,
+                        .line = line - 1,
+                        .column = at,
+                        .end_column = (uint32_t)text.size_bytes};
     build->source = &build->sets;
-    return walk_text(&walk, slice_text(build->sets.arguments[line - 1] + at), section);
+    return walk_text(&walk, text, section);
 }

@@ -112,6 +112,12 @@ static void store_u32(uint8_t *at, uint32_t value)
     memcpy(at, &value, sizeof value);
 }
 
+uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot)
+{
+    if (zs->classes[zspage->class_index].direct) return zspage->direct_owner;
+    return load_u32(zs_slot_address(zs, zspage, slot));
+}
+
 static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, uint32_t owner)
 {
     if (zs->classes[zspage->class_index].direct) {
@@ -215,6 +221,8 @@ static enum fp_status zs_map(struct zpool *pool, struct zhandle handle, enum zac
     struct zspage *zspage = zs_zspage(zs, place.zspage);
     const struct zs_class *class = &zs->classes[zspage->class_index];
     if (place.slot >= class->slots) return FP_CORRUPT;
+    /* A free cell holds a link, which may look like a place: only the slot knows whose it is. */
+    if (zs_slot_owner(zs, zspage, place.slot) != handle.bits) return FP_CORRUPT;
     atomic_fetch_add_explicit(&zspage->pins, 1, memory_order_acquire);
     size_t owner_bytes = class->direct ? 0 : ZS_OWNER_BYTES;
     map->bytes = zs_slot_address(zs, zspage, place.slot) + owner_bytes;

@@ -66,8 +66,8 @@ struct zsmalloc {
     uint16_t class_of_size[ZPOOL_OBJECT_BYTES_MAX / ZS_SIZE_STEP + 1]; /* by size rounded up */
 };
 
-/* A live cell: 1 | slot << 1 (12 bits) | zspage << 13 (32 bits). A free one has bit 0 clear, which
- * idpool's link would not keep, so the handle owner never reads it. */
+/* A live cell: 1 | slot << 1 (12 bits) | zspage << 13 (32 bits). A free one holds idpool's link,
+ * which may look like that: who does not own the handle must ask the slot for its owner. */
 struct zs_place {
     uint32_t zspage;
     uint32_t slot;
@@ -90,6 +90,8 @@ unsigned zs_group_of(const struct zs_class *class, unsigned used_slots);
 /* zsmalloc.c, for zsmalloc_check.c */
 struct zspage *zs_zspage(const struct zsmalloc *zs, uint32_t id);
 uint8_t *zs_slot_address(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
+/* The handle of the slot's object; 0: free. The object's owner may ask unlocked. */
+uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
 
 /* zsmalloc_check.c: the full check and the statistics. */
 void zs_check(struct zpool *pool);

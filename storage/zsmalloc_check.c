@@ -28,8 +28,7 @@ static void check_zspage(const struct zsmalloc *zs, const struct zs_class *class
     fp_assert(zspage->used_slots <= zspage->fresh_slots && zspage->fresh_slots <= class->slots);
     unsigned used = 0, listed = 0;
     for (uint32_t slot = 0; slot < zspage->fresh_slots; slot++) {
-        uint32_t owner = zspage->direct_owner;
-        if (!class->direct) memcpy(&owner, zs_slot_address(zs, zspage, slot), sizeof owner);
+        uint32_t owner = zs_slot_owner(zs, zspage, slot);
         if (owner == 0) continue;
         used++;
         check_owner(zs, owner, (struct zs_place){.zspage = id, .slot = slot});

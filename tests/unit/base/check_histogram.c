@@ -80,6 +80,7 @@ START_TEST(small_values_are_exact)
     for (uint64_t value = 0; value < 64; value++) histogram_add(&histogram, value);
     for (unsigned rank = 1; rank <= 64; rank++)
         ck_assert(histogram_quantile(&histogram, rank / 64.0) == rank - 1);
+    ck_assert(histogram_quantile(&histogram, 0.26) == 16); /* rank 16.64: the nearest, 17 */
     ck_assert(histogram.sum == 63 * 64 / 2 && histogram.count == 64);
 }
 END_TEST

@@ -136,7 +136,7 @@ START_TEST(people_get_three_digits)
         uint64_t bytes;
         const char *text;
     } some[] = {
-        {0, "0 B"},          {999, "999 B"},          {1024, "1.00 KiB"},
+        {0, "0 B"},          {999, "999 B"},          {1000, "0.98 KiB"},     {1024, "1.00 KiB"},
         {1u << 20, "1.00 MiB"}, {1567641600, "1.46 GiB"}, {10485760, "10.0 MiB"},
         {UINT64_MAX, "16.0 EiB"},
     };

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/cli/arguments.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "client/cli/nearest.h"
+
+enum option_kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_DURATION };
+
+struct option_row {
+    const char *name;
+    enum option_kind kind;
+    unsigned commands; /* bit 1 << enum cli_command each */
+    size_t field;      /* offset in struct cli */
+    size_t given;      /* offset of a bool that says so; 0 where nobody asks */
+    uint64_t lowest, highest;
+    const char *placeholder, *help;
+};
+
+#define BIT(command) (1u << CLI_##command)
+#define ALL ((1u << CLI_COMMANDS_COUNT) - 1)
+#define MOVERS (BIT(STORE) | BIT(LOAD) | BIT(VERIFY) | BIT(TRY))
+#define FIELD(name) offsetof(struct cli, name)
+
+static const struct option_row rows[] = {
+    {"--server", KIND_TEXT, ALL, FIELD(server), 0, 0, 0, "ADDRESS",
+     "HOST:PORT or unix:/path (else $FARPAGE_SERVER, else 127.0.0.1:11211)"},
+    {"--timeout", KIND_DURATION, ALL, FIELD(timeout_ns), 0, 1000000, 4294967295000000ull, "TIME",
+     "give up without an answer for so long, 500ms or 5s (10s)"},
+    {"--json", KIND_FLAG, ALL, FIELD(json), 0, 0, 0, NULL, "print one JSON document"},
+    {"--help", KIND_FLAG, ALL, FIELD(help), 0, 0, 0, NULL, "explain the command"},
+    {"--version", KIND_FLAG, ALL, FIELD(version), 0, 0, 0, NULL, "print the version"},
+    {"--size", KIND_SIZE, BIT(STORE), FIELD(size_bytes), FIELD(has_size), 1, UINT64_MAX, "SIZE",
+     "size of the area, where it must be created (the file's)"},
+    {"--pad", KIND_FLAG, BIT(STORE) | BIT(VERIFY), FIELD(pad), 0, 0, 0, NULL,
+     "fill the file's last page with zeros"},
+    {"--sparse", KIND_FLAG, BIT(LOAD), FIELD(sparse), 0, 0, 0, NULL,
+     "leave a hole for a slot that holds nothing"},
+    {"--depth", KIND_NUMBER, MOVERS, FIELD(depth), 0, 1, 1024, "N",
+     "requests on the way at once, per connection (32)"},
+    {"--connections", KIND_NUMBER, MOVERS, FIELD(connections), 0, 1, 64, "N",
+     "connections, each with a thread (1)"},
+    {"--area", KIND_TEXT, BIT(TRY), FIELD(area), 0, 0, 0, "NAME", "area to use; it must be new"},
+    {"--keep", KIND_FLAG, BIT(TRY), FIELD(keep), 0, 0, 0, NULL,
+     "leave the pages on the server afterwards"},
+    {"--after", KIND_DURATION, BIT(TRY), FIELD(after_ns), FIELD(has_after), 0,
+     86400ull * 1000000000, "TIME",
+     "look at the memory after so long (when it has not grown for 1s)"},
+    {"--pid", KIND_NUMBER, BIT(TRY), FIELD(pid), FIELD(has_pid), 1, 1 << 30, "PID",
+     "take this process; it is stopped for the while and continues"},
+};
+
+struct command_row {
+    const char *name, *operands;
+    uint32_t fewest, most;
+    const char *summary;
+};
+
+static const struct command_row commands[] = {
+#define X(command, name, operands, fewest, most, run, summary)                                     \
+    {name, operands, fewest, most, summary},
+    CLI_COMMANDS(X)
+#undef X
+};
+
+enum cli_command arguments_command(const char *name)
+{
+    unsigned i = 0;
+    while (i < CLI_COMMANDS_COUNT && strcmp(commands[i].name, name) != 0) i++;
+    return (enum cli_command)i;
+}
+
+const char *arguments_command_name(enum cli_command command)
+{
+    return commands[command].name;
+}
+
+const char *arguments_nearest_command(const char *name)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (unsigned i = 0; i < CLI_COMMANDS_COUNT; i++) nearest_offer(&nearest, commands[i].name);
+    return nearest.best;
+}
+
+/* --- options -------------------------------------------------------------------------------- */
+
+static int unknown_option(const char *argument, size_t name_bytes, enum cli_command command)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)(name_bytes < 31 ? name_bytes : 31), argument);
+    const char *of = command < CLI_COMMANDS_COUNT ? commands[command].name : NULL;
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
+        bool fits = command == CLI_COMMANDS_COUNT || (rows[i].commands & 1u << command) != 0;
+        if (fits) nearest_offer(&nearest, rows[i].name);
+    }
+    if (nearest.best == NULL) return cli_usage(of, "unknown option '%s'", name);
+    return cli_usage(of, "unknown option '%s'; did you mean '%s'?", name, nearest.best);
+}
+
+static bool read_number(const struct option_row *row, const char *value, uint64_t *number)
+{
+    struct slice text = slice_text(value);
+    bool good = row->kind == KIND_SIZE       ? number_size(text, number)
+                : row->kind == KIND_DURATION ? number_duration(text, number)
+                                             : number_u64(text, number);
+    return good && *number >= row->lowest && *number <= row->highest;
+}
+
+static int set_option(const struct option_row *row, const char *value, const char *of,
+                      struct cli *cli)
+{
+    static const char *const wants[] = {
+        [KIND_NUMBER] = "a number in range", [KIND_SIZE] = "a size, such as 64MiB",
+        [KIND_DURATION] = "a time, such as 500ms or 5s",
+    };
+    char *base = (char *)cli;
+    uint64_t number = 0;
+    if (row->kind == KIND_FLAG) {
+        *(bool *)(void *)(base + row->field) = true;
+    } else if (row->kind == KIND_TEXT) {
+        *(const char **)(void *)(base + row->field) = value;
+    } else if (read_number(row, value, &number)) {
+        *(uint64_t *)(void *)(base + row->field) = number;
+    } else if (row->kind == KIND_NUMBER) {
+        return cli_usage(of, "%s: '%s' is not a number from %llu to %llu", row->name, value,
+                         (unsigned long long)row->lowest, (unsigned long long)row->highest);
+    } else {
+        return cli_usage(of, "%s: '%s' is not %s", row->name, value, wants[row->kind]);
+    }
+    if (row->given != 0) *(bool *)(void *)(base + row->given) = true;
+    return CLI_GOOD;
+}
+
+/* Takes the option at argv[*at], and its value behind it where it needs one. */
+static int take_option(char **argv, int *at, enum cli_command command, struct cli *cli)
+{
+    const char *argument = strcmp(argv[*at], "-h") == 0 ? "--help" : argv[*at];
+    size_t name_bytes = strcspn(argument, "=");
+    const struct option_row *row = NULL;
+    for (size_t i = 0; i < FP_COUNT_OF(rows) && row == NULL; i++) {
+        bool same = strlen(rows[i].name) == name_bytes &&
+                    memcmp(rows[i].name, argument, name_bytes) == 0;
+        if (same) row = &rows[i];
+    }
+    if (row == NULL) return unknown_option(argument, name_bytes, command);
+    bool named = command < CLI_COMMANDS_COUNT;
+    const char *of = named ? commands[command].name : NULL;
+    if (!named && row->commands != ALL) {
+        return cli_usage(NULL, "option '%s' belongs behind its command", row->name);
+    }
+    if (named && (row->commands & 1u << command) == 0) {
+        return cli_usage(of, "'%s' has no option '%s'", of, row->name);
+    }
+    const char *value = argument[name_bytes] == '=' ? argument + name_bytes + 1 : NULL;
+    if (row->kind == KIND_FLAG && value != NULL) {
+        return cli_usage(of, "option '%s' takes no value", row->name);
+    }
+    if (row->kind != KIND_FLAG && value == NULL) {
+        value = argv[++*at];
+        if (value == NULL) return cli_usage(of, "option '%s' needs a value", row->name);
+    }
+    return set_option(row, value, of, cli);
+}
+
+/* --- the whole line ------------------------------------------------------------------------- */
+
+static int name_command(const char *name, enum cli_command *command)
+{
+    *command = arguments_command(name);
+    if (*command != CLI_COMMANDS_COUNT) return CLI_GOOD;
+    const char *near = arguments_nearest_command(name);
+    if (near == NULL) return cli_usage(NULL, "unknown command '%.40s'", name);
+    return cli_usage(NULL, "unknown command '%.40s'; did you mean '%s'?", name, near);
+}
+
+static int check_operands(const struct cli *cli, enum cli_command command)
+{
+    const struct command_row *row = &commands[command];
+    if (cli->help || cli->version) return CLI_GOOD;
+    if (cli->operand_count < row->fewest) {
+        return cli_usage(row->name, "'%s' needs %s", row->name, row->operands);
+    }
+    if (cli->operand_count > row->most) {
+        return cli_usage(row->name, "'%s' does not know what to do with '%.60s'", row->name,
+                         cli->operands[row->most]);
+    }
+    return CLI_GOOD;
+}
+
+int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *command)
+{
+    *cli = (struct cli){.timeout_ns = 10000000000ull, .depth = 32, .connections = 1};
+    *command = CLI_COMMANDS_COUNT;
+    cli->operands = argv; /* operands never outnumber what was read: argv[0] is free to begin */
+    bool only_operands = false;
+    for (int at = 1; at < argc; at++) {
+        char *argument = argv[at];
+        int code = CLI_GOOD;
+        if (!only_operands && strcmp(argument, "--") == 0) {
+            only_operands = true;
+        } else if (!only_operands && argument[0] == '-' && argument[1] != '\0') {
+            code = take_option(argv, &at, *command, cli);
+        } else if (*command == CLI_COMMANDS_COUNT) {
+            code = name_command(argument, command);
+        } else {
+            cli->operands[cli->operand_count++] = argument;
+            /* What follows a program's name belongs to the program. */
+            if (*command == CLI_TRY) only_operands = true;
+        }
+        if (code != CLI_GOOD) return code;
+    }
+    cli->operands[cli->operand_count] = NULL;
+    const char *from_environment = getenv("FARPAGE_SERVER");
+    if (cli->server == NULL) cli->server = from_environment;
+    if (cli->server == NULL || cli->server[0] == '\0') cli->server = "127.0.0.1:11211";
+    return *command == CLI_COMMANDS_COUNT ? CLI_GOOD : check_operands(cli, *command);
+}
+
+/* --- help ----------------------------------------------------------------------------------- */
+
+static void print_options(unsigned of, bool common)
+{
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
+        if ((rows[i].commands & of) == 0 || (rows[i].commands == ALL) != common) continue;
+        char left[40];
+        snprintf(left, sizeof left, "%s %s", rows[i].name,
+                 rows[i].placeholder != NULL ? rows[i].placeholder : "");
+        printf("  %-18s %s\n", left, rows[i].help);
+    }
+}
+
+void arguments_print_overview(void)
+{
+    printf("farpage - keep memory pages on a farpage server\n\n"
+           "usage: farpage [--server ADDRESS] COMMAND [OPTION...] ...\n\ncommands:\n");
+    for (unsigned i = 0; i < CLI_COMMANDS_COUNT; i++) {
+        char left[48];
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
+        printf("  %-29s %s\n", left, commands[i].summary);
+    }
+    printf("\noptions of every command:\n");
+    print_options(ALL, true);
+    printf("\nexit codes: 0 good, 1 failed or different, 2 usage, 69 no server\n");
+}
+
+void arguments_print_help(enum cli_command command)
+{
+    const struct command_row *row = &commands[command];
+    printf("farpage %s - %s\n\nusage: farpage %s [OPTION...] %s\n", row->name, row->summary,
+           row->name, row->operands);
+    if (command == CLI_TRY) {
+        printf("       farpage try --pid PID [OPTION...]\n\n"
+               "The program is stopped, its private anonymous pages are stored one by one, loaded\n"
+               "back and compared with its memory. A COMMAND started here is ended afterwards;\n"
+               "its output goes nowhere, its error messages to the terminal.\n");
+    }
+    printf("\noptions:\n");
+    print_options(1u << command, false);
+    print_options(1u << command, true);
+}

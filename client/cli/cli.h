@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cli - what the sub-commands of `farpage` share: their rows, their options, how they fail. */
+#ifndef FARPAGE_CLIENT_CLI_CLI_H
+#define FARPAGE_CLIENT_CLI_CLI_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "client/include/farpage.h"
+
+enum cli_exit {
+    CLI_GOOD = 0,
+    CLI_FAILED = 1, /* it did not work, or what was compared differs */
+    CLI_USAGE = 2,
+    CLI_NO_SERVER = 69, /* EX_UNAVAILABLE */
+};
+
+/* What the command line said. Strings are argv's. Zero or NULL where an option is absent. */
+struct cli {
+    const char *server; /* --server, else FARPAGE_SERVER, else the default; never NULL */
+    bool json, help, version;
+    bool pad, sparse, keep;
+    const char *area;
+    uint64_t timeout_ns, size_bytes, depth, connections, after_ns, pid;
+    bool has_size, has_after, has_pid;
+    char **operands; /* behind the sub-command; ended by NULL */
+    unsigned operand_count;
+};
+
+/* X(name, operands, fewest, most, run, summary). fewest and most count operands. */
+#define CLI_COMMANDS(X)                                                                            \
+    X(PING, "ping", "", 0, 0, cli_ping, "ask the server for a sign of life")                       \
+    X(STATS, "stats", "[SECTION]", 0, 1, cli_stats, "show the server's statistics")                \
+    X(AREAS, "areas", "", 0, 0, cli_areas, "show the server's areas as a table")                   \
+    X(STORE, "store", "AREA FILE", 2, 2, cli_store, "keep the pages of a file in an area")         \
+    X(LOAD, "load", "AREA FILE", 2, 2, cli_load, "write an area's pages to a file, - for stdout")  \
+    X(VERIFY, "verify", "AREA FILE", 2, 2, cli_verify, "compare an area's pages with a file")      \
+    X(INVALIDATE, "invalidate", "AREA [FIRST COUNT]", 1, 3, cli_invalidate,                        \
+      "forget an area's pages, or COUNT of them from slot FIRST on")                               \
+    X(TRY, "try", "[--] COMMAND [ARG...]", 0, UINT32_MAX, cli_try,                                 \
+      "send a running program's memory out, bring it back, compare")                               \
+    X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")
+
+enum cli_command {
+#define X(command, name, operands, fewest, most, run, summary) CLI_##command,
+    CLI_COMMANDS(X)
+#undef X
+    CLI_COMMANDS_COUNT
+};
+
+#define X(command, name, operands, fewest, most, run, summary) int run(const struct cli *cli);
+CLI_COMMANDS(X)
+#undef X
+
+/* One line to stderr, "farpage: ...", and with --json {"error": ...} to stdout. Returns `code`. */
+int cli_fail(const struct cli *cli, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Prints what is wrong with the command line and where help is; returns CLI_USAGE. */
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Connects as the options say. False: a line was printed and *code is the exit code. */
+bool cli_connect(const struct cli *cli, struct farpage **client, int *code) FP_MUST_CHECK;
+
+/* Flushes stdout: output that did not reach its reader is a failure too. Returns `code` or 1. */
+int cli_finish(const struct cli *cli, int code);
+
+/* Colour on stdout: a terminal, no NO_COLOR, no --json. */
+bool cli_colour(const struct cli *cli);
+
+#endif

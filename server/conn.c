@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Life of a connection:
+ *   open -> [ read -> requests carried out -> replies sent ]* -> closing -> gone
+ *
+ * Input is read into the worker's buffer and carried out from there; only what is left of an
+ * incomplete request is kept with the connection. The first byte says which language is spoken.
+ *
+ * A connection stops reading while its replies are not read (server.output_buffer_max), and lets
+ * others go first after server.requests_per_turn requests. Both leave input behind, which `resume`
+ * carries on with.
+ *
+ *   what happened          read event   write event   turn event
+ *   all input carried out  on           -             -
+ *   output is full         off          on            -           -> resume when drained
+ *   turn is over           off          -             on          -> resume
+ *   closing                off          on if pending -           -> gone when drained
+ */
+#include "server/conn.h"
+
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/check.h"
+#include "protocol/limits.h"
+#include "protocol/reply.h"
+
+enum {
+    FIRST_BYTE_MEMCACHED_BINARY = 0x80,
+    CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
+    KEPT_FIRST_BYTES = 64 << 10, /* a long request gets its room as its bytes arrive */
+};
+
+struct kept { /* input left over, in memory of its own */
+    uint8_t *bytes;
+    size_t size_bytes, capacity_bytes;
+};
+
+struct conn {
+    struct worker *worker;
+    struct conn *next, *prev; /* of the worker's */
+    struct event read_event, write_event, turn_event;
+    struct kept kept;
+    size_t need_bytes; /* no use in looking at kept before it has so many */
+    uint64_t swallow_bytes;
+    struct output output;
+    uint64_t charged_bytes;
+    uint64_t begun_ns; /* when the incomplete request began; 0: there is none */
+    uint64_t moved_ns; /* when the client last took bytes of the output */
+    bool eof;          /* the client sends no more */
+    bool closing;
+    struct session session;
+    struct conn_row row;
+};
+
+enum step { STEP_ON, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
+
+static void on_read(evutil_socket_t fd, short what, void *opaque);
+static void on_write(evutil_socket_t fd, short what, void *opaque);
+static void on_turn(evutil_socket_t fd, short what, void *opaque);
+
+/* --- beginning and end ------------------------------------------------------------------------- */
+
+static void count(struct conn *conn, enum worker_counter which, uint64_t delta)
+{
+    counter_add(conn->worker->dispatcher.counters, which, delta);
+}
+
+static struct budget *budget_of(struct conn *conn)
+{
+    return store_budget(conn->worker->shared->store);
+}
+
+static void conn_destroy(struct conn *conn)
+{
+    struct worker *worker = conn->worker;
+    struct shared *shared = worker->shared;
+    event_del(&conn->read_event);
+    event_del(&conn->write_event);
+    event_del(&conn->turn_event);
+    conns_unlink(&shared->conns, &conn->row);
+    if (conn->prev != NULL) conn->prev->next = conn->next;
+    else worker->conns = conn->next;
+    if (conn->next != NULL) conn->next->prev = conn->prev;
+    log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
+              log_number("fd", (uint64_t)conn->row.fd));
+    close(conn->row.fd);
+    output_fini(&conn->output);
+    free(conn->kept.bytes);
+    budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
+    free(conn);
+    atomic_fetch_sub(&worker->conn_count, 1);
+    conns_dismiss(&shared->conns);
+}
+
+static void link_conn(struct conn *conn, const struct arrival *arrival)
+{
+    struct worker *worker = conn->worker;
+    conn->next = worker->conns;
+    if (conn->next != NULL) conn->next->prev = conn;
+    worker->conns = conn;
+    conn->row.fd = arrival->fd;
+    conn->row.opened_ns = worker->now_ns;
+    snprintf(conn->row.peer, sizeof conn->row.peer, "%s", arrival->peer);
+    snprintf(conn->row.listener, sizeof conn->row.listener, "%s", arrival->listener);
+    atomic_init(&conn->row.active_ns, worker->now_ns);
+    conns_link(&worker->shared->conns, &conn->row);
+}
+
+void conn_open(struct worker *worker, const struct arrival *arrival)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL || !output_init(&conn->output)) {
+        free(conn);
+        close(arrival->fd);
+        atomic_fetch_sub(&worker->conn_count, 1);
+        conns_dismiss(&worker->shared->conns);
+        return;
+    }
+    conn->worker = worker;
+    conn->charged_bytes = CONN_FIXED_BYTES;
+    budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
+    link_conn(conn, arrival);
+    count(conn, COUNTER_total_connections, 1);
+    event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
+    event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
+                 conn);
+    event_assign(&conn->turn_event, worker->base, -1, 0, on_turn, conn);
+    if (event_add(&conn->read_event, NULL) != 0) conn_destroy(conn);
+}
+
+struct conn *conn_next(const struct conn *conn)
+{
+    return conn->next;
+}
+
+/* --- input that is kept ------------------------------------------------------------------------ */
+
+/* Makes room for `capacity` bytes in all, charged. False: there is no memory for it. */
+static bool kept_grow(struct conn *conn, size_t capacity)
+{
+    struct kept *kept = &conn->kept;
+    if (capacity <= kept->capacity_bytes) return true;
+    uint64_t more = capacity - kept->capacity_bytes;
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    while (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more))
+        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) return false;
+    uint8_t *bytes = realloc(kept->bytes, capacity);
+    if (bytes == NULL) {
+        budget_return(budget_of(conn), BUDGET_CONNECTIONS, more);
+        return false;
+    }
+    kept->bytes = bytes;
+    kept->capacity_bytes = capacity;
+    conn->charged_bytes += more;
+    return true;
+}
+
+static void kept_drop(struct conn *conn)
+{
+    struct kept *kept = &conn->kept;
+    budget_return(budget_of(conn), BUDGET_CONNECTIONS, kept->capacity_bytes);
+    conn->charged_bytes -= kept->capacity_bytes;
+    free(kept->bytes);
+    *kept = (struct kept){0};
+}
+
+/* Keeps what is left of the input, which may lie in `kept` itself. */
+static bool keep(struct conn *conn, struct slice left)
+{
+    if (left.size_bytes == 0) {
+        if (conn->kept.bytes != NULL) kept_drop(conn);
+        return true;
+    }
+    bool own = conn->kept.bytes != NULL && left.bytes >= conn->kept.bytes &&
+               left.bytes < conn->kept.bytes + conn->kept.capacity_bytes;
+    if (!own && !kept_grow(conn, max_u64(left.size_bytes, min_u64(conn->need_bytes, KEPT_FIRST_BYTES))))
+        return false;
+    memmove(conn->kept.bytes, left.bytes, left.size_bytes);
+    conn->kept.size_bytes = left.size_bytes;
+    return true;
+}
+
+/* --- one request --------------------------------------------------------------------------------*/
+
+static struct slice skip(struct slice input, size_t bytes)
+{
+    return slice_of(input.bytes + bytes, input.size_bytes - bytes);
+}
+
+static enum step step_of(enum dispatch result)
+{
+    if (result == DISPATCH_DONE) return STEP_ON;
+    return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
+}
+
+static void log_lost(struct conn *conn, const char *reason)
+{
+    count(conn, COUNTER_farpage_protocol_errors, 1);
+    log_event(conn->worker->shared->log, LOG_WARN, "connection closed: framing is lost",
+              log_text("peer", conn->row.peer), log_text("reason", reason));
+}
+
+static enum step step_text(struct conn *conn, struct slice *input)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct request_limits limits = {
+        .item_bytes_max = setting(&conn->worker->shared->settings.item_bytes_max)};
+    struct request request;
+    size_t more_bytes;
+    const char *refusal;
+    switch (request_parse(*input, &limits, &request, &more_bytes, &refusal)) {
+    case REQUEST_READY: {
+        enum step step = step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
+        if (step != STEP_TURN) *input = skip(*input, request.size_bytes);
+        return step;
+    }
+    case REQUEST_PARTIAL:
+        conn->need_bytes = input->size_bytes + more_bytes;
+        return STEP_WAIT;
+    case REQUEST_REFUSED:
+        dispatch_refusal(dispatcher, &request);
+        if (!request.noreply) {
+            output_text(&conn->output, refusal);
+            output_text(&conn->output, "\r\n");
+        }
+        conn->swallow_bytes = request.swallow_bytes;
+        *input = skip(*input, request.size_bytes);
+        return STEP_ON;
+    case REQUEST_LOST:
+    default:
+        if (refusal[0] != '\0') {
+            output_text(&conn->output, refusal);
+            output_text(&conn->output, "\r\n");
+        }
+        log_lost(conn, refusal[0] != '\0' ? refusal : "HTTP on a memcached port");
+        return STEP_CLOSE;
+    }
+}
+
+static enum step step_frame(struct conn *conn, struct slice *input)
+{
+    struct frame frame = {0};
+    conn->need_bytes = FRAME_HEADER_BYTES;
+    if (input->size_bytes < FRAME_HEADER_BYTES) return STEP_WAIT;
+    if (!frame_decode(input->bytes, FRAME_MAGIC_REQUEST, &frame)) {
+        frame = (struct frame){0};
+        dispatch_frame_status(&frame, FRAME_BAD_HEADER, &conn->output);
+        log_lost(conn, "not a frame header");
+        return STEP_CLOSE;
+    }
+    if (frame.body_bytes > FRAME_BODY_BYTES_MAX) {
+        dispatch_frame_status(&frame, FRAME_BAD_LENGTH, &conn->output);
+        log_lost(conn, "a frame's body is too long");
+        return STEP_CLOSE;
+    }
+    size_t size_bytes = FRAME_HEADER_BYTES + (size_t)frame.body_bytes;
+    conn->need_bytes = size_bytes;
+    if (input->size_bytes < size_bytes) return STEP_WAIT;
+    struct slice body = slice_of(input->bytes + FRAME_HEADER_BYTES, frame.body_bytes);
+    enum step step = step_of(
+        dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
+    if (step != STEP_TURN) *input = skip(*input, size_bytes);
+    return step;
+}
+
+/* The first byte of a connection tells the dialects apart; text begins with a letter or a blank. */
+static enum conn_dialect dialect_of(uint8_t first_byte)
+{
+    return first_byte == FRAME_MAGIC_REQUEST ? DIALECT_FRAMES : DIALECT_TEXT;
+}
+
+static enum step step(struct conn *conn, struct slice *input)
+{
+    if (conn->swallow_bytes > 0) {
+        size_t now = (size_t)min_u64(conn->swallow_bytes, input->size_bytes);
+        conn->swallow_bytes -= now;
+        *input = skip(*input, now);
+        return conn->swallow_bytes > 0 ? STEP_WAIT : STEP_ON;
+    }
+    if (input->size_bytes == 0) return STEP_WAIT;
+    enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
+    if (dialect == DIALECT_UNKNOWN) {
+        if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) {
+            log_lost(conn, "memcached's binary protocol is not served: use its text protocol");
+            return STEP_CLOSE;
+        }
+        dialect = dialect_of(input->bytes[0]);
+        atomic_store(&conn->row.dialect, dialect);
+    }
+    return dialect == DIALECT_FRAMES ? step_frame(conn, input) : step_text(conn, input);
+}
+
+/* --- many requests ------------------------------------------------------------------------------*/
+
+/* Carries out requests from the front of *input until something stops it. */
+static enum step carry_out(struct conn *conn, struct slice *input)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t full = setting(&settings->output_buffer_max_bytes);
+    uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
+    conn->need_bytes = 0;
+    for (uint32_t done = 0;; done++) {
+        if (output_pending(&conn->output) >= full) return STEP_FULL;
+        if (done == turn && input->size_bytes > 0) return STEP_TURN;
+        size_t before = input->size_bytes;
+        enum step next = step(conn, input);
+        if (input->size_bytes < before) conn->begun_ns = 0;
+        if (conn->output.broken) return STEP_CLOSE;
+        if (next != STEP_ON) return next;
+        atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+    }
+}
+
+static void send_output(struct conn *conn)
+{
+    long sent = output_send(&conn->output, conn->row.fd);
+    if (sent < 0) {
+        conn->output.broken = true;
+        return;
+    }
+    if (sent > 0) conn->moved_ns = conn->worker->now_ns;
+    count(conn, COUNTER_bytes_written, (uint64_t)sent);
+    atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
+}
+
+static enum conn_state state_of(const struct conn *conn)
+{
+    if (output_pending(&conn->output) > 0) return CONN_WRITING;
+    if (conn->swallow_bytes > 0) return CONN_SWALLOWING;
+    return conn->begun_ns != 0 ? CONN_READING : CONN_IDLE;
+}
+
+/* What is waiting to be sent counts as memory, though it cannot be refused any more. */
+static void charge_output(struct conn *conn)
+{
+    uint64_t fixed = CONN_FIXED_BYTES + conn->kept.capacity_bytes;
+    uint64_t now = fixed + output_pending(&conn->output);
+    if (now > conn->charged_bytes)
+        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
+    else
+        budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes - now);
+    conn->charged_bytes = now;
+}
+
+static void event_want(struct event *event, bool wanted, const struct timeval *timeout)
+{
+    if (wanted) (void)event_add(event, timeout); /* can only fail before its first success */
+    else (void)event_del(event);
+}
+
+/* Sends, and decides by the table above what to wait for. */
+static void settle(struct conn *conn, enum step why)
+{
+    static const struct timeval at_once = {0, 0};
+    if (why == STEP_CLOSE || (why == STEP_WAIT && conn->eof)) conn->closing = true;
+    if (!conn->output.broken) send_output(conn);
+    bool pending = output_pending(&conn->output) > 0;
+    if (conn->output.broken || (conn->closing && !pending)) {
+        conn_destroy(conn);
+        return;
+    }
+    if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
+        conn->moved_ns = conn->worker->now_ns;
+    /* What was full may have been taken by the socket at once: then it is just a turn. */
+    if (why == STEP_FULL && !pending) why = STEP_TURN;
+    if (why == STEP_TURN && pending) why = STEP_FULL;
+    if (why == STEP_TURN) count(conn, COUNTER_conn_yields, 1);
+    if (why == STEP_WAIT && conn->begun_ns == 0 && (conn->kept.size_bytes > 0 || conn->swallow_bytes > 0))
+        conn->begun_ns = conn->worker->now_ns;
+    charge_output(conn);
+    atomic_store_explicit(&conn->row.pending_bytes, output_pending(&conn->output),
+                          memory_order_relaxed);
+    atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
+    event_want(&conn->read_event, why == STEP_WAIT && !conn->closing, NULL);
+    event_want(&conn->write_event, pending, NULL);
+    event_want(&conn->turn_event, why == STEP_TURN && !conn->closing, &at_once);
+}
+
+static void work(struct conn *conn, struct slice input)
+{
+    enum step why = carry_out(conn, &input);
+    if (why != STEP_CLOSE && !keep(conn, input)) {
+        output_text(&conn->output, REPLY_OUT_OF_MEMORY);
+        why = STEP_CLOSE;
+    }
+    settle(conn, why);
+}
+
+/* --- events -------------------------------------------------------------------------------------*/
+
+/* Where the next bytes go: behind those kept, or into the worker's buffer. False: no memory. */
+static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
+{
+    struct kept *kept = &conn->kept;
+    if (kept->size_bytes == 0) {
+        *at = conn->worker->input;
+        *room = WORKER_INPUT_BYTES;
+        return true;
+    }
+    size_t wanted = max_u64(min_u64(conn->need_bytes, 2 * kept->capacity_bytes), KEPT_FIRST_BYTES);
+    if (kept->size_bytes == kept->capacity_bytes && !kept_grow(conn, wanted)) return false;
+    *at = kept->bytes + kept->size_bytes;
+    *room = kept->capacity_bytes - kept->size_bytes;
+    return true;
+}
+
+static void on_read(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)what;
+    struct conn *conn = opaque;
+    uint8_t *at;
+    size_t room;
+    worker_tick(conn->worker);
+    if (!place_to_read(conn, &at, &room)) {
+        output_text(&conn->output, REPLY_OUT_OF_MEMORY);
+        settle(conn, STEP_CLOSE);
+        return;
+    }
+    ssize_t got = recv(fd, at, room, 0);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) conn_destroy(conn);
+        return;
+    }
+    conn->eof = got == 0;
+    count(conn, COUNTER_bytes_read, (uint64_t)got);
+    atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
+    if (at == conn->worker->input) {
+        work(conn, slice_of(at, (size_t)got));
+        return;
+    }
+    conn->kept.size_bytes += (size_t)got;
+    if (conn->kept.size_bytes >= conn->need_bytes || conn->eof)
+        work(conn, slice_of(conn->kept.bytes, conn->kept.size_bytes));
+}
+
+static void resume(struct conn *conn)
+{
+    work(conn, slice_of(conn->kept.bytes, conn->kept.size_bytes));
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct conn *conn = opaque;
+    worker_tick(conn->worker);
+    resume(conn);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct conn *conn = opaque;
+    worker_tick(conn->worker);
+    send_output(conn);
+    bool reading = event_pending(&conn->read_event, EV_READ, NULL) != 0;
+    if (output_pending(&conn->output) > 0 && !conn->output.broken) charge_output(conn);
+    else if (conn->closing || conn->output.broken || reading) settle(conn, STEP_WAIT);
+    else resume(conn);
+}
+
+/* --- from the worker ----------------------------------------------------------------------------*/
+
+void conn_stop(struct conn *conn, bool drain)
+{
+    if (drain) settle(conn, STEP_CLOSE);
+    else conn_destroy(conn);
+}
+
+static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
+{
+    return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
+}
+
+void conn_sweep(struct conn *conn)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t now_ns = conn->worker->now_ns;
+    uint64_t request_ns = setting(&settings->request_timeout_ns);
+    bool pending = output_pending(&conn->output) > 0;
+    const char *reason = NULL;
+    enum worker_counter counter = COUNTER_farpage_slow_kicks;
+    if (pending && overdue(conn->moved_ns, now_ns, request_ns)) {
+        reason = "it does not read its replies";
+    } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
+        reason = "its request did not become complete";
+    } else if (!pending && conn->begun_ns == 0 &&
+               overdue(atomic_load(&conn->row.active_ns), now_ns,
+                       setting(&settings->idle_timeout_ns))) {
+        reason = "it asked nothing for server.idle_timeout";
+        counter = COUNTER_idle_kicks;
+    }
+    if (reason == NULL) return;
+    count(conn, counter, 1);
+    log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
+              log_text("peer", conn->row.peer), log_text("reason", reason));
+    conn_destroy(conn);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * conns - the register of open connections: how many there are, and what `stats conns` shows.
+ *
+ * A connection's row lives inside the connection. The register links the rows; what changes while
+ * the connection lives is atomic.
+ *
+ * Threads: any. Locks: RANK_CONNS.
+ */
+#ifndef FARPAGE_SERVER_CONNS_H
+#define FARPAGE_SERVER_CONNS_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attrs.h"
+#include "base/lock.h"
+
+enum { CONN_ADDRESS_BYTES = 128 };
+
+#define CONN_STATES(X)                                                                             \
+    X(CONN_IDLE, "conn_waiting", "no request is under way")                                        \
+    X(CONN_READING, "conn_read", "a request has begun and is not complete")                        \
+    X(CONN_WRITING, "conn_write", "a reply waits for the client to read it")                       \
+    X(CONN_SWALLOWING, "conn_swallow", "a value that was refused is read and dropped")
+
+enum conn_state {
+#define X(state, name, meaning) state,
+    CONN_STATES(X)
+#undef X
+};
+
+enum conn_dialect { DIALECT_UNKNOWN, DIALECT_TEXT, DIALECT_FRAMES };
+
+struct conn_row {
+    struct conn_row *next, *prev; /* guarded by the register's lock, as is membership */
+    int fd;
+    char peer[CONN_ADDRESS_BYTES];     /* "tcp:127.0.0.1:51712", "unix:" */
+    char listener[CONN_ADDRESS_BYTES]; /* where it came in */
+    _Atomic int state, dialect;
+    _Atomic uint64_t active_ns; /* monotonic: when it last asked something */
+    _Atomic uint64_t bytes_in, bytes_out, pending_bytes;
+    uint64_t opened_ns;
+};
+
+struct conns {
+    struct lock lock;
+    struct conn_row *first;
+    _Atomic uint32_t count;
+    _Atomic uint64_t accepted, rejected;
+};
+
+void conns_init(struct conns *conns) FP_NONNULL(1);
+void conns_fini(struct conns *conns) FP_NONNULL(1); /* none is left */
+
+/* Counts a connection in; false where max would be passed: then it counts as rejected. */
+bool conns_admit(struct conns *conns, uint32_t max) FP_MUST_CHECK FP_NONNULL(1);
+void conns_dismiss(struct conns *conns) FP_NONNULL(1); /* the mirror of admit */
+
+void conns_link(struct conns *conns, struct conn_row *row) FP_NONNULL(1, 2);
+void conns_unlink(struct conns *conns, struct conn_row *row) FP_NONNULL(1, 2);
+
+/* Calls `each` for every row with the register locked: it must be quick and take no lock. */
+void conns_each(struct conns *conns, void (*each)(void *context, const struct conn_row *row),
+                void *context) FP_NONNULL(1, 2);
+
+const char *conn_state_name(enum conn_state state);
+
+#endif

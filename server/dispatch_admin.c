@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The text commands that concern the server: statistics, version, and what operators ask for. */
+#include "base/number.h"
+#include "protocol/reply.h"
+#include "server/dispatch.h"
+#include "server/stats.h"
+
+/* --- stats ------------------------------------------------------------------------------------ */
+
+static void emit_text(void *context, const char *name, const char *value)
+{
+    struct output *output = context;
+    output_text(output, "STAT ");
+    output_text(output, name);
+    output_text(output, " ");
+    output_text(output, value);
+    output_text(output, "\r\n");
+}
+
+static enum dispatch stats(struct dispatcher *dispatcher, const struct request *request,
+                           struct output *output)
+{
+    struct shared *shared = dispatcher->shared;
+    if (slice_is(request->rest, "reset")) {
+        stats_reset(shared);
+        output_text(output, REPLY_RESET);
+        return DISPATCH_DONE;
+    }
+    if (stats_report(shared, request->rest, emit_text, output))
+        output_text(output, REPLY_END);
+    else
+        output_text(output, REPLY_ERROR);
+    return DISPATCH_DONE;
+}
+
+/* --- the others -------------------------------------------------------------------------------- */
+
+/* The level is the configuration's business (log.level); the command is answered, as clients want,
+ * and changes nothing. */
+static enum dispatch verbosity(const struct request *request, struct output *output)
+{
+    struct slice rest = request->rest, word;
+    uint64_t level;
+    const char *text = REPLY_ERROR;
+    if (request_next_word(&rest, &word))
+        text = number_wire_u64(word, &level) ? REPLY_OK : REPLY_BAD_LINE;
+    if (!request->noreply) output_text(output, text);
+    return DISPATCH_DONE;
+}
+
+static enum dispatch flush(struct dispatcher *dispatcher, const struct request *request,
+                           struct output *output)
+{
+    store_flush(dispatcher->shared->store, dispatcher->scratch,
+                request->has_exptime ? request->exptime : 0);
+    counter_add(dispatcher->counters, COUNTER_cmd_flush, 1);
+    if (!request->noreply) output_text(output, REPLY_OK);
+    return DISPATCH_DONE;
+}
+
+/* --- debug: compiled for tests only ------------------------------------------------------------ */
+
+#if FARPAGE_DEBUG_HOOKS
+static enum fp_status damage(struct dispatcher *dispatcher, struct slice rest)
+{
+    struct store *store = dispatcher->shared->store;
+    struct slice what, name, slot_text;
+    uint64_t slot;
+    struct area *area;
+    if (!request_next_word(&rest, &what) || !request_next_word(&rest, &name)) return FP_INVALID;
+    if (slice_is(what, "corrupt-item")) return store_damage_item(store, dispatcher->scratch, name);
+    if (!slice_is(what, "corrupt") || !request_next_word(&rest, &slot_text)) return FP_INVALID;
+    if (!number_u64(slot_text, &slot)) return FP_INVALID;
+    enum fp_status status = store_area_open(store, name, 0, &area);
+    return status == FP_OK ? store_damage_page(store, area, slot) : status;
+}
+
+static enum dispatch debug(struct dispatcher *dispatcher, const struct request *request,
+                           struct output *output)
+{
+    enum fp_status status = damage(dispatcher, request->rest);
+    output_text(output, status == FP_OK ? REPLY_OK : REPLY_NOT_FOUND);
+    return DISPATCH_DONE;
+}
+#else
+static enum dispatch debug(struct dispatcher *dispatcher, const struct request *request,
+                           struct output *output)
+{
+    (void)dispatcher, (void)request;
+    output_text(output, REPLY_ERROR);
+    return DISPATCH_DONE;
+}
+#endif
+
+enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
+                             struct output *output)
+{
+    if (request->command == COMMAND_STATS) return stats(dispatcher, request, output);
+    if (request->command == COMMAND_FLUSH_ALL) return flush(dispatcher, request, output);
+    if (request->command == COMMAND_VERBOSITY) return verbosity(request, output);
+    if (request->command == COMMAND_DEBUG) return debug(dispatcher, request, output);
+    if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
+    output_text(output, "VERSION " FARPAGE_VERSION "\r\n");
+    return DISPATCH_DONE;
+}
+
+enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *session,
+                            const struct request *request, struct output *output)
+{
+    if (request->command <= COMMAND_TOUCH)
+        return dispatch_item(dispatcher, session, request, output);
+    return dispatch_admin(dispatcher, request, output);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The text commands that concern items. Each answers as memcached does; what a command counts is
+ * next to what it answers. */
+#include "base/check.h"
+#include "protocol/reply.h"
+#include "server/dispatch.h"
+
+static void count(struct dispatcher *dispatcher, enum worker_counter which)
+{
+    counter_add(dispatcher->counters, which, 1);
+}
+
+static void answer(const struct request *request, struct output *output, const char *text)
+{
+    if (!request->noreply) output_text(output, text);
+}
+
+/* --- get, gets, gat, gats -------------------------------------------------------------------- */
+
+/* "VALUE ...", the bytes and their line end, unpacked straight into the output. */
+static void write_value(struct dispatcher *dispatcher, const struct item *item, bool with_cas,
+                        struct output *output)
+{
+    char line[REPLY_VALUE_LINE_BYTES_MAX];
+    size_t line_bytes = reply_value_line(line, item_key(item), item->flags, item->value_bytes,
+                                         with_cas ? item->cas : 0);
+    uint8_t *at = output_reserve(output, line_bytes + item->value_bytes + 2);
+    if (at == NULL) return;
+    enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
+                                            at + line_bytes);
+    if (status != FP_OK) {
+        /* Not a miss: the client must learn that the value was there and is lost. */
+        output_text(output, REPLY_CORRUPT);
+        return;
+    }
+    memcpy(at, line, line_bytes);
+    memcpy(at + line_bytes + item->value_bytes, "\r\n", 2);
+    output_commit(output, line_bytes + item->value_bytes + 2);
+}
+
+static void get_one(struct dispatcher *dispatcher, const struct request *request, struct slice key,
+                    struct output *output)
+{
+    bool touches = request->command == COMMAND_GAT || request->command == COMMAND_GATS;
+    bool with_cas = request->command == COMMAND_GETS || request->command == COMMAND_GATS;
+    struct store *store = dispatcher->shared->store;
+    struct item *item = store_item_acquire(store, dispatcher->scratch, key,
+                                           touches ? &request->exptime : NULL);
+    count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
+    if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
+    count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
+    if (item == NULL) return;
+    write_value(dispatcher, item, with_cas, output);
+    store_item_release(store, &item);
+}
+
+/* session->resume counts the keys that were answered already. */
+static enum dispatch get_many(struct dispatcher *dispatcher, struct session *session,
+                              const struct request *request, struct output *output)
+{
+    uint64_t limit = setting(&dispatcher->shared->settings.output_buffer_max_bytes);
+    struct slice more = request->more_keys, key = request->key;
+    uint64_t skipped = 0;
+    do {
+        if (skipped++ < session->resume) continue;
+        if (output_pending(output) >= limit) return DISPATCH_AGAIN;
+        get_one(dispatcher, request, key, output);
+        session->resume++;
+    } while (request_next_key(&more, &key));
+    session->resume = 0;
+    output_text(output, REPLY_END);
+    return DISPATCH_DONE;
+}
+
+/* --- set and its kin ------------------------------------------------------------------------- */
+
+static enum item_mode mode_of(enum command command)
+{
+    if (command == COMMAND_ADD) return ITEM_ADD;
+    if (command == COMMAND_REPLACE) return ITEM_REPLACE;
+    if (command == COMMAND_APPEND) return ITEM_APPEND;
+    if (command == COMMAND_PREPEND) return ITEM_PREPEND;
+    return command == COMMAND_CAS ? ITEM_CAS : ITEM_SET;
+}
+
+static void forget(struct dispatcher *dispatcher, struct slice key)
+{
+    enum fp_status status = store_item_delete(dispatcher->shared->store, dispatcher->scratch, key);
+    (void)status; /* not there is as good */
+}
+
+static const char *put_answer(struct dispatcher *dispatcher, const struct request *request,
+                              enum fp_status status)
+{
+    bool cas = request->command == COMMAND_CAS;
+    if (status == FP_OK) {
+        if (cas) count(dispatcher, COUNTER_cas_hits);
+        return REPLY_STORED;
+    }
+    if (status == FP_ABSENT) {
+        count(dispatcher, COUNTER_cas_misses);
+        return REPLY_NOT_FOUND;
+    }
+    if (status == FP_EXISTS) {
+        count(dispatcher, COUNTER_cas_badval);
+        return REPLY_EXISTS;
+    }
+    if (status == FP_TOO_BIG) {
+        count(dispatcher, COUNTER_store_too_large);
+        return REPLY_TOO_LARGE;
+    }
+    if (status == FP_NOT_STORED) return REPLY_NOT_STORED;
+    if (status == FP_CORRUPT) return REPLY_CORRUPT;
+    count(dispatcher, COUNTER_store_no_memory);
+    /* As memcached: better no value than one the client believes it has replaced. */
+    if (request->command == COMMAND_SET) forget(dispatcher, request->key);
+    return REPLY_OUT_OF_MEMORY;
+}
+
+static enum dispatch put(struct dispatcher *dispatcher, const struct request *request,
+                         struct output *output)
+{
+    struct item_put args = {.mode = mode_of(request->command),
+                            .key = request->key,
+                            .value = request->value,
+                            .flags = request->flags,
+                            .exptime = request->exptime,
+                            .cas = request->cas};
+    count(dispatcher, COUNTER_cmd_set);
+    enum fp_status status =
+        store_item_put(dispatcher->shared->store, dispatcher->scratch, &args,
+                       setting(&dispatcher->shared->settings.item_bytes_max));
+    answer(request, output, put_answer(dispatcher, request, status));
+    return DISPATCH_DONE;
+}
+
+/* --- delete, incr, decr, touch --------------------------------------------------------------- */
+
+static enum dispatch delete_item(struct dispatcher *dispatcher, const struct request *request,
+                                 struct output *output)
+{
+    enum fp_status status =
+        store_item_delete(dispatcher->shared->store, dispatcher->scratch, request->key);
+    count(dispatcher, status == FP_OK ? COUNTER_delete_hits : COUNTER_delete_misses);
+    answer(request, output, status == FP_OK ? REPLY_DELETED : REPLY_NOT_FOUND);
+    return DISPATCH_DONE;
+}
+
+static enum dispatch change_number(struct dispatcher *dispatcher, const struct request *request,
+                                   struct output *output)
+{
+    bool down = request->command == COMMAND_DECR;
+    struct item_delta change = {.key = request->key, .delta = request->delta, .down = down};
+    char line[REPLY_NUMBER_LINE_BYTES_MAX];
+    uint64_t result;
+    switch (store_item_delta(dispatcher->shared->store, dispatcher->scratch, &change, &result)) {
+    case FP_OK:
+        count(dispatcher, down ? COUNTER_decr_hits : COUNTER_incr_hits);
+        if (!request->noreply) output_add(output, slice_of(line, reply_number_line(line, result)));
+        break;
+    case FP_ABSENT:
+        count(dispatcher, down ? COUNTER_decr_misses : COUNTER_incr_misses);
+        answer(request, output, REPLY_NOT_FOUND);
+        break;
+    case FP_NOT_A_NUMBER:
+        answer(request, output, REPLY_NOT_A_NUMBER);
+        break;
+    case FP_CORRUPT:
+        answer(request, output, REPLY_CORRUPT);
+        break;
+    case FP_NO_MEMORY:
+    case FP_TOO_BIG:
+    case FP_EXISTS:
+    case FP_NOT_STORED:
+    case FP_RANGE:
+    case FP_INVALID:
+    case FP_BUSY:
+    case FP_IO:
+    default:
+        answer(request, output, REPLY_OUT_OF_MEMORY);
+    }
+    return DISPATCH_DONE;
+}
+
+static enum dispatch touch(struct dispatcher *dispatcher, const struct request *request,
+                           struct output *output)
+{
+    struct store *store = dispatcher->shared->store;
+    struct item *item = store_item_acquire(store, dispatcher->scratch, request->key,
+                                           &request->exptime);
+    bool found = item != NULL;
+    if (found) store_item_release(store, &item);
+    count(dispatcher, COUNTER_cmd_touch);
+    count(dispatcher, found ? COUNTER_touch_hits : COUNTER_touch_misses);
+    answer(request, output, found ? REPLY_TOUCHED : REPLY_NOT_FOUND);
+    return DISPATCH_DONE;
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
+{
+    if (!request->drop_old) return;
+    count(dispatcher, COUNTER_store_too_large);
+    forget(dispatcher, request->key);
+}
+
+enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,
+                            const struct request *request, struct output *output)
+{
+    if (request->command <= COMMAND_GATS)
+        return get_many(dispatcher, session, request, output);
+    if (request->command <= COMMAND_CAS) return put(dispatcher, request, output);
+    if (request->command == COMMAND_DELETE) return delete_item(dispatcher, request, output);
+    if (request->command == COMMAND_TOUCH) return touch(dispatcher, request, output);
+    fp_assert(request->command == COMMAND_INCR || request->command == COMMAND_DECR);
+    return change_number(dispatcher, request, output);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The requests of the framed page protocol. docs/protocol.md has the tables; the framing itself
+ * (magic, header checksum, length) was checked by the connection. */
+#include "base/arith.h"
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "protocol/limits.h"
+#include "server/dispatch.h"
+#include "server/stats.h"
+
+enum { REQUESTS_AHEAD = 256 };
+
+static void write_header(const struct frame *reply, uint8_t *header)
+{
+    struct frame frame = *reply;
+    frame.magic = FRAME_MAGIC_REPLY;
+    frame_encode(&frame, header);
+}
+
+void dispatch_frame_status(const struct frame *request, enum frame_status status,
+                           struct output *output)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    struct frame reply = {.opcode = request->opcode,
+                          .status = (uint16_t)status,
+                          .tag = request->tag,
+                          .slot = request->slot,
+                          .area = request->area,
+                          .count = request->count};
+    write_header(&reply, header);
+    output_add(output, slice_of(header, sizeof header));
+}
+
+static void reply_body(const struct frame *request, struct slice body, struct output *output)
+{
+    uint8_t *at = output_reserve(output, FRAME_HEADER_BYTES + body.size_bytes);
+    if (at == NULL) return;
+    struct frame reply = *request;
+    reply.status = FRAME_OK;
+    reply.body_bytes = (uint32_t)body.size_bytes;
+    reply.body_crc = crc32c(body.bytes, body.size_bytes);
+    write_header(&reply, at);
+    if (body.size_bytes > 0) memcpy(at + FRAME_HEADER_BYTES, body.bytes, body.size_bytes);
+    output_commit(output, FRAME_HEADER_BYTES + body.size_bytes);
+}
+
+static enum frame_status status_of(enum fp_status status)
+{
+    if (status == FP_OK) return FRAME_OK;
+    if (status == FP_ABSENT) return FRAME_ABSENT;
+    if (status == FP_CORRUPT) return FRAME_CORRUPT;
+    if (status == FP_RANGE) return FRAME_RANGE;
+    return FRAME_NO_MEMORY;
+}
+
+struct context { /* of one request */
+    struct dispatcher *dispatcher;
+    struct session *session;
+    const struct frame *frame;
+    struct slice body;
+    struct output *output;
+};
+
+static enum dispatch refuse(const struct context *context, enum frame_status status)
+{
+    dispatch_frame_status(context->frame, status, context->output);
+    return DISPATCH_DONE;
+}
+
+static enum dispatch hello(const struct context *context)
+{
+    struct frame_hello hello;
+    if (!frame_hello_decode(context->body, &hello)) return refuse(context, FRAME_BAD_LENGTH);
+    if (hello.version_lowest > FRAME_VERSION || hello.version_highest < FRAME_VERSION)
+        return refuse(context, FRAME_BAD_VERSION);
+    const struct shared *shared = context->dispatcher->shared;
+    struct frame_welcome welcome = {.version = FRAME_VERSION,
+                                    .features = 0,
+                                    .page_bytes = store_page_bytes(shared->store),
+                                    .body_bytes_max = FRAME_BODY_BYTES_MAX,
+                                    .requests_ahead_max = REQUESTS_AHEAD};
+    memcpy(welcome.boot_id, shared->boot_id, sizeof welcome.boot_id);
+    uint8_t body[FRAME_WELCOME_BYTES];
+    frame_welcome_encode(&welcome, body);
+    context->session->greeted = true;
+    reply_body(context->frame, slice_of(body, sizeof body), context->output);
+    return DISPATCH_DONE;
+}
+
+static enum dispatch ping(const struct context *context)
+{
+    reply_body(context->frame, context->body, context->output);
+    return DISPATCH_DONE;
+}
+
+struct stats_text { /* the reply being written: header first, filled in at the end */
+    struct output *lines;
+    bool full;
+};
+
+static void emit_line(void *opaque, const char *name, const char *value)
+{
+    struct stats_text *text = opaque;
+    size_t line_bytes = strlen(name) + strlen(value) + 2;
+    if (output_pending(text->lines) + line_bytes > FRAME_REPLY_BODY_BYTES_MAX) text->full = true;
+    if (text->full) return;
+    output_text(text->lines, name);
+    output_text(text->lines, " ");
+    output_text(text->lines, value);
+    output_text(text->lines, "\n");
+}
+
+static enum dispatch stats(const struct context *context)
+{
+    struct output lines;
+    struct stats_text text = {.lines = &lines};
+    if (!output_init(&lines)) return refuse(context, FRAME_NO_MEMORY);
+    bool known = stats_report(context->dispatcher->shared, context->body, emit_line, &text);
+    struct slice body = output_contiguous(&lines);
+    if (!known)
+        dispatch_frame_status(context->frame, FRAME_NO_SECTION, context->output);
+    else if (lines.broken)
+        dispatch_frame_status(context->frame, FRAME_NO_MEMORY, context->output);
+    else
+        reply_body(context->frame, body, context->output);
+    output_fini(&lines);
+    return DISPATCH_DONE;
+}
+
+static enum frame_status open_status(enum fp_status status)
+{
+    if (status == FP_ABSENT) return FRAME_NO_AREA;
+    if (status == FP_EXISTS) return FRAME_BAD_AREA;
+    if (status == FP_TOO_BIG) return FRAME_LIMIT;
+    return status_of(status);
+}
+
+static bool open_sensible(const struct context *context, const struct frame_open *open)
+{
+    uint32_t page_bytes = store_page_bytes(context->dispatcher->shared->store);
+    if (!frame_area_name_good(open->name) || (open->flags & ~(uint32_t)FRAME_OPEN_CREATE) != 0)
+        return false;
+    if (open->page_bytes != 0 && open->page_bytes != page_bytes) return false;
+    bool creates = (open->flags & FRAME_OPEN_CREATE) != 0;
+    return open->slots <= AREA_SLOTS_MAX && (!creates || open->slots > 0);
+}
+
+static enum dispatch open_area(const struct context *context)
+{
+    struct frame_open open;
+    struct store *store = context->dispatcher->shared->store;
+    if (!frame_open_decode(context->body, &open)) return refuse(context, FRAME_BAD_LENGTH);
+    if (!open_sensible(context, &open)) return refuse(context, FRAME_BAD_AREA);
+    struct area *area;
+    enum fp_status status = store_area_open(store, open.name, 0, &area);
+    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE))
+        status = store_area_open(store, open.name, open.slots, &area);
+    if (status == FP_OK && open.slots != 0 && open.slots != area->slot_count) status = FP_EXISTS;
+    if (status != FP_OK) return refuse(context, open_status(status));
+
+    struct frame reply = *context->frame;
+    reply.area = session_open_area(context->session, area);
+    if (reply.area == 0) return refuse(context, FRAME_LIMIT);
+    struct frame_opened opened = {.slots = area->slot_count,
+                                  .page_bytes = area->page_bytes,
+                                  .generation = area->generation};
+    uint8_t body[FRAME_OPENED_BYTES];
+    frame_opened_encode(&opened, body);
+    reply_body(&reply, slice_of(body, sizeof body), context->output);
+    return DISPATCH_DONE;
+}
+
+static enum dispatch store_page(const struct context *context)
+{
+    struct dispatcher *dispatcher = context->dispatcher;
+    const struct frame *frame = context->frame;
+    struct page_place place = {.area = session_area(context->session, frame->area),
+                               .slot = frame->slot};
+    if (place.area == NULL) return refuse(context, FRAME_NO_AREA);
+    if (context->body.size_bytes != place.area->page_bytes)
+        return refuse(context, FRAME_BAD_LENGTH);
+    enum fp_status status = store_page_store(dispatcher->shared->store, dispatcher->scratch, place,
+                                             context->body.bytes, frame->body_crc);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_stores, status == FP_OK);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_refused, status == FP_NO_MEMORY);
+    return refuse(context, status_of(status));
+}
+
+static enum dispatch load_page(const struct context *context)
+{
+    struct dispatcher *dispatcher = context->dispatcher;
+    struct page_place place = {.area = session_area(context->session, context->frame->area),
+                               .slot = context->frame->slot};
+    if (place.area == NULL) return refuse(context, FRAME_NO_AREA);
+    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
+    if (at == NULL) return DISPATCH_CLOSE;
+    struct frame reply = *context->frame;
+    enum fp_status status = store_page_load(dispatcher->shared->store, dispatcher->scratch, place,
+                                            at + FRAME_HEADER_BYTES, &reply.body_crc);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_loads, status == FP_OK);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_absent, status == FP_ABSENT);
+    if (status != FP_OK) return refuse(context, status_of(status));
+    reply.status = FRAME_OK;
+    reply.body_bytes = place.area->page_bytes;
+    write_header(&reply, at);
+    output_commit(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
+    return DISPATCH_DONE;
+}
+
+/* session->resume is the next slot to look at, counted from the first one. */
+static enum dispatch invalidate(const struct context *context)
+{
+    const struct frame *frame = context->frame;
+    struct session *session = context->session;
+    struct area *area = session_area(session, frame->area);
+    if (area == NULL) return refuse(context, FRAME_NO_AREA);
+    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    uint64_t end = area->slot_count;
+    if (frame->slot >= end) return refuse(context, FRAME_RANGE);
+    if (frame->count != 0 && (!add_u64(frame->slot, frame->count, &end) || end > area->slot_count))
+        return refuse(context, FRAME_RANGE);
+    uint64_t slot = frame->slot + session->resume;
+    store_page_invalidate_some(context->dispatcher->shared->store, area, &slot, end);
+    if (slot < end) {
+        session->resume = slot - frame->slot;
+        return DISPATCH_AGAIN;
+    }
+    session->resume = 0;
+    counter_add(context->dispatcher->counters, COUNTER_farpage_page_invalidations, 1);
+    return refuse(context, FRAME_OK);
+}
+
+enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,
+                             const struct frame *frame, struct slice body, struct output *output)
+{
+    const struct context context = {dispatcher, session, frame, body, output};
+    if (frame_opcode_text(frame->opcode) == NULL) return refuse(&context, FRAME_BAD_OPCODE);
+    if (!frame_body_good(frame, body)) return refuse(&context, FRAME_BAD_CHECKSUM);
+    if (frame->opcode == FRAME_HELLO) return hello(&context);
+    if (!session->greeted) return refuse(&context, FRAME_NO_HELLO);
+    switch ((enum frame_opcode)frame->opcode) {
+    case FRAME_PING:
+        return ping(&context);
+    case FRAME_STATS:
+        return stats(&context);
+    case FRAME_OPEN:
+        return open_area(&context);
+    case FRAME_STORE:
+        return store_page(&context);
+    case FRAME_LOAD:
+        return load_page(&context);
+    case FRAME_INVALIDATE:
+        return invalidate(&context);
+    case FRAME_HELLO:
+    default:
+        return refuse(&context, FRAME_BAD_OPCODE);
+    }
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "protocol/reply.h"
+
+enum { LISTEN_BACKLOG = 1024, ACCEPTS_PER_EVENT = 64 };
+static const struct timeval pause_when_out_of_descriptors = {0, 100000};
+
+struct listener {
+    struct listener_options options;
+    int fd;
+    struct event *event, *pause;
+    char address[CONN_ADDRESS_BYTES];
+    char path[CONFIG_SOCKET_BYTES]; /* of a unix socket that we made; else "" */
+};
+
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un local;
+};
+
+static FP_PRINTF(2, 3) enum fp_status fail(char *reason, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, LISTENER_REASON_BYTES, format, arguments);
+    va_end(arguments);
+    return FP_IO;
+}
+
+/* --- accepting --------------------------------------------------------------------------------- */
+
+static void name_peer(const union any_address *peer, char text[CONN_ADDRESS_BYTES])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    if (peer->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &peer->v4.sin_addr, host, sizeof host);
+        snprintf(text, CONN_ADDRESS_BYTES, "tcp:%s:%u", host, ntohs(peer->v4.sin_port));
+    } else if (peer->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &peer->v6.sin6_addr, host, sizeof host);
+        snprintf(text, CONN_ADDRESS_BYTES, "tcp6:[%s]:%u", host, ntohs(peer->v6.sin6_port));
+    } else {
+        snprintf(text, CONN_ADDRESS_BYTES, "unix:");
+    }
+}
+
+static struct worker *least_busy(const struct listener *listener)
+{
+    struct worker *found = listener->options.workers[0];
+    for (uint32_t i = 1; i < listener->options.shared->worker_count; i++) {
+        struct worker *worker = listener->options.workers[i];
+        if (worker_conn_count(worker) < worker_conn_count(found)) found = worker;
+    }
+    return found;
+}
+
+static void refuse(int fd)
+{
+    ssize_t sent = send(fd, REPLY_TOO_MANY_CONNECTIONS, sizeof REPLY_TOO_MANY_CONNECTIONS - 1,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)sent; /* it was a courtesy */
+    close(fd);
+}
+
+static void welcome(struct listener *listener, int fd, const union any_address *peer)
+{
+    struct shared *shared = listener->options.shared;
+    struct arrival arrival = {.fd = fd, .listener = listener->address};
+    int on = 1;
+    if (peer->any.sa_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    }
+    name_peer(peer, arrival.peer);
+    if (!conns_admit(&shared->conns, atomic_load(&shared->settings.max_connections))) {
+        refuse(fd);
+        return;
+    }
+    if (worker_take_over(least_busy(listener), &arrival)) return;
+    conns_dismiss(&shared->conns);
+    refuse(fd);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct listener *listener = opaque;
+    (void)event_add(listener->event, NULL);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)what;
+    struct listener *listener = opaque;
+    struct shared *shared = listener->options.shared;
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        union any_address peer = {0};
+        socklen_t size = sizeof peer;
+        int client = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client >= 0) {
+            welcome(listener, client, &peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            atomic_fetch_add(&shared->listen_pauses, 1);
+            log_event(shared->log, LOG_WARN, "accepting pauses: no descriptor or memory for more",
+                      log_text("address", listener->address), log_text("error", strerror(errno)));
+            event_del(listener->event);
+            event_add(listener->pause, &pause_when_out_of_descriptors);
+        }
+        return;
+    }
+}
+
+/* --- opening ----------------------------------------------------------------------------------- */
+
+/* True where somebody answers on the socket file. */
+static bool unix_socket_alive(const union any_address *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    bool alive = connect(fd, &address->any, sizeof address->local) == 0;
+    close(fd);
+    return alive;
+}
+
+static enum fp_status clear_unix_path(const union any_address *address, char *reason)
+{
+    const char *path = address->local.sun_path;
+    struct stat file;
+    if (lstat(path, &file) != 0) return FP_OK;
+    if (!S_ISSOCK(file.st_mode)) return fail(reason, "unix:%s: a file that is no socket is there", path);
+    if (unix_socket_alive(address)) return fail(reason, "unix:%s: another server answers there", path);
+    if (unlink(path) != 0)
+        return fail(reason, "unix:%s: cannot replace the old socket: %s", path, strerror(errno));
+    return FP_OK;
+}
+
+static socklen_t fill_address(const struct config_address *from, union any_address *to)
+{
+    memset(to, 0, sizeof *to);
+    if (from->kind == CONFIG_UNIX) {
+        to->local.sun_family = AF_UNIX;
+        memcpy(to->local.sun_path, from->path, sizeof to->local.sun_path);
+        to->local.sun_path[sizeof to->local.sun_path - 1] = '\0';
+        return sizeof to->local;
+    }
+    if (from->kind == CONFIG_IPV4) {
+        to->v4.sin_family = AF_INET;
+        to->v4.sin_port = htons(from->port);
+        fp_assert(inet_pton(AF_INET, from->host, &to->v4.sin_addr) == 1);
+        return sizeof to->v4;
+    }
+    to->v6.sin6_family = AF_INET6;
+    to->v6.sin6_port = htons(from->port);
+    if (from->kind == CONFIG_IPV6) fp_assert(inet_pton(AF_INET6, from->host, &to->v6.sin6_addr) == 1);
+    else to->v6.sin6_addr = in6addr_any; /* and IPv4 with it: IPV6_V6ONLY is off */
+    return sizeof to->v6;
+}
+
+static enum fp_status bind_reason(const struct config_address *address, int error, char *reason)
+{
+    char text[CONFIG_ADDRESS_TEXT_BYTES];
+    config_address_text(address, text);
+    if (error == EADDRINUSE)
+        return fail(reason, "%s: in use by another program; choose another port "
+                    "(--set listeners=[{address: \"127.0.0.1:0\"}] takes any free one)", text);
+    if (error == EACCES || error == EPERM)
+        return fail(reason, "%s: no permission; %s", text,
+                    address->kind == CONFIG_UNIX ? "choose a directory you may write to"
+                                                 : "ports below 1024 need CAP_NET_BIND_SERVICE");
+    if (error == ENOENT) return fail(reason, "%s: the directory does not exist", text);
+    return fail(reason, "%s: %s", text, strerror(error));
+}
+
+/* Binds; the umask makes a unix socket private from its first moment. */
+static int bind_private(int fd, const union any_address *address, socklen_t size)
+{
+    mode_t old = umask(077);
+    int result = bind(fd, &address->any, size);
+    int error = errno;
+    umask(old);
+    errno = error;
+    return result;
+}
+
+static void learn_address(struct listener *listener)
+{
+    struct config_address address = *listener->options.address;
+    union any_address bound = {0};
+    socklen_t size = sizeof bound;
+    if (address.kind != CONFIG_UNIX && getsockname(listener->fd, &bound.any, &size) == 0)
+        address.port = ntohs(bound.any.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port);
+    char text[CONFIG_ADDRESS_TEXT_BYTES];
+    config_address_text(&address, text);
+    snprintf(listener->address, sizeof listener->address, "%s", text);
+}
+
+static enum fp_status open_socket(struct listener *listener, char *reason)
+{
+    const struct config_address *wanted = listener->options.address;
+    union any_address address;
+    socklen_t size = fill_address(wanted, &address);
+    int on = 1, off = 0;
+    if (wanted->kind == CONFIG_UNIX && clear_unix_path(&address, reason) != FP_OK) return FP_IO;
+    listener->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0 && wanted->kind == CONFIG_ANY) { /* a kernel without IPv6 */
+        address = (union any_address){.v4 = {.sin_family = AF_INET, .sin_port = htons(wanted->port)}};
+        size = sizeof address.v4;
+        listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    }
+    if (listener->fd < 0) return bind_reason(wanted, errno, reason);
+    if (wanted->kind != CONFIG_UNIX)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address.any.sa_family == AF_INET6)
+        (void)setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                         wanted->kind == CONFIG_ANY ? &off : &on, sizeof on);
+    if (bind_private(listener->fd, &address, size) != 0) return bind_reason(wanted, errno, reason);
+    if (wanted->kind == CONFIG_UNIX)
+        snprintf(listener->path, sizeof listener->path, "%s", wanted->path);
+    if (listen(listener->fd, LISTEN_BACKLOG) != 0) return bind_reason(wanted, errno, reason);
+    learn_address(listener);
+    return FP_OK;
+}
+
+enum fp_status listener_open(const struct listener_options *options, struct listener **out,
+                             char reason[LISTENER_REASON_BYTES])
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL) return fail(reason, "out of memory");
+    listener->options = *options;
+    listener->fd = -1;
+    enum fp_status status = open_socket(listener, reason);
+    if (status == FP_OK) {
+        listener->event = event_new(options->base, listener->fd, EV_READ | EV_PERSIST, on_accept,
+                                    listener);
+        listener->pause = event_new(options->base, -1, 0, on_pause_over, listener);
+        if (listener->event == NULL || listener->pause == NULL ||
+            event_add(listener->event, NULL) != 0)
+            status = fail(reason, "out of memory");
+    }
+    if (status != FP_OK) listener_close(&listener);
+    else *out = listener;
+    return status;
+}
+
+void listener_close(struct listener **listener_ptr)
+{
+    struct listener *listener = *listener_ptr;
+    if (listener == NULL) return;
+    if (listener->event != NULL) event_free(listener->event);
+    if (listener->pause != NULL) event_free(listener->pause);
+    if (listener->fd >= 0) close(listener->fd);
+    if (listener->path[0] != '\0') (void)unlink(listener->path);
+    free(listener);
+    *listener_ptr = NULL;
+}
+
+const char *listener_address(const struct listener *listener)
+{
+    return listener->address;
+}

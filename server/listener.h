@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * listener - one place where clients come in; hands each to the worker with the fewest connections.
+ *
+ * A unix socket's file is made with mode 0700 and removed again at the end. A file left behind by a
+ * server that died is replaced; one on which somebody answers is not.
+ *
+ * Threads: the main thread. Blocks: never after open.
+ */
+#ifndef FARPAGE_SERVER_LISTENER_H
+#define FARPAGE_SERVER_LISTENER_H
+#include "server/config.h"
+#include "server/worker.h"
+
+struct listener;
+
+struct listener_options {
+    struct shared *shared;
+    struct event_base *base;
+    struct worker **workers; /* shared->worker_count of them; they outlive the listener */
+    const struct config_address *address;
+};
+
+enum { LISTENER_REASON_BYTES = 256 };
+
+/* FP_IO: *reason says what the system refused and what to do about it. */
+enum fp_status listener_open(const struct listener_options *options, struct listener **listener,
+                             char reason[LISTENER_REASON_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+void listener_close(struct listener **listener) FP_NONNULL(1);
+
+/* Where it listens, with the port that was found where 0 was asked: "127.0.0.1:11211". */
+const char *listener_address(const struct listener *listener) FP_NONNULL(1);
+
+#endif

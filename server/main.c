@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * farpaged - keeps other machines' memory pages and memcached items, compressed. */
+#include <stdio.h>
+
+#include "server/options.h"
+#include "server/server.h"
+
+/* Loads the configuration; says everything that is wrong with it. */
+static int load(const struct options *options, struct config **config)
+{
+    struct config_errors errors;
+    config_errors_init(&errors);
+    enum fp_status status = config_load(options->config_path, options->sets, options->set_count,
+                                        config, &errors);
+    if (status == FP_INVALID) config_errors_print(&errors, stderr);
+    if (status == FP_NO_MEMORY) fprintf(stderr, "farpaged: out of memory\n");
+    config_errors_fini(&errors);
+    if (status == FP_OK) return EXIT_OK;
+    return status == FP_INVALID ? EXIT_CONFIG : EXIT_RUNTIME;
+}
+
+static int run(struct config **config, const struct options *options)
+{
+    struct server *server = NULL;
+    enum exit_code code = server_create(config, options, &server);
+    if (code == EXIT_OK) server_run(server);
+    server_destroy(&server);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config *config = NULL;
+    options_parse(argc, argv, &options);
+    int code = options_answer(&options, server_libraries(), stdout, stderr);
+    if (code != OPTIONS_GO_ON) return code;
+    code = load(&options, &config);
+    if (code == EXIT_OK && options.action == OPTIONS_DUMP) config_dump(config, stdout);
+    if (code == EXIT_OK && options.action == OPTIONS_CHECK)
+        printf("%s: good\n", options.config_path ? options.config_path : "the configuration");
+    if (code == EXIT_OK && options.action == OPTIONS_RUN) code = run(&config, &options);
+    config_destroy(&config);
+    if (fflush(stdout) != 0 && code == EXIT_OK) code = EXIT_RUNTIME;
+    return code;
+}

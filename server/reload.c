@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/reload.h"
+
+struct compressor_config reload_compressor(const struct config *config)
+{
+    return (struct compressor_config){
+        .algorithm = config_algorithm_name(config->compressor.algorithm),
+        .level = config->compressor.level};
+}
+
+static void log_difference(void *opaque, const struct config_difference *difference)
+{
+    struct shared *shared = opaque;
+    bool good = difference->reloadable;
+    log_event(shared->log, good ? LOG_INFO : LOG_ERROR,
+              good ? "configuration changes" : "this change needs a restart",
+              log_text("key", difference->key), log_text("from", difference->running),
+              log_text("to", difference->next));
+}
+
+static void log_errors(struct shared *shared, const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->kept; i++)
+        log_event(shared->log, LOG_ERROR, "configuration error",
+                  log_text("error", config_errors_at(errors, i)->headline));
+}
+
+/* FP_BUSY: no compressor seat is free; everything is then as it was. */
+static enum fp_status apply(struct shared *shared, const struct config *next)
+{
+    struct compressor_config compressor = reload_compressor(next);
+    enum fp_status status = compressor_pool_swap(store_compressors(shared->store), &compressor);
+    if (status != FP_OK && status != FP_EXISTS) return status;
+    settings_apply(&shared->settings, next);
+    log_configure(shared->log, next->log.level, next->log.format);
+    budget_set_limit(store_budget(shared->store), next->storage.memory_limit_bytes);
+    return FP_OK;
+}
+
+static void replace_config(struct shared *shared, struct config **next)
+{
+    lock_take(&shared->config_lock);
+    struct config *old = shared->config;
+    shared->config = *next;
+    *next = old;
+    lock_drop(&shared->config_lock);
+}
+
+static const char *try_reload(struct shared *shared, const struct options *options,
+                              struct config_errors *errors)
+{
+    struct config *next = NULL;
+    enum fp_status status = config_load(options->config_path, options->sets, options->set_count,
+                                        &next, errors);
+    if (status == FP_NO_MEMORY) return "out of memory";
+    if (status != FP_OK) return "the file has errors";
+    const char *refused = NULL;
+    if (!config_differences(shared->config, next, log_difference, shared))
+        refused = "some changes need a restart";
+    else if ((status = apply(shared, next)) != FP_OK)
+        refused = fp_status_text(status);
+    else
+        replace_config(shared, &next);
+    config_destroy(&next);
+    return refused;
+}
+
+void reload(struct shared *shared, const struct options *options)
+{
+    struct config_errors errors;
+    config_errors_init(&errors);
+    const char *refused = try_reload(shared, options, &errors);
+    log_errors(shared, &errors);
+    config_errors_fini(&errors);
+    if (refused == NULL)
+        log_event(shared->log, LOG_INFO, "configuration reloaded",
+                  log_text("file", options->config_path ? options->config_path : "none"));
+    else
+        log_event(shared->log, LOG_ERROR, "reload refused: the running configuration stays",
+                  log_text("reason", refused));
+}

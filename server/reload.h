@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * reload - what SIGHUP does: the configuration is read again and applied whole or not at all.
+ *
+ * A file with errors, or one that changes a key which needs a restart, leaves the running
+ * configuration in force, and the log says why.
+ *
+ * Threads: the main thread. Locks: RANK_CONFIG_RELOAD. Blocks: on reading the file.
+ */
+#ifndef FARPAGE_SERVER_RELOAD_H
+#define FARPAGE_SERVER_RELOAD_H
+#include "server/options.h"
+#include "server/shared.h"
+
+void reload(struct shared *shared, const struct options *options) FP_NONNULL(1, 2);
+
+/* The storage's name for the configured compressor. */
+struct compressor_config reload_compressor(const struct config *config) FP_NONNULL(1);
+
+#endif

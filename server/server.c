@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/number.h"
+#include "server/listener.h"
+#include "server/maintainer.h"
+#include "server/process.h"
+#include "server/reload.h"
+#include "server/worker.h"
+
+enum {
+    DESCRIPTORS_BESIDES_CONNECTIONS = 64,
+    WORKER_FIXED_BYTES = 1 << 20,     /* stack, buffers, codec states once they are warm */
+    ROOM_TO_START_BYTES = 4 << 20,    /* less than this for data is no server */
+};
+
+static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { HANDLED_SIGNALS = FP_COUNT_OF(handled_signals) };
+
+struct server {
+    const struct options *options;
+    struct log log;
+    struct shared shared;
+    struct event_base *base;
+    struct event *signals[HANDLED_SIGNALS];
+    struct maintainer *maintainer;
+    struct worker *workers[WORKERS_MAX];
+    struct listener *listeners[CONFIG_LISTENERS_MAX];
+    bool stopping;
+};
+
+const char *server_libraries(void)
+{
+    return "libevent " LIBEVENT_VERSION ", zstd " ZSTD_VERSION ", lz4 " LZ4_VERSION
+           ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION;
+}
+
+static enum exit_code fail(struct server *server, enum exit_code code, const char *what,
+                           const char *why)
+{
+    log_event(&server->log, LOG_ERROR, "cannot start", log_text("what", what), log_text("why", why));
+    return code;
+}
+
+/* --- signals ------------------------------------------------------------------------------------ */
+
+static void close_listeners(struct server *server)
+{
+    for (unsigned i = 0; i < CONFIG_LISTENERS_MAX; i++) listener_close(&server->listeners[i]);
+}
+
+static void begin_stop(struct server *server, const char *signal_name)
+{
+    struct shared *shared = &server->shared;
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t deadline = now_ns; /* a second signal: no more patience */
+    if (!server->stopping) add_u64(now_ns, shared->config->server.stop_timeout_ns, &deadline);
+    atomic_store(&shared->stop_deadline_ns, deadline);
+    log_event(&server->log, LOG_INFO, server->stopping ? "stopping at once" : "stopping",
+              log_text("signal", signal_name),
+              log_number("connections", atomic_load(&shared->conns.count)));
+    server->stopping = true;
+    close_listeners(server);
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
+    event_base_loopbreak(server->base);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *opaque)
+{
+    (void)what;
+    struct server *server = opaque;
+    if (number == SIGHUP) reload(&server->shared, server->options);
+    else begin_stop(server, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static bool handle_signals(struct server *server)
+{
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return false;
+    for (unsigned i = 0; i < HANDLED_SIGNALS; i++) {
+        server->signals[i] = evsignal_new(server->base, handled_signals[i], on_signal, server);
+        if (server->signals[i] == NULL || event_add(server->signals[i], NULL) != 0) return false;
+    }
+    return true;
+}
+
+/* --- the parts ---------------------------------------------------------------------------------- */
+
+/* Raises the limit of open files to what max_connections needs; lowers max_connections where that
+ * is refused. */
+static void fit_descriptors(struct server *server)
+{
+    struct settings *settings = &server->shared.settings;
+    uint64_t wanted = atomic_load(&settings->max_connections) + DESCRIPTORS_BESIDES_CONNECTIONS;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    struct rlimit raised = {.rlim_cur = wanted, .rlim_max = max_u64(wanted, limit.rlim_max)};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
+    raised = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+    uint64_t left = limit.rlim_max > 2 * DESCRIPTORS_BESIDES_CONNECTIONS
+                        ? limit.rlim_max - DESCRIPTORS_BESIDES_CONNECTIONS
+                        : DESCRIPTORS_BESIDES_CONNECTIONS;
+    atomic_store(&settings->max_connections, (uint32_t)min_u64(left, wanted));
+    log_event(&server->log, LOG_WARN, "server.max_connections is lowered: RLIMIT_NOFILE is too low",
+              log_number("rlimit", limit.rlim_max), log_number("max_connections", left));
+}
+
+static bool random_bytes(void *bytes, size_t size_bytes)
+{
+    return getrandom(bytes, size_bytes, 0) == (ssize_t)size_bytes;
+}
+
+static enum exit_code create_store(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    struct store_options options = {.memory_limit_bytes = config->storage.memory_limit_bytes,
+                                    .page_bytes = (uint32_t)config->storage.page_bytes,
+                                    .allocator = config_allocator_name(config->storage.allocator),
+                                    .compressor = reload_compressor(config)};
+    if (!random_bytes(&options.hash_seed, sizeof options.hash_seed) ||
+        !random_bytes(server->shared.boot_id, sizeof server->shared.boot_id))
+        return fail(server, EXIT_RUNTIME, "random numbers", strerror(errno));
+    enum fp_status status = store_create(&options, &server->shared.store);
+    if (status == FP_NO_MEMORY)
+        return fail(server, EXIT_RUNTIME, "storage",
+                    "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
+    if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    for (uint32_t i = 0; i < config->areas_count; i++) {
+        const struct config_area *area = &config->areas[i];
+        struct area *opened;
+        status = store_area_open(server->shared.store, slice_text(area->name),
+                                 area->size_bytes / config->storage.page_bytes, &opened);
+        if (status != FP_OK) return fail(server, EXIT_RUNTIME, area->name, fp_status_text(status));
+    }
+    return EXIT_OK;
+}
+
+static uint32_t count_workers(const struct config *config)
+{
+    if (config->server.threads != 0) return config->server.threads;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors < 1 ? 1 : (uint32_t)min_u64((uint64_t)processors, WORKERS_MAX);
+}
+
+static enum exit_code create_workers(struct server *server)
+{
+    struct shared *shared = &server->shared;
+    uint32_t count = count_workers(shared->config);
+    size_t size = (count + 1) * sizeof *shared->counters;
+    shared->counters = aligned_alloc(64, div_up_u64(size, 64) * 64);
+    if (shared->counters == NULL) return fail(server, EXIT_RUNTIME, "workers", "out of memory");
+    memset(shared->counters, 0, size);
+    for (shared->worker_count = 0; shared->worker_count < count; shared->worker_count++) {
+        uint32_t i = shared->worker_count;
+        if (worker_create(shared, i, &server->workers[i]) != FP_OK)
+            return fail(server, EXIT_RUNTIME, "workers", "out of memory");
+    }
+    return EXIT_OK;
+}
+
+/* What the program itself holds counts too, and must leave room for data. */
+static enum exit_code charge_fixed(struct server *server)
+{
+    struct budget *budget = store_budget(server->shared.store);
+    uint64_t fixed = process_resident_bytes() + server->shared.worker_count * WORKER_FIXED_BYTES;
+    char text[NUMBER_TEXT_BYTES], why[128];
+    budget_charge_anyway(budget, BUDGET_FIXED, fixed);
+    if (fixed + ROOM_TO_START_BYTES <= budget_limit(budget)) return EXIT_OK;
+    number_size_short(fixed + ROOM_TO_START_BYTES, text);
+    snprintf(why, sizeof why, "the server needs %s to start with %u threads", text,
+             server->shared.worker_count);
+    return fail(server, EXIT_CONFIG, "storage.memory_limit", why);
+}
+
+static enum exit_code start_workers(struct server *server)
+{
+    for (uint32_t i = 0; i < server->shared.worker_count; i++)
+        if (worker_start(server->workers[i]) != FP_OK)
+            return fail(server, EXIT_RUNTIME, "workers", "the system refuses a thread");
+    return EXIT_OK;
+}
+
+static bool is_loopback(const struct config_address *address)
+{
+    return address->kind == CONFIG_UNIX || strncmp(address->host, "127.", 4) == 0 ||
+           strcmp(address->host, "::1") == 0;
+}
+
+static enum exit_code open_listeners(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    for (uint32_t i = 0; i < config->listeners_count; i++) {
+        const struct config_address *address = &config->listeners[i].address;
+        struct listener_options options = {.shared = &server->shared,
+                                           .base = server->base,
+                                           .workers = server->workers,
+                                           .address = address};
+        char reason[LISTENER_REASON_BYTES];
+        if (listener_open(&options, &server->listeners[i], reason) != FP_OK)
+            return fail(server, EXIT_CANNOT_BIND, "listener", reason);
+        const char *where = listener_address(server->listeners[i]);
+        log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
+                  log_text("protocol", "memcached"));
+        if (!is_loopback(address))
+            log_event(&server->log, LOG_WARN, "anybody who reaches this address may use the server",
+                      log_text("address", where));
+    }
+    return EXIT_OK;
+}
+
+static enum exit_code create_base(struct server *server)
+{
+    server->base = event_base_new();
+    if (server->base == NULL || !handle_signals(server))
+        return fail(server, EXIT_RUNTIME, "event loop", strerror(errno));
+    if (maintainer_create(&server->shared, server->base, &server->maintainer) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "maintainer", "out of memory");
+    return EXIT_OK;
+}
+
+/* --- in order, and in the mirror ---------------------------------------------------------------- */
+
+enum exit_code server_create(struct config **config, const struct options *options,
+                             struct server **out)
+{
+    static enum exit_code (*const steps[])(struct server *server) = {
+        create_store, create_workers, create_base, charge_fixed, start_workers, open_listeners};
+    struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
+    if (server == NULL) return EXIT_RUNTIME;
+    memset(server, 0, sizeof *server);
+    *out = server;
+    server->options = options;
+    log_init(&server->log, STDERR_FILENO, (*config)->log.level, (*config)->log.format);
+    struct shared *shared = &server->shared;
+    shared->log = &server->log;
+    shared->started_ns = clock_monotonic_ns();
+    lock_init(&shared->config_lock, RANK_CONFIG_RELOAD);
+    shared->config = *config;
+    *config = NULL;
+    settings_apply(&shared->settings, shared->config);
+    conns_init(&shared->conns);
+    fit_descriptors(server);
+    enum exit_code code = EXIT_OK;
+    for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
+    if (code == EXIT_OK)
+        log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
+                  log_number("threads", shared->worker_count),
+                  log_number("memory_limit_bytes", shared->config->storage.memory_limit_bytes),
+                  log_text("compressor", config_algorithm_name(shared->config->compressor.algorithm)));
+    return code;
+}
+
+void server_run(struct server *server)
+{
+    event_base_dispatch(server->base);
+    /* The workers send what is on its way. A second signal must still be heard meanwhile. */
+    while (atomic_load(&server->shared.conns.count) > 0) {
+        struct timeval soon = {0, 20000};
+        event_base_loopexit(server->base, &soon);
+        event_base_dispatch(server->base);
+    }
+}
+
+void server_destroy(struct server **server_ptr)
+{
+    struct server *server = *server_ptr;
+    if (server == NULL) return;
+    struct shared *shared = &server->shared;
+    close_listeners(server);
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
+    maintainer_destroy(&server->maintainer);
+    for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
+        if (server->signals[i] != NULL) event_free(server->signals[i]);
+    if (server->base != NULL) event_base_free(server->base);
+    store_destroy(&shared->store);
+    free(shared->counters);
+    conns_fini(&shared->conns);
+    config_destroy(&shared->config);
+    lock_fini(&shared->config_lock);
+    if (server->stopping) log_write(&server->log, LOG_INFO, "stopped", NULL, 0);
+    log_fini(&server->log);
+    free(server);
+    *server_ptr = NULL;
+}

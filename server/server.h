@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * server - the program put together from its parts, in order, and taken apart in the mirror.
+ *
+ * Threads: the main thread. Blocks: server_run, until a signal ends it.
+ */
+#ifndef FARPAGE_SERVER_SERVER_H
+#define FARPAGE_SERVER_SERVER_H
+#include "server/config.h"
+#include "server/options.h"
+
+struct server;
+
+/* Makes everything and starts the workers; listens at last. Takes *config over. EXIT_OK, or the
+ * code to exit with: the log (or standard error) has said why. *server is to be destroyed on any
+ * outcome; the options are borrowed for its life. */
+enum exit_code server_create(struct config **config, const struct options *options,
+                             struct server **server) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* Serves until SIGTERM or SIGINT; then sends the replies on their way and ends the connections. A
+ * second signal ends it at once. */
+void server_run(struct server *server) FP_NONNULL(1);
+void server_destroy(struct server **server) FP_NONNULL(1);
+
+/* "libevent 2.1.12, zstd 1.5.4, ..." for --version. */
+const char *server_libraries(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * settings - the part of the configuration that connections look at and a reload may change. */
+#ifndef FARPAGE_SERVER_SETTINGS_H
+#define FARPAGE_SERVER_SETTINGS_H
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "server/config.h"
+
+struct settings {
+    _Atomic uint64_t request_timeout_ns;
+    _Atomic uint64_t idle_timeout_ns; /* 0: never */
+    _Atomic uint64_t output_buffer_max_bytes;
+    _Atomic uint64_t item_bytes_max;
+    _Atomic uint32_t requests_per_turn;
+    _Atomic uint32_t max_connections;
+};
+
+static inline void settings_apply(struct settings *settings, const struct config *config)
+{
+    atomic_store(&settings->request_timeout_ns, config->server.request_timeout_ns);
+    atomic_store(&settings->idle_timeout_ns, config->server.idle_timeout_ns);
+    atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
+    atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
+    atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
+    atomic_store(&settings->max_connections, config->server.max_connections);
+}
+
+static inline uint64_t setting(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+#endif

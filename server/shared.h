@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * shared - what all workers and the main thread have in common. Made and ended by server.c; each
+ * member guards itself. */
+#ifndef FARPAGE_SERVER_SHARED_H
+#define FARPAGE_SERVER_SHARED_H
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "protocol/frame.h"
+#include "server/conns.h"
+#include "server/counters.h"
+#include "server/settings.h"
+#include "storage/store.h"
+
+enum { WORKERS_MAX = 256 };
+
+struct shared {
+    struct log *log;
+    struct store *store;
+    struct settings settings;
+    struct conns conns;
+    uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
+    uint64_t started_ns;                  /* monotonic */
+    _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */
+    _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */
+    uint32_t worker_count;
+    struct worker_counters *counters;     /* worker_count of them */
+    _Atomic uint64_t baseline[WORKER_COUNTERS_COUNT]; /* sums at the last `stats reset` */
+    /* the configuration in force, for `stats settings`; replaced by a reload, guarded by the lock */
+    struct lock config_lock;
+    struct config *config;
+};
+
+/* Store time in milliseconds: starts at two seconds, so that "long ago" exists. */
+static inline uint64_t shared_store_ms(const struct shared *shared, uint64_t now_ns)
+{
+    return 2000 + (now_ns - shared->started_ns) / 1000000;
+}
+
+/* A counter summed over the workers, since the last reset. */
+static inline uint64_t shared_counter(const struct shared *shared, enum worker_counter which)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < shared->worker_count; i++)
+        sum += atomic_load_explicit(&shared->counters[i].values[which], memory_order_relaxed);
+    return sum - atomic_load_explicit(&shared->baseline[which], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Plain `stats`, `stats settings` and `stats conns`: what memcached's monitors read. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "server/process.h"
+#include "server/stats_internal.h"
+
+static void emit_time(const struct stats_sink *sink, const char *name, struct timeval time)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64 ".%06" PRIu64, (uint64_t)time.tv_sec,
+             (uint64_t)time.tv_usec);
+    stats_text(sink, name, text);
+}
+
+static void emit_process(struct shared *shared, const struct stats_sink *sink)
+{
+    struct rusage usage;
+    stats_number(sink, "pid", (uint64_t)getpid());
+    stats_number(sink, "uptime", (clock_monotonic_ns() - shared->started_ns) / 1000000000);
+    stats_number(sink, "time", clock_unix_ns() / 1000000000);
+    stats_text(sink, "version", FARPAGE_VERSION);
+    stats_number(sink, "pointer_size", 8 * sizeof(void *));
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        emit_time(sink, "rusage_user", usage.ru_utime);
+        emit_time(sink, "rusage_system", usage.ru_stime);
+    }
+}
+
+static void emit_connections(struct shared *shared, const struct stats_sink *sink)
+{
+    stats_number(sink, "max_connections", atomic_load(&shared->settings.max_connections));
+    stats_number(sink, "curr_connections", atomic_load(&shared->conns.count));
+    stats_number(sink, "rejected_connections", atomic_load(&shared->conns.rejected));
+    stats_number(sink, "listen_disabled_num", atomic_load(&shared->listen_pauses));
+    stats_number(sink, "accepting_conns", 1);
+    stats_number(sink, "threads", shared->worker_count);
+}
+
+static void emit_counters(struct shared *shared, const struct stats_sink *sink)
+{
+    static const char *const names[] = {
+#define X(name, meaning) #name,
+        WORKER_COUNTERS(X)
+#undef X
+    };
+    for (int i = 0; i < WORKER_COUNTERS_COUNT; i++)
+        stats_number(sink, names[i], shared_counter(shared, (enum worker_counter)i));
+}
+
+static void emit_items(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct store_counters *counters = store_counters(shared->store);
+    struct budget *budget = store_budget(shared->store);
+    stats_number(sink, "curr_items", store_item_count(shared->store));
+    stats_number(sink, "total_items", atomic_load(&counters->items_total));
+    stats_number(sink, "bytes", budget_held(budget, BUDGET_ITEMS) +
+                                    atomic_load(&counters->item_packed_bytes));
+    stats_number(sink, "limit_maxbytes", budget_limit(budget));
+    stats_number(sink, "evictions", atomic_load(&counters->item_evictions));
+    stats_number(sink, "reclaimed", atomic_load(&counters->item_reclaims));
+    stats_number(sink, "farpage_item_value_bytes", atomic_load(&counters->item_value_bytes));
+    stats_number(sink, "farpage_item_packed_bytes", atomic_load(&counters->item_packed_bytes));
+}
+
+static void emit_pages(struct shared *shared, const struct stats_sink *sink)
+{
+    struct stats_pages pages = stats_sum_pages(shared);
+    const struct store_counters *counters = store_counters(shared->store);
+    char boot_id[2 * FRAME_BOOT_ID_BYTES + 1];
+    for (int i = 0; i < FRAME_BOOT_ID_BYTES; i++)
+        snprintf(boot_id + 2 * i, 3, "%02x", shared->boot_id[i]);
+    stats_text(sink, "farpage_boot_id", boot_id);
+    stats_number(sink, "farpage_page_bytes", store_page_bytes(shared->store));
+    stats_number(sink, "farpage_pages_stored", pages.stored);
+    stats_number(sink, "farpage_pages_same_filled", pages.same_filled);
+    stats_number(sink, "farpage_pages_incompressible", pages.incompressible);
+    stats_number(sink, "farpage_pages_packed_bytes", pages.packed_bytes);
+    stats_number(sink, "farpage_corrupt", atomic_load(&counters->corrupt));
+    stats_number(sink, "farpage_memory_held_bytes", budget_total(store_budget(shared->store)));
+    stats_number(sink, "farpage_memory_limit_bytes", budget_limit(store_budget(shared->store)));
+    stats_number(sink, "farpage_resident_bytes", process_resident_bytes());
+}
+
+void stats_general(struct shared *shared, const struct stats_sink *sink)
+{
+    emit_process(shared, sink);
+    emit_connections(shared, sink);
+    emit_counters(shared, sink);
+    emit_items(shared, sink);
+    emit_pages(shared, sink);
+}
+
+/* --- stats settings ---------------------------------------------------------------------------- */
+
+static void emit_setting(void *context, const char *key, const char *value)
+{
+    stats_text(context, key, value);
+}
+
+void stats_settings(struct shared *shared, const struct stats_sink *sink)
+{
+    struct stats_sink mutable_sink = *sink;
+    /* memcached's names, for its tools; then ours, as in the file. */
+    stats_number(sink, "maxbytes", budget_limit(store_budget(shared->store)));
+    stats_number(sink, "maxconns", atomic_load(&shared->settings.max_connections));
+    stats_number(sink, "item_size_max", setting(&shared->settings.item_bytes_max));
+    stats_number(sink, "num_threads", shared->worker_count);
+    stats_text(sink, "evictions", "on");
+    stats_text(sink, "cas_enabled", "yes");
+    stats_text(sink, "flush_enabled", "yes");
+    stats_text(sink, "auth_enabled_sasl", "no");
+    stats_text(sink, "auth_enabled_ascii", "no");
+    stats_text(sink, "shutdown_command", "no");
+    stats_text(sink, "lru_crawler", "no");
+    stats_text(sink, "binding_protocol", "ascii");
+    stats_number(sink, "client_flags_size", sizeof(uint32_t));
+    lock_take(&shared->config_lock);
+    if (shared->config != NULL) config_visit(shared->config, emit_setting, &mutable_sink);
+    lock_drop(&shared->config_lock);
+}
+
+/* --- stats conns -------------------------------------------------------------------------------- */
+
+struct conns_context {
+    const struct stats_sink *sink;
+    uint64_t now_ns;
+};
+
+static const char *dialect_name(int dialect)
+{
+    if (dialect == DIALECT_TEXT) return "text";
+    return dialect == DIALECT_FRAMES ? "frames" : "unknown";
+}
+
+static void emit_conn(void *opaque, const struct conn_row *row)
+{
+    const struct conns_context *context = opaque;
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "%d:", row->fd);
+    struct stats_sink sink = {context->sink->emit, context->sink->context, prefix};
+    stats_text(&sink, "addr", row->peer);
+    stats_text(&sink, "listen_addr", row->listener);
+    stats_text(&sink, "state", conn_state_name((enum conn_state)atomic_load(&row->state)));
+    stats_number(&sink, "secs_since_last_cmd",
+                 (context->now_ns - atomic_load(&row->active_ns)) / 1000000000);
+    stats_text(&sink, "protocol", dialect_name(atomic_load(&row->dialect)));
+    stats_number(&sink, "secs_open", (context->now_ns - row->opened_ns) / 1000000000);
+    stats_number(&sink, "bytes_in", atomic_load(&row->bytes_in));
+    stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));
+    stats_number(&sink, "pending_bytes", atomic_load(&row->pending_bytes));
+}
+
+void stats_conns(struct shared *shared, const struct stats_sink *sink)
+{
+    struct conns_context context = {.sink = sink, .now_ns = clock_monotonic_ns()};
+    conns_each(&shared->conns, emit_conn, &context);
+}

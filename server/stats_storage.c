@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the memory holds: `stats memory`, `areas`, `zpool`, `classes`, `slabs`, `compressors`. */
+#include <stdio.h>
+
+#include "server/stats_internal.h"
+
+void stats_memory(struct shared *shared, const struct stats_sink *sink)
+{
+    struct budget *budget = store_budget(shared->store);
+    char name[64];
+    for (int use = 0; use < BUDGET_USES_COUNT; use++) {
+        snprintf(name, sizeof name, "%s_bytes", budget_use_name((enum budget_use)use));
+        stats_number(sink, name, budget_held(budget, (enum budget_use)use));
+    }
+    stats_number(sink, "total_bytes", budget_total(budget));
+    stats_number(sink, "limit_bytes", budget_limit(budget));
+}
+
+struct stats_pages stats_sum_pages(struct shared *shared)
+{
+    struct stats_pages sum = {0};
+    const struct area *area;
+    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) {
+        sum.stored += atomic_load(&area->counters.stored);
+        sum.same_filled += atomic_load(&area->counters.same_filled);
+        sum.incompressible += atomic_load(&area->counters.incompressible);
+        sum.packed_bytes += atomic_load(&area->counters.packed_bytes);
+    }
+    return sum;
+}
+
+static void emit_area(const struct area *area, const struct stats_sink *outer)
+{
+    char prefix[AREA_NAME_CAPACITY + 1];
+    snprintf(prefix, sizeof prefix, "%s:", area->name);
+    struct stats_sink sink = {outer->emit, outer->context, prefix};
+    const struct area_counters *counters = &area->counters;
+    stats_number(&sink, "slots", area->slot_count);
+    stats_number(&sink, "page_bytes", area->page_bytes);
+    stats_number(&sink, "generation", area->generation);
+    stats_number(&sink, "stored", atomic_load(&counters->stored));
+    stats_number(&sink, "same_filled", atomic_load(&counters->same_filled));
+    stats_number(&sink, "incompressible", atomic_load(&counters->incompressible));
+    stats_number(&sink, "packed_bytes", atomic_load(&counters->packed_bytes));
+    stats_number(&sink, "stores", atomic_load(&counters->stores));
+    stats_number(&sink, "loads", atomic_load(&counters->loads));
+    stats_number(&sink, "absent", atomic_load(&counters->absent));
+    stats_number(&sink, "invalidations", atomic_load(&counters->invalidations));
+    stats_number(&sink, "refused", atomic_load(&counters->refused));
+    stats_number(&sink, "corrupt", atomic_load(&counters->corrupt));
+}
+
+void stats_areas(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct area *area;
+    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) emit_area(area, sink);
+}
+
+void stats_zpool(struct shared *shared, const struct stats_sink *sink)
+{
+    struct zpool *pool = store_zpool(shared->store);
+    const struct zpool_properties *properties = zpool_properties(pool);
+    struct zpool_fill fill = zpool_fill(pool);
+    uint64_t objects_bytes = stats_sum_pages(shared).packed_bytes +
+                             atomic_load(&store_counters(shared->store)->item_packed_bytes);
+    uint64_t held_bytes = fill.held_pages * PAGES_BYTES;
+    stats_text(sink, "allocator", properties->name);
+    stats_number(sink, "object_bytes_max", properties->object_bytes_max);
+    stats_text(sink, "sleep_mapped", properties->sleep_mapped ? "yes" : "no");
+    stats_text(sink, "movable", properties->movable ? "yes" : "no");
+    stats_number(sink, "objects", fill.object_count);
+    stats_number(sink, "objects_bytes", objects_bytes);
+    stats_number(sink, "slots_bytes", fill.slot_bytes);
+    stats_number(sink, "zspages", fill.zspage_count);
+    stats_number(sink, "held_pages", fill.held_pages);
+    stats_number(sink, "held_bytes", held_bytes);
+    stats_number(sink, "table_bytes", fill.table_bytes);
+    stats_number(sink, "pinned", fill.pinned_count);
+    stats_ratio(sink, "density", objects_bytes, held_bytes);
+}
+
+/* Calls `each` for the classes that hold anything, numbered from 1 as memcached's are. */
+static void each_class(struct shared *shared, const struct stats_sink *outer,
+                       void (*each)(const struct stats_sink *sink, const struct zpool_class *row))
+{
+    struct zpool *pool = store_zpool(shared->store);
+    for (unsigned i = 0; i < zpool_class_count(pool); i++) {
+        struct zpool_class row;
+        char prefix[16];
+        zpool_class(pool, i, &row);
+        if (row.zspage_count == 0) continue;
+        snprintf(prefix, sizeof prefix, "%u:", i + 1);
+        struct stats_sink sink = {outer->emit, outer->context, prefix};
+        each(&sink, &row);
+    }
+}
+
+static void emit_class(const struct stats_sink *sink, const struct zpool_class *row)
+{
+    stats_number(sink, "slot_bytes", row->slot_bytes);
+    stats_number(sink, "objects", row->object_count);
+    stats_number(sink, "slots", row->slot_count);
+    stats_number(sink, "zspages", row->zspage_count);
+    stats_number(sink, "pages", row->zspage_count * row->pages_per_zspage);
+    stats_number(sink, "slots_per_zspage", row->slots_per_zspage);
+    stats_number(sink, "pages_per_zspage", row->pages_per_zspage);
+    stats_number(sink, "freeable_pages", row->freeable_pages);
+}
+
+void stats_classes(struct shared *shared, const struct stats_sink *sink)
+{
+    each_class(shared, sink, emit_class);
+}
+
+/* The same classes in memcached's words, where a zspage is what memcached calls a page. */
+static void emit_slab(const struct stats_sink *sink, const struct zpool_class *row)
+{
+    stats_number(sink, "chunk_size", row->slot_bytes);
+    stats_number(sink, "chunks_per_page", row->slots_per_zspage);
+    stats_number(sink, "total_pages", row->zspage_count);
+    stats_number(sink, "total_chunks", row->slot_count);
+    stats_number(sink, "used_chunks", row->object_count);
+    stats_number(sink, "free_chunks", row->slot_count - row->object_count);
+    stats_number(sink, "free_chunks_end", 0);
+}
+
+void stats_slabs(struct shared *shared, const struct stats_sink *sink)
+{
+    struct zpool *pool = store_zpool(shared->store);
+    uint64_t active = 0;
+    each_class(shared, sink, emit_slab);
+    for (unsigned i = 0; i < zpool_class_count(pool); i++) {
+        struct zpool_class row;
+        zpool_class(pool, i, &row);
+        active += row.zspage_count != 0;
+    }
+    stats_number(sink, "active_slabs", active);
+    stats_number(sink, "total_malloced", zpool_fill(pool).held_pages * PAGES_BYTES);
+}
+
+static void emit_compressor(const struct stats_sink *sink, const struct compressor_row *row)
+{
+    char level[16];
+    snprintf(level, sizeof level, "%d", row->level);
+    stats_text(sink, "algorithm", row->algorithm);
+    stats_text(sink, "level", level);
+    stats_text(sink, "state", row->state == COMPRESSOR_CURRENT ? "current" : "draining");
+    stats_number(sink, "objects", row->objects);
+    stats_number(sink, "users", row->users);
+    stats_number(sink, "plain_bytes", row->plain_bytes);
+    stats_number(sink, "packed_bytes", row->packed_bytes);
+    stats_ratio(sink, "ratio", row->plain_bytes, row->packed_bytes);
+    stats_number(sink, "packs", row->packs);
+    stats_number(sink, "incompressible", row->incompressible);
+    stats_number(sink, "unpacks", row->unpacks);
+    stats_number(sink, "failures", row->failures);
+    stats_text(sink, "resurrected", row->resurrected ? "yes" : "no");
+}
+
+void stats_compressors(struct shared *shared, const struct stats_sink *sink)
+{
+    struct compressor_pool *pool = store_compressors(shared->store);
+    for (int id = 0; id < COMPRESSOR_SEATS; id++) {
+        struct compressor_row row;
+        char prefix[16];
+        compressor_row(pool, (uint8_t)id, &row);
+        if (row.state == COMPRESSOR_EMPTY) continue;
+        snprintf(prefix, sizeof prefix, "%d:", id);
+        struct stats_sink seat = {sink->emit, sink->context, prefix};
+        emit_compressor(&seat, &row);
+    }
+    stats_number(sink, "swaps", compressor_swap_count(pool));
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/worker.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "server/conn.h"
+
+static const struct timeval sweep_every = {0, 250000};
+
+void worker_tick(struct worker *worker)
+{
+    worker->now_ns = clock_monotonic_ns();
+    worker->dispatcher.scratch->now_ms = shared_store_ms(worker->shared, worker->now_ns);
+}
+
+/* --- the worker's own thread ------------------------------------------------------------------- */
+
+static void stop_conns(struct worker *worker, bool drain)
+{
+    for (struct conn *conn = worker->conns, *next; conn != NULL; conn = next) {
+        next = conn_next(conn);
+        conn_stop(conn, drain);
+    }
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)what;
+    struct worker *worker = opaque;
+    struct arrival *arrivals = NULL;
+    uint64_t ignored;
+    ssize_t got = read((int)fd, &ignored, sizeof ignored);
+    (void)got; /* only clears the event */
+    worker_tick(worker);
+
+    lock_take(&worker->inbox_lock);
+    uint32_t count = worker->inbox_count;
+    bool stop = worker->stop_asked;
+    arrivals = worker->inbox;
+    worker->inbox = NULL;
+    worker->inbox_count = 0;
+    lock_drop(&worker->inbox_lock);
+
+    for (uint32_t i = 0; i < count; i++) conn_open(worker, &arrivals[i]);
+    free(arrivals);
+    if (stop && !worker->stopping) {
+        worker->stopping = true;
+        stop_conns(worker, true);
+    }
+    if (worker->stopping && worker->conns == NULL) event_base_loopbreak(worker->base);
+}
+
+/* Looks for connections that are too slow, and (stopping) whether all have gone. */
+static void on_sweep(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct worker *worker = opaque;
+    worker_tick(worker);
+    worker->dispatcher.scratch->unix_s = clock_unix_ns() / 1000000000;
+    for (struct conn *conn = worker->conns, *next; conn != NULL; conn = next) {
+        next = conn_next(conn);
+        conn_sweep(conn);
+    }
+    if (!worker->stopping) return;
+    struct shared *shared = worker->shared;
+    if (worker->now_ns >= atomic_load(&shared->stop_deadline_ns)) stop_conns(worker, false);
+    if (worker->conns == NULL) event_base_loopbreak(worker->base);
+}
+
+static void *run(void *opaque)
+{
+    struct worker *worker = opaque;
+    event_base_dispatch(worker->base);
+    return NULL;
+}
+
+/* --- from other threads ------------------------------------------------------------------------ */
+
+static bool wake(struct worker *worker)
+{
+    uint64_t one = 1;
+    return write(worker->wake_fd, &one, sizeof one) == sizeof one;
+}
+
+bool worker_take_over(struct worker *worker, const struct arrival *arrival)
+{
+    bool taken = false;
+    lock_take(&worker->inbox_lock);
+    if (worker->inbox == NULL)
+        worker->inbox = malloc(WORKER_INBOX_MAX * sizeof *worker->inbox);
+    if (worker->inbox != NULL && worker->inbox_count < WORKER_INBOX_MAX) {
+        worker->inbox[worker->inbox_count++] = *arrival;
+        taken = true;
+    }
+    lock_drop(&worker->inbox_lock);
+    if (taken) {
+        atomic_fetch_add(&worker->conn_count, 1);
+        (void)wake(worker); /* cannot fail but when it is already awake */
+    }
+    return taken;
+}
+
+uint32_t worker_conn_count(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->conn_count, memory_order_relaxed);
+}
+
+void worker_stop(struct worker *worker)
+{
+    lock_take(&worker->inbox_lock);
+    worker->stop_asked = true;
+    lock_drop(&worker->inbox_lock);
+    (void)wake(worker);
+}
+
+static bool create_events(struct worker *worker)
+{
+    worker->base = event_base_new();
+    worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->base == NULL || worker->wake_fd < 0) return false;
+    worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
+    worker->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, worker);
+    return worker->wake != NULL && worker->sweep != NULL && event_add(worker->wake, NULL) == 0 &&
+           event_add(worker->sweep, &sweep_every) == 0;
+}
+
+enum fp_status worker_create(struct shared *shared, uint32_t index, struct worker **out)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) return FP_NO_MEMORY;
+    lock_init(&worker->inbox_lock, RANK_WORKER_INBOX);
+    worker->wake_fd = -1;
+    worker->shared = shared;
+    worker->dispatcher.shared = shared;
+    worker->dispatcher.counters = &shared->counters[index];
+    worker->input = malloc(WORKER_INPUT_BYTES);
+    if (worker->input == NULL || store_scratch_create(&worker->dispatcher.scratch) != FP_OK ||
+        !create_events(worker)) {
+        worker_destroy(&worker);
+        return FP_NO_MEMORY;
+    }
+    worker_tick(worker);
+    worker->dispatcher.scratch->unix_s = clock_unix_ns() / 1000000000;
+    *out = worker;
+    return FP_OK;
+}
+
+enum fp_status worker_start(struct worker *worker)
+{
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) return FP_NO_MEMORY;
+    worker->started = true;
+    return FP_OK;
+}
+
+void worker_join(struct worker *worker)
+{
+    if (!worker->started) return;
+    fp_assert(pthread_join(worker->thread, NULL) == 0);
+    worker->started = false;
+}
+
+void worker_destroy(struct worker **worker_ptr)
+{
+    struct worker *worker = *worker_ptr;
+    if (worker == NULL) return;
+    fp_assert(!worker->started && worker->conns == NULL);
+    for (uint32_t i = 0; i < worker->inbox_count; i++) {
+        close(worker->inbox[i].fd);
+        conns_dismiss(&worker->shared->conns);
+    }
+    free(worker->inbox);
+    if (worker->wake != NULL) event_free(worker->wake);
+    if (worker->sweep != NULL) event_free(worker->sweep);
+    if (worker->base != NULL) event_base_free(worker->base);
+    if (worker->wake_fd >= 0) close(worker->wake_fd);
+    store_scratch_destroy(&worker->dispatcher.scratch);
+    free(worker->input);
+    lock_fini(&worker->inbox_lock);
+    free(worker);
+    *worker_ptr = NULL;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * worker - a thread with an event loop, and the connections that are its own.
+ *
+ * Life: create -> start (the thread runs) -> take_over for each new connection -> stop (replies on
+ * their way are sent, then every connection is closed and the loop ends) -> join -> destroy.
+ *
+ * Threads: take_over and stop: any. The rest: whoever owns the worker. What struct worker shows
+ *          below is for its own thread (conn.c).
+ * Locks:   RANK_WORKER_INBOX.
+ */
+#ifndef FARPAGE_SERVER_WORKER_H
+#define FARPAGE_SERVER_WORKER_H
+#include <event2/event.h>
+#include <pthread.h>
+
+#include "base/lock.h"
+#include "base/status.h"
+#include "server/dispatch.h"
+#include "server/shared.h"
+
+enum {
+    WORKER_INPUT_BYTES = 256 << 10, /* read at once; idle connections keep no buffer */
+    WORKER_INBOX_MAX = 1024,
+};
+
+struct conn;
+
+struct arrival { /* an accepted connection on its way to its worker */
+    int fd;
+    char peer[CONN_ADDRESS_BYTES];
+    const char *listener; /* lives as long as the server */
+};
+
+struct worker {
+    struct shared *shared;
+    struct dispatcher dispatcher;
+    struct event_base *base;
+    uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
+    struct conn *conns;  /* its connections */
+    uint64_t now_ns;     /* monotonic; set at each callback */
+    bool stopping;
+    /* private to worker.c */
+    pthread_t thread;
+    bool started;
+    int wake_fd;
+    struct event *wake, *sweep;
+    struct lock inbox_lock; /* guards the three below */
+    struct arrival *inbox;
+    uint32_t inbox_count;
+    bool stop_asked;
+    _Atomic uint32_t conn_count;
+};
+
+enum fp_status worker_create(struct shared *shared, uint32_t index, struct worker **worker)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
+enum fp_status worker_start(struct worker *worker) FP_MUST_CHECK FP_NONNULL(1);
+
+/* Hands a connection over, counted in by conns_admit. False: the worker's inbox is full. */
+bool worker_take_over(struct worker *worker, const struct arrival *arrival)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+uint32_t worker_conn_count(const struct worker *worker) FP_NONNULL(1);
+
+void worker_stop(struct worker *worker) FP_NONNULL(1);
+/* Waits for the thread, which closes what is left at shared->stop_deadline_ns. */
+void worker_join(struct worker *worker) FP_NONNULL(1);
+void worker_destroy(struct worker **worker) FP_NONNULL(1);
+
+/* For conn.c: reads the clock once for a callback. */
+void worker_tick(struct worker *worker) FP_NONNULL(1);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_server - a server of farpage frames inside the test, that lies where it is told to.
+ *
+ * One thread serves one connection after the other on a unix socket in a directory of its own. It
+ * keeps areas of pages until it is destroyed. The mischief is done in replies to requests with the
+ * opcode `to`, from the reply number `after` on (0: at once); all others are answered well.
+ */
+#ifndef FARPAGE_TESTS_FAKE_SERVER_H
+#define FARPAGE_TESTS_FAKE_SERVER_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum mischief {
+    FAKE_BEHAVES,
+    FAKE_OVERTAKES,       /* answers what came together last to first */
+    FAKE_WRONG_MAGIC,     /* and the right checksum over it */
+    FAKE_WRONG_HEADER_CRC,
+    FAKE_WRONG_TAG,
+    FAKE_WRONG_OPCODE,
+    FAKE_WRONG_STATUS,    /* one that does not exist */
+    FAKE_WRONG_BODY_CRC,
+    FAKE_FLIPPED_BODY,    /* one bit of the body, after its checksum was taken */
+    FAKE_LENGTH_HUGE,     /* announces 2^32-1 bytes of body */
+    FAKE_LENGTH_LESS,     /* a body one byte short, its checksum right */
+    FAKE_RESERVED_SET,
+    FAKE_TWICE,           /* the same reply two times */
+    FAKE_CUT,             /* only the first `amount` bytes of the reply, then it closes */
+    FAKE_SILENT,          /* reads, and never answers */
+    FAKE_DRIPS,           /* a byte of the reply every `amount` milliseconds */
+    FAKE_TEXT,            /* answers like memcached: "ERROR\r\n" */
+    FAKE_STATUS,          /* the status `amount`, no body */
+    FAKE_LAST_WORDS,      /* BAD_HEADER with tag 0, then it closes */
+    FAKE_BODY,            /* FRAME_OK with `body` as its body, checksums right */
+};
+
+struct fake_plan {
+    enum mischief mischief;
+    uint8_t to;      /* enum frame_opcode; 0: all */
+    unsigned after;
+    size_t amount;
+    const void *body; /* FAKE_BODY: `amount` bytes, borrowed */
+    uint32_t page_bytes; /* 0: 4096 */
+    int receive_buffer_bytes; /* 0: the system's; small ones make senders wait */
+};
+
+struct fake_server;
+
+/* Stops the test where it cannot be made. */
+struct fake_server *fake_server_create(const struct fake_plan *plan);
+void fake_server_destroy(struct fake_server **server);
+
+const char *fake_server_address(const struct fake_server *server); /* "unix:/..." */
+unsigned fake_server_invalidations(const struct fake_server *server); /* requests seen so far */
+
+#endif
