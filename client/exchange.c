@@ -310,7 +310,7 @@ static enum farpage_status await(struct run *run)
     int events = transport_wait(run->transport, also_send, run->deadline_ns);
     if (events == 0) {
         reason_set(run->reason, "the server did not answer within %llu ms",
-                   (unsigned long long)(run->timeout_ns / 1000000));
+                   (unsigned long long)((run->timeout_ns + 999999) / 1000000));
         return FARPAGE_TIMEOUT;
     }
     if (events < 0) {

@@ -31,6 +31,8 @@ enum fp_status area_create(struct budget *budget, const struct area_options *opt
                            struct area **out)
 {
     fp_assert(options->slot_count > 0 && options->name.size_bytes < AREA_NAME_CAPACITY);
+    /* Beyond 48 bits there is no address space anyway, and no product below wraps. */
+    if (options->slot_count >> 48 != 0) return FP_NO_MEMORY;
     struct area *area = calloc(1, sizeof *area);
     if (area == NULL) return FP_NO_MEMORY;
     memcpy(area->name, options->name.bytes, options->name.size_bytes);
@@ -163,19 +165,32 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
     return taken;
 }
 
+/* Adds up what the entries of one chunk are. */
+static void tally_chunk_locked(const struct area *area, uint64_t index, struct area_counters *sum)
+{
+    uint64_t first = index * AREA_CHUNK_SLOTS, before = sum->stored;
+    uint64_t end = min_u64(first + AREA_CHUNK_SLOTS, area->slot_count);
+    if (area->used_slots[index] == 0) return;
+    for (uint64_t slot = first; slot < end; slot++) {
+        struct entry entry = area_get_locked(area, slot);
+        sum->stored += entry_kind(entry) != ENTRY_ABSENT;
+        sum->same_filled += entry_kind(entry) == ENTRY_SAME_FILLED;
+        sum->incompressible += entry_kind(entry) == ENTRY_PLAIN;
+        if (entry_has_object(entry)) sum->packed_bytes += entry_size_bytes(entry);
+    }
+    fp_assert(sum->stored - before == area->used_slots[index]);
+}
 
 void area_check(struct area *area)
 {
-    uint64_t stored = 0;
-    for (uint64_t i = 0; i < area->chunk_count; i++) {
-        unsigned used = 0;
-        uint64_t first = i * AREA_CHUNK_SLOTS;
-        area_slot_take(area, first);
-        for (uint64_t s = first; s < first + AREA_CHUNK_SLOTS && s < area->slot_count; s++)
-            used += entry_kind(area_get_locked(area, s)) != ENTRY_ABSENT;
-        fp_assert(used == area->used_slots[i]);
-        area_slot_drop(area, first);
-        stored += used;
+    struct area_counters sum = {0};
+    for (uint64_t index = 0; index < area->chunk_count; index++) {
+        area_slot_take(area, index * AREA_CHUNK_SLOTS);
+        tally_chunk_locked(area, index, &sum);
+        area_slot_drop(area, index * AREA_CHUNK_SLOTS);
     }
-    fp_assert(stored == atomic_load(&area->counters.stored));
+    fp_assert(sum.stored == atomic_load(&area->counters.stored));
+    fp_assert(sum.same_filled == atomic_load(&area->counters.same_filled));
+    fp_assert(sum.incompressible == atomic_load(&area->counters.incompressible));
+    fp_assert(sum.packed_bytes == atomic_load(&area->counters.packed_bytes));
 }

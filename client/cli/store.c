@@ -24,6 +24,10 @@ static int make_area(const struct cli *cli, struct farpage *client, uint64_t pag
         options.slots = pages;
         status = farpage_area_open(client, name, &options, &area);
     }
+    if (status == FARPAGE_BAD_AREA && cli->has_size) {
+        return cli_fail(cli, CLI_FAILED, "%s (it may exist with another size than --size)",
+                        farpage_error(client));
+    }
     if (status != FARPAGE_OK) return cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
     if (farpage_area_slots(area) >= pages) return CLI_GOOD;
     return cli_fail(cli, CLI_FAILED, "area '%s' has %llu slots, '%s' needs %llu", name,
