@@ -8,7 +8,7 @@
  */
 #ifndef FARPAGE_SERVER_LISTENER_H
 #define FARPAGE_SERVER_LISTENER_H
-#include "server/config.h"
+#include "server/config/config.h"
 #include "server/worker.h"
 
 struct listener;

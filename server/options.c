@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "server/config.h"
-#include "server/config_text.h"
+#include "server/config/config.h"
+#include "server/config/config_text.h"
 
 enum { OPTION_SET = 256, OPTION_DUMP };
 

@@ -5,7 +5,7 @@
  */
 #ifndef FARPAGE_SERVER_SERVER_H
 #define FARPAGE_SERVER_SERVER_H
-#include "server/config.h"
+#include "server/config/config.h"
 #include "server/options.h"
 
 struct server;

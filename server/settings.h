@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "server/config.h"
+#include "server/config/config.h"
 
 struct settings {
     _Atomic uint64_t request_timeout_ns;

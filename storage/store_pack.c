@@ -95,7 +95,6 @@ enum fp_status store_pack(struct store *store, struct store_scratch *scratch, st
     }
     enum fp_status status = keep_packed_or_plain(store, scratch, plain, entry);
     if (status == FP_OK) entry->meta = entry_meta(entry_kind(*entry), crc);
-    if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
     return status;
 }
 

@@ -25,7 +25,10 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
             status = area_put(area, place.slot, next, &old);
         store_entry_end(store, status == FP_OK ? old : next);
     }
-    if (status != FP_OK) store_count(&area->counters.refused, 1);
+    if (status != FP_OK) {
+        store_count(&area->counters.refused, 1);
+        store_count(&store->counters.no_memory, 1);
+    }
     return status;
 }
 

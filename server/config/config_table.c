@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_table.h"
+#include "server/config/config_table.h"
 
 #include "base/check.h"
 

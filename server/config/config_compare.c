@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "server/config_table.h"
-#include "server/config_value.h"
+#include "server/config/config_table.h"
+#include "server/config/config_value.h"
 
 enum { PATH_BYTES = 64 };
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/number.h"
-#include "server/config_text.h"
-#include "server/config_value.h"
+#include "server/config/config_text.h"
+#include "server/config/config_value.h"
 
 _Static_assert(CONFIG_HOST_BYTES == INET6_ADDRSTRLEN, "a host is what inet_ntop writes");
 _Static_assert((int)CONFIG_VALUE_BYTES >= (int)CONFIG_ADDRESS_TEXT_BYTES, "an address is a value");

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "server/config.h"
+#include "server/config/config.h"
 #include "tests/unit/base/suite.h"
 
 /* Allocations of ours (not of libyaml, which is beyond the linker's reach): the one that is to

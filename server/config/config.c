@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config.h"
+#include "server/config/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "server/config_build.h"
-#include "server/config_text.h"
+#include "server/config/config_build.h"
+#include "server/config/config_text.h"
 
 static void add_fault(struct config_build *build, const struct config_source *source,
                       struct config_text_fault fault)

@@ -8,7 +8,7 @@
  */
 #ifndef FARPAGE_SERVER_CONFIG_BUILD_H
 #define FARPAGE_SERVER_CONFIG_BUILD_H
-#include "server/config_table.h"
+#include "server/config/config_table.h"
 
 struct config_build {
     struct config *config;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_text.h"
+#include "server/config/config_text.h"
 
 #include <stdio.h>
 

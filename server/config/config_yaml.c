@@ -6,7 +6,7 @@
 #include <yaml.h>
 
 #include "base/check.h"
-#include "server/config_build.h"
+#include "server/config/config_build.h"
 
 struct walk {
     struct config_build *build;

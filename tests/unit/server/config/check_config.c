@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
-#include "tests/unit/server/loading.h"
+#include "tests/unit/server/config/loading.h"
 
 enum { MANY_BYTES = CONFIG_FILE_BYTES_MAX, SECOND_NS = 1000000000 };
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "server/config.h"
+#include "server/config/config.h"
 
 enum config_kind {
     KIND_COUNT,    /* uint32_t */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_value.h"
+#include "server/config/config_value.h"
 
 #include "base/number.h"
-#include "server/config_text.h"
+#include "server/config/config_text.h"
 #include "tests/unit/base/suite.h"
 
 union value {

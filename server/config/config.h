@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "protocol/limits.h"
-#include "server/config_error.h"
+#include "server/config/config_error.h"
 
 enum {
     CONFIG_FILE_BYTES_MAX = 64 << 10,

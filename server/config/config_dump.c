@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "server/config_table.h"
-#include "server/config_value.h"
+#include "server/config/config_table.h"
+#include "server/config/config_value.h"
 
 enum { WRAP_COLUMNS = 88, ORIGIN_COLUMN = 44 };
 

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/number.h"
-#include "server/config_build.h"
+#include "server/config/config_build.h"
 
 static const struct config_origin *origin_of(const struct config *config, const char *path)
 {

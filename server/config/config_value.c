@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/config_value.h"
+#include "server/config/config_value.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "protocol/frame.h"
-#include "server/config_text.h"
+#include "server/config/config_text.h"
 
 /* What a value that is not one should have been. */
 static const struct {
