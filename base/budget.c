@@ -30,7 +30,8 @@ void budget_charge_anyway(struct budget *budget, enum budget_use use, uint64_t b
 
 void budget_return(struct budget *budget, enum budget_use use, uint64_t bytes)
 {
-    uint64_t held = atomic_fetch_sub_explicit(&budget->held_bytes[use], bytes, memory_order_relaxed);
+    uint64_t held =
+        atomic_fetch_sub_explicit(&budget->held_bytes[use], bytes, memory_order_relaxed);
     fp_assert(held >= bytes);
     atomic_fetch_sub_explicit(&budget->total_bytes, bytes, memory_order_relaxed);
 }

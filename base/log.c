@@ -121,7 +121,8 @@ static void put_fields(struct line *line, bool json, const struct log_field *fie
 {
     for (unsigned i = 0; i < count; i++) {
         struct log_field field = fields[i];
-        if (field.text.size_bytes > LOG_VALUE_BYTES_MAX) field.text.size_bytes = LOG_VALUE_BYTES_MAX;
+        if (field.text.size_bytes > LOG_VALUE_BYTES_MAX)
+            field.text.size_bytes = LOG_VALUE_BYTES_MAX;
         size_t room = strlen(field.name) + 6 * field.text.size_bytes + 32;
         if (line->size_bytes + room > sizeof line->bytes) continue;
         put_text(line, json ? ",\"" : " ");

@@ -94,7 +94,8 @@ static void exact_text(uint64_t value, const struct unit *units, size_t count,
 void number_size_text(uint64_t bytes, char text[NUMBER_TEXT_BYTES])
 {
     static const struct unit whole[] = {
-        {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"B", 1},
+        {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20},
+        {"KiB", 1ull << 10}, {"B", 1},
     };
     exact_text(bytes, whole, FP_COUNT_OF(whole), text);
 }
@@ -116,6 +117,6 @@ void number_size_short(uint64_t bytes, char text[NUMBER_TEXT_BYTES])
     if (i == 0)
         snprintf(text, NUMBER_TEXT_BYTES, "%.0f B", value);
     else
-        snprintf(text, NUMBER_TEXT_BYTES, value < 10 ? "%.2f %s" : value < 100 ? "%.1f %s" : "%.0f %s",
-                 value, names[i]);
+        snprintf(text, NUMBER_TEXT_BYTES, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value,
+                 names[i]);
 }

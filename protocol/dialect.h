@@ -17,8 +17,8 @@
 #define REFUSAL_HANG_UP "" /* say nothing and close */
 
 /* Reads `line` (without its end, `size_bytes` with it) into *request. NULL where it is good, else
- * the refusal. *value_bytes is the length the line announces, also where it is refused for another
- * reason: that value is then on its way and must be swallowed. */
+ * the refusal. *value_bytes is the length the line announces, or DIALECT_NO_VALUE; one may come
+ * with a refusal: that value is on its way and must be swallowed. */
 const char *dialect_text_line(struct slice line, size_t size_bytes, struct request *request,
                               uint64_t *value_bytes) FP_MUST_CHECK FP_NONNULL(3, 4);
 

@@ -216,6 +216,7 @@ static bool is_http(const struct reading *reading)
 const char *dialect_text_line(struct slice line, size_t size_bytes, struct request *request,
                               uint64_t *value_bytes)
 {
+    *value_bytes = DIALECT_NO_VALUE;
     if (size_bytes < LINE_BYTES_MIN) return REFUSAL_BAD_LINE;
     struct reading reading = {.line = line, .request = request, .value_bytes = DIALECT_NO_VALUE};
     cut_into_words(&reading);

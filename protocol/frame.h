@@ -113,7 +113,7 @@ void frame_hello_encode(const struct frame_hello *hello, uint8_t body[FRAME_HELL
 bool frame_hello_decode(struct slice body, struct frame_hello *hello) FP_MUST_CHECK FP_NONNULL(2);
 
 /* HELLO's reply: 0 2 version, 2 2 reserved 0, 4 4 features, 8 16 boot id, 24 4 page bytes,
- *                28 4 largest request body, 32 4 requests the server takes ahead, 36 4 reserved 0. */
+ *                28 4 largest request body, 32 4 requests taken ahead, 36 4 reserved 0. */
 struct frame_welcome {
     uint16_t version;
     uint32_t features;

@@ -15,9 +15,10 @@
 enum { LEADING_BLANKS_MAX = 100 };
 
 struct line {
-    struct slice text; /* without its end */
-    size_t size_bytes; /* with it */
-    bool bare;         /* it ended with "\n" alone */
+    struct slice text;    /* without its end */
+    size_t size_bytes;    /* with it */
+    bool bare;            /* it ended with "\n" alone */
+    uint64_t value_bytes; /* announced to follow, or DIALECT_NO_VALUE */
 };
 
 bool request_next_word(struct slice *rest, struct slice *word)
@@ -80,9 +81,10 @@ static enum request_parse find_line(struct slice buffer, struct line *line, cons
  * too. (To allow it always would store "ba\r" for a value of three bytes sent as "ba\r\n", which
  * must be refused.) What is refused is consumed as memcached does: the length and two bytes. */
 static enum request_parse take_value(struct slice buffer, const struct line *line,
-                                     size_t value_bytes, struct request *request,
-                                     size_t *more_bytes, const char **refusal)
+                                     struct request *request, size_t *more_bytes,
+                                     const char **refusal)
 {
+    size_t value_bytes = (size_t)line->value_bytes;
     const uint8_t *value = buffer.bytes + line->size_bytes;
     size_t there = buffer.size_bytes - line->size_bytes;
     size_t wanted = value_bytes + (line->bare ? 1 : 2);
@@ -119,19 +121,18 @@ enum request_parse request_parse(struct slice buffer, const struct request_limit
     }
 
     *request = (struct request){.size_bytes = line.size_bytes};
-    uint64_t value_bytes = DIALECT_NO_VALUE;
-    const char *why = dialect_text_line(line.text, line.size_bytes, request, &value_bytes);
-    bool has_value = value_bytes != DIALECT_NO_VALUE;
-    if (why == NULL && has_value && value_bytes > limits->item_bytes_max) {
+    const char *why = dialect_text_line(line.text, line.size_bytes, request, &line.value_bytes);
+    bool has_value = line.value_bytes != DIALECT_NO_VALUE;
+    if (why == NULL && has_value && line.value_bytes > limits->item_bytes_max) {
         why = "SERVER_ERROR object too large for cache";
         request->drop_old = request->command == COMMAND_SET;
     }
     if (why != NULL) {
         *refusal = why;
         if (*why == '\0') return REQUEST_LOST;
-        if (has_value) request->swallow_bytes = value_bytes + (line.bare ? 1 : 2);
+        if (has_value) request->swallow_bytes = line.value_bytes + (line.bare ? 1 : 2);
         return REQUEST_REFUSED;
     }
     if (!has_value) return REQUEST_READY;
-    return take_value(buffer, &line, (size_t)value_bytes, request, more_bytes, refusal);
+    return take_value(buffer, &line, request, more_bytes, refusal);
 }

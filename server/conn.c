@@ -66,7 +66,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
 static void on_turn(evutil_socket_t fd, short what, void *opaque);
 
-/* --- beginning and end ------------------------------------------------------------------------- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 static void count(struct conn *conn, enum worker_counter which, uint64_t delta)
 {
@@ -141,7 +141,7 @@ struct conn *conn_next(const struct conn *conn)
     return conn->next;
 }
 
-/* --- input that is kept ------------------------------------------------------------------------ */
+/* --- input that is kept ----------------------------------------------------------------------- */
 
 /* Makes room for `capacity` bytes in all, charged. False: there is no memory for it. */
 static bool kept_grow(struct conn *conn, size_t capacity)
@@ -181,14 +181,14 @@ static bool keep(struct conn *conn, struct slice left)
     }
     bool own = conn->kept.bytes != NULL && left.bytes >= conn->kept.bytes &&
                left.bytes < conn->kept.bytes + conn->kept.capacity_bytes;
-    if (!own && !kept_grow(conn, max_u64(left.size_bytes, min_u64(conn->need_bytes, KEPT_FIRST_BYTES))))
-        return false;
+    size_t room = max_u64(left.size_bytes, min_u64(conn->need_bytes, KEPT_FIRST_BYTES));
+    if (!own && !kept_grow(conn, room)) return false;
     memmove(conn->kept.bytes, left.bytes, left.size_bytes);
     conn->kept.size_bytes = left.size_bytes;
     return true;
 }
 
-/* --- one request --------------------------------------------------------------------------------*/
+/* --- one request ------------------------------------------------------------------------------ */
 
 static struct slice skip(struct slice input, size_t bytes)
 {
@@ -218,9 +218,10 @@ static enum step step_text(struct conn *conn, struct slice *input)
     const char *refusal;
     switch (request_parse(*input, &limits, &request, &more_bytes, &refusal)) {
     case REQUEST_READY: {
-        enum step step = step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
-        if (step != STEP_TURN) *input = skip(*input, request.size_bytes);
-        return step;
+        enum step next =
+            step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
+        if (next != STEP_TURN) *input = skip(*input, request.size_bytes);
+        return next;
     }
     case REQUEST_PARTIAL:
         conn->need_bytes = input->size_bytes + more_bytes;
@@ -265,10 +266,10 @@ static enum step step_frame(struct conn *conn, struct slice *input)
     conn->need_bytes = size_bytes;
     if (input->size_bytes < size_bytes) return STEP_WAIT;
     struct slice body = slice_of(input->bytes + FRAME_HEADER_BYTES, frame.body_bytes);
-    enum step step = step_of(
+    enum step next = step_of(
         dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
-    if (step != STEP_TURN) *input = skip(*input, size_bytes);
-    return step;
+    if (next != STEP_TURN) *input = skip(*input, size_bytes);
+    return next;
 }
 
 /* The first byte of a connection tells the dialects apart; text begins with a letter or a blank. */
@@ -298,7 +299,7 @@ static enum step step(struct conn *conn, struct slice *input)
     return dialect == DIALECT_FRAMES ? step_frame(conn, input) : step_text(conn, input);
 }
 
-/* --- many requests ------------------------------------------------------------------------------*/
+/* --- many requests ---------------------------------------------------------------------------- */
 
 /* Carries out requests from the front of *input until something stops it. */
 static enum step carry_out(struct conn *conn, struct slice *input)
@@ -373,7 +374,8 @@ static void settle(struct conn *conn, enum step why)
     if (why == STEP_FULL && !pending) why = STEP_TURN;
     if (why == STEP_TURN && pending) why = STEP_FULL;
     if (why == STEP_TURN) count(conn, COUNTER_conn_yields, 1);
-    if (why == STEP_WAIT && conn->begun_ns == 0 && (conn->kept.size_bytes > 0 || conn->swallow_bytes > 0))
+    bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0;
+    if (why == STEP_WAIT && begun && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;
     charge_output(conn);
     atomic_store_explicit(&conn->row.pending_bytes, output_pending(&conn->output),
@@ -394,7 +396,7 @@ static void work(struct conn *conn, struct slice input)
     settle(conn, why);
 }
 
-/* --- events -------------------------------------------------------------------------------------*/
+/* --- events ----------------------------------------------------------------------------------- */
 
 /* Where the next bytes go: behind those kept, or into the worker's buffer. False: no memory. */
 static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
@@ -466,7 +468,7 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
     else resume(conn);
 }
 
-/* --- from the worker ----------------------------------------------------------------------------*/
+/* --- from the worker -------------------------------------------------------------------------- */
 
 void conn_stop(struct conn *conn, bool drain)
 {

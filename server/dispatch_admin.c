@@ -34,7 +34,7 @@ static enum dispatch stats(struct dispatcher *dispatcher, const struct request *
     return DISPATCH_DONE;
 }
 
-/* --- the others -------------------------------------------------------------------------------- */
+/* --- the others ------------------------------------------------------------------------------- */
 
 /* The level is the configuration's business (log.level); the command is answered, as clients want,
  * and changes nothing. */
@@ -59,7 +59,7 @@ static enum dispatch flush(struct dispatcher *dispatcher, const struct request *
     return DISPATCH_DONE;
 }
 
-/* --- debug: compiled for tests only ------------------------------------------------------------ */
+/* --- debug: compiled for tests only ----------------------------------------------------------- */
 
 #if FARPAGE_DEBUG_HOOKS
 static enum fp_status damage(struct dispatcher *dispatcher, struct slice rest)

@@ -43,7 +43,7 @@ static FP_PRINTF(2, 3) enum fp_status fail(char *reason, const char *format, ...
     return FP_IO;
 }
 
-/* --- accepting --------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 static void name_peer(const union any_address *peer, char text[CONN_ADDRESS_BYTES])
 {
@@ -127,7 +127,7 @@ static void on_accept(evutil_socket_t fd, short what, void *opaque)
     }
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* True where somebody answers on the socket file. */
 static bool unix_socket_alive(const union any_address *address)
@@ -144,8 +144,10 @@ static enum fp_status clear_unix_path(const union any_address *address, char *re
     const char *path = address->local.sun_path;
     struct stat file;
     if (lstat(path, &file) != 0) return FP_OK;
-    if (!S_ISSOCK(file.st_mode)) return fail(reason, "unix:%s: a file that is no socket is there", path);
-    if (unix_socket_alive(address)) return fail(reason, "unix:%s: another server answers there", path);
+    if (!S_ISSOCK(file.st_mode))
+        return fail(reason, "unix:%s: a file that is no socket is there", path);
+    if (unix_socket_alive(address))
+        return fail(reason, "unix:%s: another server answers there", path);
     if (unlink(path) != 0)
         return fail(reason, "unix:%s: cannot replace the old socket: %s", path, strerror(errno));
     return FP_OK;
@@ -168,8 +170,10 @@ static socklen_t fill_address(const struct config_address *from, union any_addre
     }
     to->v6.sin6_family = AF_INET6;
     to->v6.sin6_port = htons(from->port);
-    if (from->kind == CONFIG_IPV6) fp_assert(inet_pton(AF_INET6, from->host, &to->v6.sin6_addr) == 1);
-    else to->v6.sin6_addr = in6addr_any; /* and IPv4 with it: IPV6_V6ONLY is off */
+    if (from->kind == CONFIG_IPV6)
+        fp_assert(inet_pton(AF_INET6, from->host, &to->v6.sin6_addr) == 1);
+    else
+        to->v6.sin6_addr = in6addr_any; /* and IPv4 with it: IPV6_V6ONLY is off */
     return sizeof to->v6;
 }
 
@@ -205,7 +209,8 @@ static void learn_address(struct listener *listener)
     union any_address bound = {0};
     socklen_t size = sizeof bound;
     if (address.kind != CONFIG_UNIX && getsockname(listener->fd, &bound.any, &size) == 0)
-        address.port = ntohs(bound.any.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port);
+        address.port =
+            ntohs(bound.any.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port);
     char text[CONFIG_ADDRESS_TEXT_BYTES];
     config_address_text(&address, text);
     snprintf(listener->address, sizeof listener->address, "%s", text);
@@ -220,7 +225,8 @@ static enum fp_status open_socket(struct listener *listener, char *reason)
     if (wanted->kind == CONFIG_UNIX && clear_unix_path(&address, reason) != FP_OK) return FP_IO;
     listener->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (listener->fd < 0 && wanted->kind == CONFIG_ANY) { /* a kernel without IPv6 */
-        address = (union any_address){.v4 = {.sin_family = AF_INET, .sin_port = htons(wanted->port)}};
+        address = (union any_address){
+            .v4 = {.sin_family = AF_INET, .sin_port = htons(wanted->port)}};
         size = sizeof address.v4;
         listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     }

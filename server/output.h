@@ -36,7 +36,7 @@ struct slice output_contiguous(struct output *output) FP_NONNULL(1);
 
 size_t output_pending(const struct output *output) FP_NONNULL(1);
 
-/* Sends what the socket takes. Bytes sent, 0 where it takes none now, -1: the connection is gone. */
+/* Sends what the socket takes. Bytes sent; 0: it takes none now; -1: the connection is gone. */
 long output_send(struct output *output, int fd) FP_NONNULL(1);
 
 #endif

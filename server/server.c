@@ -49,11 +49,12 @@ const char *server_libraries(void)
 static enum exit_code fail(struct server *server, enum exit_code code, const char *what,
                            const char *why)
 {
-    log_event(&server->log, LOG_ERROR, "cannot start", log_text("what", what), log_text("why", why));
+    log_event(&server->log, LOG_ERROR, "cannot start", log_text("what", what),
+              log_text("why", why));
     return code;
 }
 
-/* --- signals ------------------------------------------------------------------------------------ */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 static void close_listeners(struct server *server)
 {
@@ -94,7 +95,7 @@ static bool handle_signals(struct server *server)
     return true;
 }
 
-/* --- the parts ---------------------------------------------------------------------------------- */
+/* --- the parts -------------------------------------------------------------------------------- */
 
 /* Raises the limit of open files to what max_connections needs; lowers max_connections where that
  * is refused. */
@@ -213,7 +214,8 @@ static enum exit_code open_listeners(struct server *server)
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
                   log_text("protocol", "memcached"));
         if (!is_loopback(address))
-            log_event(&server->log, LOG_WARN, "anybody who reaches this address may use the server",
+            log_event(&server->log, LOG_WARN,
+                      "anybody who reaches this address may use the server",
                       log_text("address", where));
     }
     return EXIT_OK;
@@ -229,7 +231,7 @@ static enum exit_code create_base(struct server *server)
     return EXIT_OK;
 }
 
-/* --- in order, and in the mirror ---------------------------------------------------------------- */
+/* --- in order, and in the mirror -------------------------------------------------------------- */
 
 enum exit_code server_create(struct config **config, const struct options *options,
                              struct server **out)
@@ -257,7 +259,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
         log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
                   log_number("threads", shared->worker_count),
                   log_number("memory_limit_bytes", shared->config->storage.memory_limit_bytes),
-                  log_text("compressor", config_algorithm_name(shared->config->compressor.algorithm)));
+                  log_text("compressor", reload_compressor(shared->config).algorithm));
     return code;
 }
 

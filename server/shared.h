@@ -26,8 +26,8 @@ struct shared {
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */
     uint32_t worker_count;
     struct worker_counters *counters;     /* worker_count of them */
-    _Atomic uint64_t baseline[WORKER_COUNTERS_COUNT]; /* sums at the last `stats reset` */
-    /* the configuration in force, for `stats settings`; replaced by a reload, guarded by the lock */
+    _Atomic uint64_t baseline[WORKER_COUNTERS_COUNT]; /* sums at the last stats reset */
+    /* The configuration in force; replaced by a reload, guarded by the lock. */
     struct lock config_lock;
     struct config *config;
 };

@@ -97,7 +97,7 @@ void stats_general(struct shared *shared, const struct stats_sink *sink)
     emit_pages(shared, sink);
 }
 
-/* --- stats settings ---------------------------------------------------------------------------- */
+/* --- stats settings --------------------------------------------------------------------------- */
 
 static void emit_setting(void *context, const char *key, const char *value)
 {
@@ -126,7 +126,7 @@ void stats_settings(struct shared *shared, const struct stats_sink *sink)
     lock_drop(&shared->config_lock);
 }
 
-/* --- stats conns -------------------------------------------------------------------------------- */
+/* --- stats conns ------------------------------------------------------------------------------ */
 
 struct conns_context {
     const struct stats_sink *sink;

@@ -17,7 +17,7 @@ void worker_tick(struct worker *worker)
     worker->dispatcher.scratch->now_ms = shared_store_ms(worker->shared, worker->now_ns);
 }
 
-/* --- the worker's own thread ------------------------------------------------------------------- */
+/* --- the worker's own thread ------------------------------------------------------------------ */
 
 static void stop_conns(struct worker *worker, bool drain)
 {
@@ -78,7 +78,7 @@ static void *run(void *opaque)
     return NULL;
 }
 
-/* --- from other threads ------------------------------------------------------------------------ */
+/* --- from other threads ----------------------------------------------------------------------- */
 
 static bool wake(struct worker *worker)
 {

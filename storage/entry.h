@@ -42,8 +42,8 @@ static inline struct entry entry_same_filled(uint64_t word, uint32_t crc)
     return (struct entry){.word = word, .meta = entry_meta(ENTRY_SAME_FILLED, crc)};
 }
 
-static inline struct entry entry_object(enum entry_kind kind, struct zhandle handle, size_t size_bytes,
-                                        uint8_t seat)
+static inline struct entry entry_object(enum entry_kind kind, struct zhandle handle,
+                                        size_t size_bytes, uint8_t seat)
 {
     fp_assert(handle.bits >> ZPOOL_HANDLE_BITS == 0 && size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
     return (struct entry){.word = seat | (uint64_t)size_bytes << 8 | handle.bits << 25,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Life of a new item: built (charged, its pieces packed, no lock held) -> its condition looked at
- * again under the shard's lock -> published, the old one unlinked -> the old one's reference dropped.
+ * again under the shard's lock -> published, the old one unlinked -> the old one released.
  *
  * append, prepend, incr and decr build from an old item they hold a reference to, and publish only
  * if that very item is still there; else they start again.
@@ -130,7 +130,8 @@ static enum fp_status look_ahead(struct store *store, struct store_scratch *scra
     struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
     struct item *dead;
     lock_take(&shard->lock);
-    enum fp_status status = condition(put, store_find_locked(store, scratch, put->key, hash, &dead));
+    struct item *current = store_find_locked(store, scratch, put->key, hash, &dead);
+    enum fp_status status = condition(put, current);
     lock_drop(&shard->lock);
     if (dead != NULL) store_item_release(store, &dead);
     return status;
@@ -147,10 +148,12 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
     struct item *next = NULL;
     if (bytes != NULL) {
         bool append = put->mode == ITEM_APPEND;
-        status = store_item_read(store, scratch, old, append ? bytes : bytes + put->value.size_bytes);
-        memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, put->value.size_bytes);
+        size_t added = put->value.size_bytes;
+        status = store_item_read(store, scratch, old, append ? bytes : bytes + added);
+        memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, added);
     }
-    if (status == FP_OK) status = build_item(store, scratch, put->key, slice_of(bytes, size), &next);
+    if (status == FP_OK)
+        status = build_item(store, scratch, put->key, slice_of(bytes, size), &next);
     free(bytes);
     budget_return(&store->budget, BUDGET_ITEMS, size);
     if (status != FP_OK) return status;

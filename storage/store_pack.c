@@ -6,16 +6,16 @@
  *               -> else                          -> PLAIN, an object of the bytes as they are
  * "Cheaper" asks the allocator what both sizes really cost, so that there is no magic threshold.
  *
- * Order of a store: pack, allocate, copy, publish, then free the old one: whatever fails on the way,
- * the old content is still there. Packing and unpacking hold no lock.
+ * Order of a store: pack, allocate, copy, publish, then free the old one: whatever fails on the
+ * way, the old content is still there. Packing and unpacking hold no lock.
  */
 #include <string.h>
 
 #include "base/crc32c.h"
 #include "storage/store_internal.h"
 
-/* How many items may give way for one object. They free slots of all sizes; if so many did not help,
- * one more will not either, and the store is refused rather than the cache emptied. */
+/* How many items may give way for one object. They free slots of all sizes; if so many did not
+ * help, one more will not either, and the store is refused rather than the cache emptied. */
 enum { EVICTIONS_PER_OBJECT_MAX = 512 };
 
 static bool same_filled(struct plain plain, uint64_t *word)
@@ -26,7 +26,8 @@ static bool same_filled(struct plain plain, uint64_t *word)
     memcpy(word, plain.bytes, sizeof *word);
     memcpy(&last, plain.bytes + size - sizeof last, sizeof last);
     /* The last word tells most pages apart from a repeated one at once. */
-    return *word == last && memcmp(plain.bytes, plain.bytes + sizeof *word, size - sizeof *word) == 0;
+    return *word == last &&
+           memcmp(plain.bytes, plain.bytes + sizeof *word, size - sizeof *word) == 0;
 }
 
 static enum fp_status alloc_object(struct store *store, struct store_scratch *scratch,
@@ -117,7 +118,8 @@ enum fp_status store_fetch(struct store *store, struct store_scratch *scratch, s
     size_t size = entry_size_bytes(entry);
     if (is_packed ? size > ZPOOL_OBJECT_BYTES_MAX : size != out.capacity_bytes) return FP_CORRUPT;
     struct zmap map;
-    if (zpool_map(store->zpool, entry_handle(entry), ZACCESS_READ, &map) != FP_OK) return FP_CORRUPT;
+    if (zpool_map(store->zpool, entry_handle(entry), ZACCESS_READ, &map) != FP_OK)
+        return FP_CORRUPT;
     if (size > map.capacity_bytes) {
         zpool_unmap(store->zpool, &map);
         return FP_CORRUPT;

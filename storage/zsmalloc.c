@@ -186,7 +186,8 @@ static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, struct zha
 static void zs_free(struct zpool *pool, struct zhandle handle)
 {
     struct zsmalloc *zs = zs_from(pool);
-    struct zs_place place = zs_place(atomic_load_explicit(cell_of(zs, handle), memory_order_acquire));
+    uint64_t cell = atomic_load_explicit(cell_of(zs, handle), memory_order_acquire);
+    struct zs_place place = zs_place(cell);
     struct zspage *zspage = zs_zspage(zs, place.zspage);
     struct zs_class *class = &zs->classes[zspage->class_index];
     struct page_run run = {.first_page = zspage->first_page};

@@ -6,8 +6,8 @@
  *
  *   handle -> cell -> (zspage, slot) -> address
  *
- * A zspage of a regular class:   | owner 4 | object ... | owner 4 | object ... |   slots of slot_bytes
- * A zspage of a direct class:    | object, up to the whole of its pages        |   one slot
+ * A zspage of a regular class:  | owner 4 | object ... | owner 4 | object ... |  slots
+ * A zspage of a direct class:   | object, up to the whole of its pages        |  one slot
  * `owner` is the handle + 1 of the slot's object and 0 in a free slot, which holds in its next four
  * bytes the number + 1 of the next free slot. A direct zspage keeps its owner in the descriptor: an
  * incompressible page then costs exactly its pages.
@@ -78,7 +78,8 @@ static inline uint64_t zs_cell(struct zs_place place)
 }
 static inline struct zs_place zs_place(uint64_t cell)
 {
-    return (struct zs_place){.zspage = (uint32_t)(cell >> 13), .slot = (uint32_t)(cell >> 1) & 4095};
+    return (struct zs_place){.zspage = (uint32_t)(cell >> 13),
+                             .slot = (uint32_t)(cell >> 1) & 4095};
 }
 
 /* zsmalloc_class.c: fills classes and class_of_size. */

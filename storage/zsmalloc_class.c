@@ -3,8 +3,8 @@
  * Which sizes share a class. A zspage of n pages holds k = floor(n pages / slot) slots; its rest is
  * lost. For each slot size the n with the smallest loss is chosen (ties: the smaller n), and sizes
  * with the same n and k are one class, because the larger slot costs nothing more. With 8 pages
- * and steps of 16 bytes these are the kernel's about 120 classes; fewer, longer zspages lose more to
- * partly filled ones (docs/allocator.md has the figures).
+ * and steps of 16 bytes these are about the kernel's 120 classes; longer zspages would lose more to
+ * partly filled ones than they win by fitting better.
  */
 #include "base/arith.h"
 #include "base/check.h"

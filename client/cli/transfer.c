@@ -33,7 +33,7 @@ struct worker {
     uint8_t *pages, *absent;
     struct farpage_op *ops;
     struct histogram latency;
-    uint64_t absent_count, ended_ns;
+    uint64_t absent_count, ended_ns, wire_ns;
     bool failed;
     struct reason reason;
     pthread_t thread;
@@ -117,7 +117,11 @@ static bool move_piece(struct worker *worker, uint64_t first, uint32_t count)
     }
     bool store = transfer->kind == FARPAGE_OP_STORE;
     if (store && !transfer->move(transfer->context, &piece, &worker->reason)) return false;
-    if (farpage_batch(worker->area, worker->ops, count, transfer->depth) != FARPAGE_OK) {
+    uint64_t begun_ns = clock_monotonic_ns();
+    enum farpage_status status =
+        farpage_batch(worker->area, worker->ops, count, transfer->depth);
+    worker->wire_ns += clock_monotonic_ns() - begun_ns;
+    if (status != FARPAGE_OK) {
         reason_set(&worker->reason, "%s", farpage_error(worker->client));
         return false;
     }
@@ -180,12 +184,14 @@ static void run_workers(struct shared *shared, struct worker *workers,
         else progress_show(&progress, atomic_load(&shared->done));
     }
     progress_fini(&progress);
-    uint64_t ended_ns = begun_ns;
+    uint64_t ended_ns = begun_ns, wire_ns = 0;
     for (uint32_t i = 0; i < started; i++) {
         (void)pthread_join(workers[i].thread, NULL);
         ended_ns = max_u64(ended_ns, workers[i].ended_ns);
+        wire_ns = max_u64(wire_ns, workers[i].wire_ns);
     }
-    result->seconds = (double)(ended_ns - begun_ns) / 1e9;
+    uint64_t took_ns = transfer->time_wire_only ? wire_ns : ended_ns - begun_ns;
+    result->seconds = (double)took_ns / 1e9;
     result->pages = atomic_load(&shared->done);
 }
 

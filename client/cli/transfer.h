@@ -33,6 +33,7 @@ struct transfer {
     uint32_t page_bytes;
     uint32_t depth, connections;
     bool absent_is_fine;
+    bool time_wire_only; /* result->seconds without what `move` took */
     /* STORE: fills the piece. LOAD: takes it. False, with a reason, stops the transfer. */
     bool (*move)(void *context, const struct piece *piece, struct reason *reason);
     void *context;

@@ -76,8 +76,8 @@ static void print_storage(const struct trial *trial)
 {
     const struct figures *after = &trial->after;
     double bytes;
-    printf("  %-16s %12s  %s of %s each\n", "pages", human_count(trial->pages).text,
-           human_size(trial->pages * trial->page_bytes).text, human_size(trial->page_bytes).text);
+    printf("  %-16s %12s  %s in pages of %u KiB\n", "pages", human_count(trial->pages).text,
+           human_size(trial->pages * trial->page_bytes).text, trial->page_bytes / 1024);
     if (after->has_same_filled) {
         print_pages_row("same-filled", after->same_filled, trial, "kept as one word");
     }

@@ -143,7 +143,8 @@ static bool out_and_back(const struct cli *cli, struct trial *trial, struct reas
 {
     struct transfer out = {.kind = FARPAGE_OP_STORE, .verb = "storing", .pages = trial->pages,
                            .depth = (uint32_t)cli->depth, .move = read_piece,
-                           .connections = (uint32_t)cli->connections};
+                           .connections = (uint32_t)cli->connections,
+                           .time_wire_only = true};
     struct transfer back = out, alone;
     back.kind = FARPAGE_OP_LOAD;
     back.verb = "loading";

@@ -115,18 +115,23 @@ def cut_after_every_byte(program):
               whole + frame(LOAD, area=1, slot=3, count=1), whole + frame(STATS),
               whole + frame(INVALIDATE, area=1, count=4)]
     with Server(program) as server:
+        count = 0
         for request in text + frames:
             for cut in range(len(request) + 1):
-                with server.connect() as s:
+                with server.connect("tcp" if cut % 2 else "unix") as s:
                     s.sendall(request[:cut])
                     if cut % 3 == 1:  # some say that they will send no more, then read
                         s.shutdown(socket.SHUT_WR)
                         assert is_closed(s, 10), request[:cut]
+                    if cut % 3 == 2:  # some break the connection instead of closing it
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                count += 1
         store = whole + frame(STORE, PAGE, area=1, slot=1, count=1)
         for cut in list(range(len(whole), len(whole) + 60)) + [len(store) - 1]:
             with server.connect() as s:
                 s.sendall(store[:cut])
         expect_served(server)
+        print(f"cut_after_every_byte: {count} connections cut")
 
 
 def never_reads(program):

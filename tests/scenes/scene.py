@@ -229,7 +229,7 @@ def play_file(path, program, memcached):
     with open(path, encoding="utf-8") as f:
         text = f.read()
     if memcached and setting(text, "only"):
-        print(f"{path}: passed over, {' '.join(setting(text, 'only'))}")
+        print(f"{path}: passed over, {' '.join(setting(text, 'only')[1:])}")
         return True
     try:
         with Server(program, setting(text, "server"), memcached,

