@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * address - where a server is, as a person writes it: HOST:PORT, [IPV6]:PORT or unix:/path. Pure. */
+ * address - where a server is, as a person writes it: HOST:PORT, [IPV6]:PORT, unix:/path. Pure. */
 #ifndef FARPAGE_CLIENT_ADDRESS_H
 #define FARPAGE_CLIENT_ADDRESS_H
 #include <stdbool.h>
@@ -22,7 +22,7 @@ struct address {
 };
 
 /* False, with the reason, where `text` is no address. */
-bool address_parse(const char *text, struct address *address, struct reason *reason)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+bool address_parse(const char *text, struct address *address, struct reason *reason) FP_MUST_CHECK
+    FP_NONNULL(1, 2, 3);
 
 #endif

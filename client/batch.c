@@ -79,8 +79,7 @@ static bool batch_next(void *context, struct call *call)
 }
 
 /* Turns the call into the next part of a long invalidation; false where there is none. */
-static bool advance(const struct farpage_area *area, const struct farpage_op *op,
-                    struct call *call)
+static bool advance(const struct farpage_area *area, const struct farpage_op *op, struct call *call)
 {
     if (op->kind != FARPAGE_OP_INVALIDATE || call->frame.count == 0) return false;
     uint64_t end = op->slot + op->count;

@@ -10,20 +10,20 @@
 
 enum { TIMEOUT_MS_DEFAULT = 10000 };
 
-#define STATUSES(X)                                                                                \
-    X(FARPAGE_OK, "ok")                                                                            \
-    X(FARPAGE_ABSENT, "absent")                                                                    \
-    X(FARPAGE_CORRUPT, "corrupt")                                                                  \
-    X(FARPAGE_NO_MEMORY, "no memory")                                                              \
-    X(FARPAGE_RANGE, "range")                                                                      \
-    X(FARPAGE_NO_AREA, "no area")                                                                  \
-    X(FARPAGE_BAD_AREA, "bad area")                                                                \
-    X(FARPAGE_INVALID, "invalid")                                                                  \
-    X(FARPAGE_UNREACHABLE, "unreachable")                                                          \
-    X(FARPAGE_DISCONNECTED, "disconnected")                                                        \
-    X(FARPAGE_TIMEOUT, "timeout")                                                                  \
-    X(FARPAGE_PROTOCOL, "protocol")                                                                \
-    X(FARPAGE_LIMIT, "limit")                                                                      \
+#define STATUSES(X)                         \
+    X(FARPAGE_OK, "ok")                     \
+    X(FARPAGE_ABSENT, "absent")             \
+    X(FARPAGE_CORRUPT, "corrupt")           \
+    X(FARPAGE_NO_MEMORY, "no memory")       \
+    X(FARPAGE_RANGE, "range")               \
+    X(FARPAGE_NO_AREA, "no area")           \
+    X(FARPAGE_BAD_AREA, "bad area")         \
+    X(FARPAGE_INVALID, "invalid")           \
+    X(FARPAGE_UNREACHABLE, "unreachable")   \
+    X(FARPAGE_DISCONNECTED, "disconnected") \
+    X(FARPAGE_TIMEOUT, "timeout")           \
+    X(FARPAGE_PROTOCOL, "protocol")         \
+    X(FARPAGE_LIMIT, "limit")               \
     X(FARPAGE_REFUSED, "refused")
 
 const char *farpage_status_text(enum farpage_status status)
@@ -46,7 +46,7 @@ static struct wire_row wire_row(uint16_t wire)
     /* BAD_CHECKSUM: the page changed between here and there, or under our hands. */
     static const struct wire_row rows[] = {
         [FRAME_OK] = {FARPAGE_OK, "done"},
-[FRAME_ABSENT] = {FARPAGE_ABSENT, "nothing is stored there"},
+        [FRAME_ABSENT] = {FARPAGE_ABSENT, "nothing is stored there"},
         [FRAME_CORRUPT] = {FARPAGE_CORRUPT, "the stored page is damaged; it was not sent"},
         [FRAME_NO_MEMORY] = {FARPAGE_NO_MEMORY, "the server's memory limit is reached"},
         [FRAME_RANGE] = {FARPAGE_RANGE, "the slots are not all within the area"},

@@ -55,7 +55,7 @@ struct single {
     bool (*answered)(void *context, const struct answer *answer); /* false: nonsense */
     void *context;
 };
-enum farpage_status client_ask(struct farpage *client, const struct single *single)
-    FP_MUST_CHECK FP_NONNULL(1, 2);
+enum farpage_status client_ask(struct farpage *client, const struct single *single) FP_MUST_CHECK
+    FP_NONNULL(1, 2);
 
 #endif

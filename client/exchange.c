@@ -104,8 +104,10 @@ static void enqueue(struct run *run, struct seat *seat)
     frame_encode(frame, seat->header);
     seat->queued = true;
     seat->next = NULL;
-    if (run->queue_first == NULL) run->queue_first = seat;
-    else run->queue_last->next = seat;
+    if (run->queue_first == NULL)
+        run->queue_first = seat;
+    else
+        run->queue_last->next = seat;
     run->queue_last = seat;
 }
 
@@ -141,8 +143,8 @@ static size_t gather(const struct run *run, struct iovec parts[2 * SEND_CALLS_MA
         }
         struct slice body = seat->call.body;
         if (body.size_bytes > skip) {
-            parts[count++] = (struct iovec){(void *)(uintptr_t)(body.bytes + skip),
-                                            body.size_bytes - skip};
+            parts[count++] =
+                (struct iovec){(void *)(uintptr_t)(body.bytes + skip), body.size_bytes - skip};
         }
         skip = 0;
     }
@@ -170,8 +172,10 @@ static void send_queue(struct run *run)
         size_t count = gather(run, parts);
         ssize_t sent = transport_send(run->transport, parts, count);
         if (sent == 0) return;
-        if (sent < 0) run->mute = true;
-        else mark_sent(run, (size_t)sent);
+        if (sent < 0)
+            run->mute = true;
+        else
+            mark_sent(run, (size_t)sent);
     }
 }
 
@@ -254,8 +258,8 @@ static enum farpage_status take_reply(struct run *run, uint64_t now, bool *more)
     if (available < whole) return FARPAGE_OK;
 
     struct answer answer = {.frame = frame, .latency_ns = now - seat->sent_ns};
-    answer.body = slice_of(exchange->inbox + exchange->start + FRAME_HEADER_BYTES,
-                           frame.body_bytes);
+    answer.body =
+        slice_of(exchange->inbox + exchange->start + FRAME_HEADER_BYTES, frame.body_bytes);
     answer.damaged = !frame_body_good(&frame, answer.body);
     if (answer.damaged && frame.opcode != FRAME_LOAD) {
         return nonsense(run, "a reply whose checksum does not match");

@@ -70,12 +70,11 @@ enum farpage_status farpage_stats(struct farpage *client, const char *section,
         .context = &stats,
     };
     status = client_ask(client, &single);
-    if (status != FARPAGE_OK) return status;
-    if (stats.no_memory) {
+    if (status == FARPAGE_OK && stats.no_memory) {
         reason_set(&client->reason, "out of memory for the statistics");
-        return FARPAGE_NO_MEMORY;
+        status = FARPAGE_NO_MEMORY;
     }
-    tell_lines(stats.text, each, context);
-    free(stats.text);
-    return FARPAGE_OK;
+    if (status == FARPAGE_OK) tell_lines(stats.text, each, context);
+    free(stats.text); /* also where nonsense came behind a good reply */
+    return status;
 }

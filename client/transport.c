@@ -83,8 +83,8 @@ static enum farpage_status connect_unix(struct transport *transport, const struc
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     _Static_assert(sizeof to.sun_path > ADDRESS_PATH_BYTES_MAX, "a parsed path always fits");
     memcpy(to.sun_path, address->path, strlen(address->path));
-    int error = open_and_connect((const struct sockaddr *)&to, sizeof to, deadline_ns,
-                                 &transport->fd);
+    int error =
+        open_and_connect((const struct sockaddr *)&to, sizeof to, deadline_ns, &transport->fd);
     if (error == 0) return FARPAGE_OK;
     reason_set_errno(reason, error, "cannot connect to unix:%.90s", address->path);
     return FARPAGE_UNREACHABLE;

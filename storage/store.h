@@ -118,7 +118,7 @@ struct item_put {
 };
 
 /* FP_NOT_STORED: the mode's condition does not hold. FP_ABSENT, FP_EXISTS: for ITEM_CAS.
- * FP_NO_MEMORY: nothing could give way. FP_TOO_BIG: an append would exceed value_bytes_max.
+ * FP_NO_MEMORY: nothing could give way. FP_TOO_BIG: the whole value would exceed value_bytes_max.
  * FP_CORRUPT: what was to be appended to. Unless FP_OK the old value is still there. */
 enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
                               const struct item_put *put, uint64_t value_bytes_max)

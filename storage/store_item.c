@@ -33,12 +33,29 @@ uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime)
     return (uint32_t)min_u64(scratch->now_ms / 1000 + ahead_s, UINT32_MAX);
 }
 
+/* Never back: of two flushes at once the later one counts. */
+static void flush_up_to(struct store *store, uint64_t cas)
+{
+    uint64_t flushed = atomic_load(&store->flushed_cas);
+    while (flushed < cas && !atomic_compare_exchange_weak(&store->flushed_cas, &flushed, cas)) {}
+}
+
+static bool flush_is_due(const struct store *store, const struct store_scratch *scratch)
+{
+    uint64_t due = atomic_load(&store->flush_due_ms);
+    return due != 0 && due <= scratch->now_ms;
+}
+
 void store_flush_if_due(struct store *store, const struct store_scratch *scratch)
 {
-    uint64_t due = atomic_load_explicit(&store->flush_due_ms, memory_order_relaxed);
+    if (!flush_is_due(store, scratch)) return;
+    /* The cas first, the second look after it: what somebody stored who saw the flush done already
+     * has a higher one. And the flush is done before it is said to be. */
+    uint64_t last = atomic_load(&store->last_cas);
+    uint64_t due = atomic_load(&store->flush_due_ms);
     if (due == 0 || due > scratch->now_ms) return;
-    if (!atomic_compare_exchange_strong(&store->flush_due_ms, &due, 0)) return;
-    atomic_store(&store->flushed_cas, atomic_load(&store->last_cas));
+    flush_up_to(store, last);
+    (void)atomic_compare_exchange_strong(&store->flush_due_ms, &due, 0);
 }
 
 void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
@@ -49,7 +66,7 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
         return;
     }
     atomic_store(&store->flush_due_ms, 0);
-    atomic_store(&store->flushed_cas, atomic_load(&store->last_cas));
+    flush_up_to(store, atomic_load(&store->last_cas));
 }
 
 static uint64_t packed_bytes_of(const struct item *item)

@@ -96,6 +96,8 @@ static enum fp_status publish_locked(struct store *store, struct store_scratch *
         store_unlink_locked(store, shard, current);
         gone[0] = current;
     }
+    /* Only here: somebody may have touched it while we built. */
+    if (expected.identity != NULL) next->expires_s = current->expires_s;
     next->cas = atomic_fetch_add(&store->last_cas, 1) + 1;
     next->accessed_ms = scratch->now_ms;
     store_link_locked(store, shard, next);
@@ -158,7 +160,6 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
     budget_return(&store->budget, BUDGET_ITEMS, size);
     if (status != FP_OK) return status;
     next->flags = old->flags;
-    next->expires_s = old->expires_s;
     return publish(store, scratch, next, (struct expectation){.identity = old});
 }
 
@@ -178,12 +179,9 @@ static enum fp_status put_joined(struct store *store, struct store_scratch *scra
     return status;
 }
 
-enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
-                              const struct item_put *put, uint64_t value_bytes_max)
+static enum fp_status put_whole(struct store *store, struct store_scratch *scratch,
+                                const struct item_put *put)
 {
-    store_flush_if_due(store, scratch);
-    if (put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND)
-        return put_joined(store, scratch, put, value_bytes_max);
     enum fp_status status = look_ahead(store, scratch, put);
     struct item *item;
     if (status == FP_OK) status = build_item(store, scratch, put->key, put->value, &item);
@@ -191,6 +189,18 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
     item->flags = put->flags;
     item->expires_s = store_expiry(scratch, put->exptime);
     return publish(store, scratch, item, (struct expectation){.put = put});
+}
+
+enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
+                              const struct item_put *put, uint64_t value_bytes_max)
+{
+    store_flush_if_due(store, scratch);
+    if (put->value.size_bytes > value_bytes_max) return FP_TOO_BIG;
+    bool joined = put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND;
+    enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
+                                   : put_whole(store, scratch, put);
+    if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
+    return status;
 }
 
 /* Digits, then perhaps the blanks that an earlier decr left. */
@@ -219,7 +229,6 @@ static enum fp_status delta_once(struct store *store, struct store_scratch *scra
     status = build_item(store, scratch, change->key, slice_of(text, (size_t)size), &next);
     if (status != FP_OK) return status;
     next->flags = old->flags;
-    next->expires_s = old->expires_s;
     *result = number;
     return publish(store, scratch, next, (struct expectation){.identity = old});
 }
@@ -234,5 +243,6 @@ enum fp_status store_item_delta(struct store *store, struct store_scratch *scrat
         status = delta_once(store, scratch, change, old, result);
         store_item_release(store, &old);
     } while (status == FP_EXISTS);
+    if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
     return status;
 }

@@ -149,8 +149,10 @@ static void print_table(const struct cli *cli, const struct statlines *statlines
         struct slice area, column;
         if (!split(&statlines->lines[i], &area, &column)) continue;
         if (!is_first(statlines, i, area)) continue;
-        if (cli->json) row_json(&table, area, &json);
-        else print_row(&table, area);
+        if (cli->json)
+            row_json(&table, area, &json);
+        else
+            print_row(&table, area);
     }
     if (!cli->json) return;
     json_array_end(&json);

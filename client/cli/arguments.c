@@ -61,7 +61,7 @@ struct command_row {
 };
 
 static const struct command_row commands[] = {
-#define X(command, name, operands, fewest, most, run, summary)                                     \
+#define X(command, name, operands, fewest, most, run, summary) \
     {name, operands, fewest, most, summary},
     CLI_COMMANDS(X)
 #undef X
@@ -117,7 +117,8 @@ static int set_option(const struct option_row *row, const char *value, const cha
                       struct cli *cli)
 {
     static const char *const wants[] = {
-        [KIND_NUMBER] = "a number in range", [KIND_SIZE] = "a size, such as 64MiB",
+        [KIND_NUMBER] = "a number in range",
+        [KIND_SIZE] = "a size, such as 64MiB",
         [KIND_DURATION] = "a time, such as 500ms or 5s",
     };
     char *base = (char *)cli;
@@ -145,8 +146,8 @@ static int take_option(char **argv, int *at, enum cli_command command, struct cl
     size_t name_bytes = strcspn(argument, "=");
     const struct option_row *row = NULL;
     for (size_t i = 0; i < FP_COUNT_OF(rows) && row == NULL; i++) {
-        bool same = strlen(rows[i].name) == name_bytes &&
-                    memcmp(rows[i].name, argument, name_bytes) == 0;
+        bool same =
+            strlen(rows[i].name) == name_bytes && memcmp(rows[i].name, argument, name_bytes) == 0;
         if (same) row = &rows[i];
     }
     if (row == NULL) return unknown_option(argument, name_bytes, command);

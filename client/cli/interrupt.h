@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From here on INT, TERM, HUP and QUIT wait, in this thread and those it starts; PIPE is ignored. */
+/* From here on INT, TERM, HUP and QUIT wait, in this thread and those it starts; PIPE is lost. */
 void interrupt_hold(void);
 
 /* In a new process, before it becomes another program: as before interrupt_hold. */

@@ -45,8 +45,10 @@ int cli_invalidate(const struct cli *cli)
     enum farpage_status status = farpage_area_open(client, cli->operands[0], NULL, &area);
     if (status == FARPAGE_OK && whole) range.count = farpage_area_slots(area);
     if (status == FARPAGE_OK) status = farpage_invalidate(area, range.first, range.count);
-    if (status == FARPAGE_OK) print_result(cli, range);
-    else code = cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
+    if (status == FARPAGE_OK)
+        print_result(cli, range);
+    else
+        code = cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
     farpage_disconnect(&client);
     return code;
 }

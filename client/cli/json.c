@@ -104,8 +104,10 @@ void json_number(struct json *json, const char *key, uint64_t number)
 void json_real(struct json *json, const char *key, double number)
 {
     begin_value(json, key);
-    if (isfinite(number)) fprintf(json->out, "%.9g", number);
-    else fputs("null", json->out);
+    if (isfinite(number))
+        fprintf(json->out, "%.9g", number);
+    else
+        fputs("null", json->out);
 }
 
 void json_bool(struct json *json, const char *key, bool value)

@@ -35,7 +35,8 @@ bool pagefile_create(struct pagefile *file, const char *path, struct reason *rea
 {
     *file = (struct pagefile){.path = path};
     bool standard = strcmp(path, "-") == 0;
-    file->fd = standard ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    file->fd =
+        standard ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file->fd < 0) {
         reason_set_errno(reason, errno, "cannot write '%.100s'", path);
         return false;
@@ -89,8 +90,10 @@ bool pagefile_read(const struct pagefile *file, const struct piece *piece, struc
             have += (size_t)got;
             continue;
         }
-        if (got < 0) reason_set_errno(reason, errno, "reading '%.100s'", file->path);
-        else reason_set(reason, "'%.100s' became shorter while it was read", file->path);
+        if (got < 0)
+            reason_set_errno(reason, errno, "reading '%.100s'", file->path);
+        else
+            reason_set(reason, "'%.100s' became shorter while it was read", file->path);
         return false;
     }
     memset(piece->pages + have, 0, bytes - have);

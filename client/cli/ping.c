@@ -19,8 +19,7 @@ static void print_ping(const struct cli *cli, const struct farpage_server_info *
     boot_id_text(info, boot_id);
     if (!cli->json) {
         printf("%s answered in %s: protocol version %u, pages of %u KiB, boot id %s\n", cli->server,
-               human_time(nanoseconds).text, info->version, info->page_bytes / 1024,
-               boot_id);
+               human_time(nanoseconds).text, info->version, info->page_bytes / 1024, boot_id);
         return;
     }
     struct json json;

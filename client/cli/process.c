@@ -166,8 +166,10 @@ bool memory_init(struct memory *memory, pid_t pid, struct reason *reason)
     if (pagemap >= 0) close(pagemap);
     if (maps != NULL) fclose(maps);
     if (error == EACCES || error == EPERM) {
-        reason_set(reason, "the memory of process %ld may not be read: it takes the same user, and "
-                           "where ptrace is restricted, root", (long)pid);
+        reason_set(reason,
+                   "the memory of process %ld may not be read: it takes the same user, and "
+                   "where ptrace is restricted, root",
+                   (long)pid);
     } else if (error != 0) {
         reason_set_errno(reason, error, "reading the memory map of process %ld", (long)pid);
     } else if (memory->bytes == 0) {
@@ -192,8 +194,10 @@ static size_t run_of(const struct memory *memory, uint64_t offset)
     size_t low = 0, high = memory->count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (memory->runs[middle].offset <= offset) low = middle;
-        else high = middle;
+        if (memory->runs[middle].offset <= offset)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }

@@ -11,8 +11,7 @@
 
 enum { BAR_CELLS = 24 };
 
-void progress_init(struct progress *progress, const char *verb, uint64_t pages,
-                   uint64_t page_bytes)
+void progress_init(struct progress *progress, const char *verb, uint64_t pages, uint64_t page_bytes)
 {
     const char *terminal = getenv("TERM");
     const char *no_colour = getenv("NO_COLOR");

@@ -30,8 +30,10 @@ FP_NORETURN static void be_guard(const struct subject *subject, int read_end)
     do got = read(0, &word, 1);
     while (got < 0 && errno == EINTR);
     if (got == 1) _exit(0); /* dismissed */
-    if (subject->own) (void)kill(-subject->pid, SIGKILL);
-    else (void)kill(subject->pid, SIGCONT);
+    if (subject->own)
+        (void)kill(-subject->pid, SIGKILL);
+    else
+        (void)kill(subject->pid, SIGCONT);
     _exit(0);
 }
 
@@ -214,8 +216,10 @@ static void end_own(pid_t pid)
 void subject_release(struct subject *subject)
 {
     if (subject->pid == 0) return;
-    if (subject->own) end_own(subject->pid);
-    else if (subject->stopped) (void)kill(subject->pid, SIGCONT);
+    if (subject->own)
+        end_own(subject->pid);
+    else if (subject->stopped)
+        (void)kill(subject->pid, SIGCONT);
     dismiss_guard(subject);
     *subject = (struct subject){0};
 }

@@ -118,8 +118,7 @@ static bool move_piece(struct worker *worker, uint64_t first, uint32_t count)
     bool store = transfer->kind == FARPAGE_OP_STORE;
     if (store && !transfer->move(transfer->context, &piece, &worker->reason)) return false;
     uint64_t begun_ns = clock_monotonic_ns();
-    enum farpage_status status =
-        farpage_batch(worker->area, worker->ops, count, transfer->depth);
+    enum farpage_status status = farpage_batch(worker->area, worker->ops, count, transfer->depth);
     worker->wire_ns += clock_monotonic_ns() - begun_ns;
     if (status != FARPAGE_OK) {
         reason_set(&worker->reason, "%s", farpage_error(worker->client));
@@ -180,8 +179,10 @@ static void run_workers(struct shared *shared, struct worker *workers,
     struct progress progress;
     progress_init(&progress, transfer->verb, transfer->pages, transfer->page_bytes);
     for (uint32_t running = started; running > 0;) {
-        if (one_ended(shared)) running--;
-        else progress_show(&progress, atomic_load(&shared->done));
+        if (one_ended(shared))
+            running--;
+        else
+            progress_show(&progress, atomic_load(&shared->done));
     }
     progress_fini(&progress);
     uint64_t ended_ns = begun_ns, wire_ns = 0;

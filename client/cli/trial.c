@@ -11,7 +11,7 @@ static void measure_area(const struct trial *trial, struct figures *figures)
 {
     struct statlines lines;
     if (statlines_fetch(&lines, trial->client, "areas") == FARPAGE_OK) {
-#define X(field, name)                                                                             \
+#define X(field, name) \
     figures->has_##field = statlines_number(&lines, trial->area, name, &figures->field);
         TRIAL_FIGURES(X)
 #undef X
@@ -162,7 +162,7 @@ static void print_json(const struct cli *cli, const struct trial *trial)
     json_number(&json, "pid", (uint64_t)trial->pid);
     json_number(&json, "pages", trial->pages);
     json_number(&json, "page_bytes", trial->page_bytes);
-#define X(field, name)                                                                             \
+#define X(field, name) \
     if (after->has_##field) json_number(&json, name, after->field);
     TRIAL_FIGURES(X)
 #undef X
@@ -182,6 +182,8 @@ static void print_json(const struct cli *cli, const struct trial *trial)
 
 void trial_print(const struct cli *cli, const struct trial *trial)
 {
-    if (cli->json) print_json(cli, trial);
-    else print_table(cli, trial);
+    if (cli->json)
+        print_json(cli, trial);
+    else
+        print_table(cli, trial);
 }

@@ -103,8 +103,7 @@ static bool read_piece(void *context, const struct piece *piece, struct reason *
     if (memory_read(&trial->memory, piece->first * piece->page_bytes, piece->pages, bytes)) {
         return true;
     }
-    reason_set_errno(reason, errno, "reading the memory of process %ld",
-                     (long)trial->subject.pid);
+    reason_set_errno(reason, errno, "reading the memory of process %ld", (long)trial->subject.pid);
     return false;
 }
 
@@ -141,8 +140,11 @@ static bool move(const struct cli *cli, struct trial *trial, struct transfer *tr
 
 static bool out_and_back(const struct cli *cli, struct trial *trial, struct reason *reason)
 {
-    struct transfer out = {.kind = FARPAGE_OP_STORE, .verb = "storing", .pages = trial->pages,
-                           .depth = (uint32_t)cli->depth, .move = read_piece,
+    struct transfer out = {.kind = FARPAGE_OP_STORE,
+                           .verb = "storing",
+                           .pages = trial->pages,
+                           .depth = (uint32_t)cli->depth,
+                           .move = read_piece,
                            .connections = (uint32_t)cli->connections,
                            .time_wire_only = true};
     struct transfer back = out, alone;

@@ -19,8 +19,8 @@ static void note_difference(struct comparison *comparison, uint64_t byte)
 {
     atomic_fetch_add(&comparison->different, 1);
     uint64_t first = atomic_load(&comparison->first_byte);
-    while (byte < first &&
-           !atomic_compare_exchange_weak(&comparison->first_byte, &first, byte)) continue;
+    while (byte < first && !atomic_compare_exchange_weak(&comparison->first_byte, &first, byte))
+        continue;
 }
 
 static bool compare_piece(void *context, const struct piece *piece, struct reason *reason)
@@ -114,8 +114,10 @@ int cli_verify(const struct cli *cli)
         uint32_t page_bytes = farpage_server(client)->page_bytes;
         uint64_t pages = pagefile_pages(&comparison.file, page_bytes, cli->pad, &reason);
         farpage_disconnect(&client);
-        if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
-        else code = verify_area(cli, &comparison, page_bytes, pages);
+        if (pages == 0)
+            code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
+        else
+            code = verify_area(cli, &comparison, page_bytes, pages);
     }
     if (!pagefile_close(&comparison.file, &reason) && code == CLI_GOOD) code = CLI_FAILED;
     return code;

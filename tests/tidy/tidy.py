@@ -202,7 +202,7 @@ def check_docs(breaches):
             [r[0] for r in rows(read("server/counters.h"), "WORKER_COUNTERS")], "statistic")
     needed = re.findall(r"pkg_check_modules\(\w+ REQUIRED IMPORTED_TARGET (\S+)",
                         read("cmake/libraries.cmake"))
-    require(breaches, "docs/dependencies.md", [n.split(">")[0] for n in needed], "library")
+    require(breaches, "docs/dependencies.md", [n.split(">")[0].rstrip(")") for n in needed], "library")
 
 
 def output_of(*command):

@@ -94,7 +94,8 @@ int main(void)
 {
     Suite *suite = suite_create("address");
     TCase *tcase = tcase_create("address");
-    tcase_add_loop_test(tcase, good_addresses_are_taken_apart, 0, (int)(sizeof good / sizeof *good));
+    tcase_add_loop_test(tcase, good_addresses_are_taken_apart, 0,
+                        (int)(sizeof good / sizeof *good));
     tcase_add_loop_test(tcase, bad_addresses_are_refused_with_the_reason, 0,
                         (int)(sizeof bad / sizeof *bad));
     tcase_add_test(tcase, what_is_too_long_is_refused);

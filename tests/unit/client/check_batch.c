@@ -145,8 +145,7 @@ END_TEST
 
 START_TEST(a_connection_that_ends_leaves_the_rest_disconnected)
 {
-    struct fake_plan plan = {
-        .mischief = FAKE_CUT, .to = 5, .after = 100, .amount = 17};
+    struct fake_plan plan = {.mischief = FAKE_CUT, .to = 5, .after = 100, .amount = 17};
     struct scene *scene = set_scene(&plan);
     ck_assert_int_eq(run(scene, FARPAGE_OP_STORE, 8), FARPAGE_DISCONNECTED);
     size_t answered = 0;

@@ -58,9 +58,8 @@ static const uint8_t opcodes[] = {FRAME_HELLO, FRAME_PING, FRAME_STATS,     FRAM
 enum { OPCODES = sizeof opcodes };
 
 static const enum mischief lies[] = {
-    FAKE_WRONG_MAGIC, FAKE_WRONG_HEADER_CRC, FAKE_WRONG_TAG,    FAKE_WRONG_OPCODE,
-    FAKE_WRONG_STATUS, FAKE_LENGTH_HUGE,     FAKE_RESERVED_SET, FAKE_TEXT,
-    FAKE_LAST_WORDS,
+    FAKE_WRONG_MAGIC, FAKE_WRONG_HEADER_CRC, FAKE_WRONG_TAG, FAKE_WRONG_OPCODE, FAKE_WRONG_STATUS,
+    FAKE_LENGTH_HUGE, FAKE_RESERVED_SET,     FAKE_TEXT,      FAKE_LAST_WORDS,
 };
 enum { LIES = sizeof lies / sizeof *lies };
 
@@ -139,8 +138,7 @@ END_TEST
 START_TEST(what_memcached_says_is_quoted)
 {
     struct outcome outcome = meet(&(struct fake_plan){.mischief = FAKE_TEXT, .to = FRAME_HELLO});
-    ck_assert_str_eq(outcome.error,
-                     "the server does not speak farpage frames; it said 'ERROR'");
+    ck_assert_str_eq(outcome.error, "the server does not speak farpage frames; it said 'ERROR'");
 }
 END_TEST
 
@@ -170,8 +168,7 @@ enum { ANSWERS = sizeof answers / sizeof *answers };
 
 START_TEST(each_status_of_the_wire_has_one_here)
 {
-    struct fake_plan plan = {
-        .mischief = FAKE_STATUS, .to = FRAME_LOAD, .amount = answers[_i].wire};
+    struct fake_plan plan = {.mischief = FAKE_STATUS, .to = FRAME_LOAD, .amount = answers[_i].wire};
     struct outcome outcome = meet(&plan);
     ck_assert_msg(outcome.status == answers[_i].status, "%u became %s", answers[_i].wire,
                   farpage_status_text(outcome.status));
@@ -232,10 +229,8 @@ static const struct {
     size_t size_bytes;
     enum farpage_status status;
 } statistics[] = {
-    {"a 1\0\n", 5, FARPAGE_PROTOCOL},
-    {"a 1", 3, FARPAGE_PROTOCOL},
-    {"\n\n \n", 4, FARPAGE_OK},
-    {"a\n", 2, FARPAGE_OK},
+    {"a 1\0\n", 5, FARPAGE_PROTOCOL},   {"a 1", 3, FARPAGE_PROTOCOL},
+    {"\n\n \n", 4, FARPAGE_OK},         {"a\n", 2, FARPAGE_OK},
     {"a 1\r\nb 2\r\n", 10, FARPAGE_OK},
 };
 

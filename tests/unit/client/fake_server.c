@@ -154,19 +154,29 @@ static void answer_hello(const struct fake_server *server, struct frame *reply, 
 static void answer(struct fake_server *server, const struct frame *request, struct slice body,
                    struct frame *reply, uint8_t *out)
 {
-    *reply = (struct frame){.magic = FRAME_MAGIC_REPLY, .opcode = request->opcode,
-                            .tag = request->tag};
+    *reply =
+        (struct frame){.magic = FRAME_MAGIC_REPLY, .opcode = request->opcode, .tag = request->tag};
     switch ((enum frame_opcode)request->opcode) {
-    case FRAME_HELLO: answer_hello(server, reply, out); break;
+    case FRAME_HELLO:
+        answer_hello(server, reply, out);
+        break;
     case FRAME_PING:
         memcpy(out, body.bytes, body.size_bytes);
         reply->body_bytes = (uint32_t)body.size_bytes;
         break;
-    case FRAME_STATS: answer_stats(body, reply, out); break;
-    case FRAME_OPEN: answer_open(server, body, reply, out); break;
+    case FRAME_STATS:
+        answer_stats(body, reply, out);
+        break;
+    case FRAME_OPEN:
+        answer_open(server, body, reply, out);
+        break;
     case FRAME_STORE:
-    case FRAME_LOAD: answer_page(server, request, body, reply, out); break;
-    case FRAME_INVALIDATE: answer_invalidate(server, request, reply); break;
+    case FRAME_LOAD:
+        answer_page(server, request, body, reply, out);
+        break;
+    case FRAME_INVALIDATE:
+        answer_invalidate(server, request, reply);
+        break;
     }
 }
 
@@ -258,8 +268,8 @@ static bool send_all(const struct fake_server *server, const uint8_t *bytes, siz
 {
     bool drip = server->plan.mischief == FAKE_DRIPS;
     while (size_bytes > 0) {
-        ssize_t sent = send(server->connection, bytes, drip ? 1 : size_bytes,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent =
+            send(server->connection, bytes, drip ? 1 : size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && !wait_for(server, server->connection, POLLOUT, 50)) return false;
         if (sent < 0) continue;
         if (drip && !wait_for(server, -1, 0, (int)server->plan.amount)) return false;
@@ -290,8 +300,7 @@ static size_t take_requests(struct fake_server *server, const uint8_t *bytes, si
         fp_assert(frame_decode(bytes + taken, FRAME_MAGIC_REQUEST, &request));
         size_t whole = FRAME_HEADER_BYTES + (size_t)request.body_bytes;
         if (size_bytes - taken < whole) break;
-        compose(server, &request,
-                slice_of(bytes + taken + FRAME_HEADER_BYTES, request.body_bytes));
+        compose(server, &request, slice_of(bytes + taken + FRAME_HEADER_BYTES, request.body_bytes));
         taken += whole;
     }
     return taken;

@@ -611,6 +611,46 @@ START_TEST(threads_lose_no_increment_and_no_appended_byte)
 }
 END_TEST
 
+struct flusher {
+    pthread_t thread;
+    struct bench bench;
+    char key[8];
+};
+
+static void *set_and_flush(void *argument)
+{
+    enum { ROUNDS = 20000 };
+    struct flusher *flusher = argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (bench_set(&flusher->bench, flusher->key, slice_text("v")) != FP_OK) return NULL;
+        store_flush(flusher->bench.store, flusher->bench.scratch, 0);
+        if (!bench_lacks(&flusher->bench, flusher->key)) return NULL;
+    }
+    return flusher;
+}
+
+/* A flush that is overtaken by a later one must not take that one back. */
+START_TEST(what_was_flushed_stays_flushed_when_threads_flush_at_once)
+{
+    enum { THREADS = 4 };
+    struct flusher flushers[THREADS];
+    setup();
+    for (int i = 0; i < THREADS; i++) {
+        flushers[i] = (struct flusher){.bench = bench, .key = {'k', (char)('0' + i)}};
+        ck_assert_int_eq(store_scratch_create(&flushers[i].bench.scratch), FP_OK);
+        flushers[i].bench.scratch->now_ms = BENCH_START_MS;
+        ck_assert_int_eq(pthread_create(&flushers[i].thread, NULL, set_and_flush, &flushers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *result;
+        ck_assert_int_eq(pthread_join(flushers[i].thread, &result), 0);
+        ck_assert_ptr_eq(result, &flushers[i]);
+        store_scratch_destroy(&flushers[i].bench.scratch);
+    }
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -629,5 +669,6 @@ int main(void)
         the_least_recently_used_item_goes_first,
         a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush,
         a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit,
-        WITH_DAMAGE threads_lose_no_increment_and_no_appended_byte);
+        WITH_DAMAGE what_was_flushed_stays_flushed_when_threads_flush_at_once,
+        threads_lose_no_increment_and_no_appended_byte);
 }
