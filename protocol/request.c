@@ -125,6 +125,7 @@ enum request_parse request_parse(struct slice buffer, const struct request_limit
     bool has_value = line.value_bytes != DIALECT_NO_VALUE;
     if (why == NULL && has_value && line.value_bytes > limits->item_bytes_max) {
         why = "SERVER_ERROR object too large for cache";
+        request->too_large = true;
         request->drop_old = request->command == COMMAND_SET;
     }
     if (why != NULL) {

@@ -34,6 +34,7 @@ struct request {
     bool has_exptime;       /* COMMAND_FLUSH_ALL: a delay was given */
     size_t size_bytes;      /* what this request took of the buffer: consume just that */
     uint64_t swallow_bytes; /* REFUSED only: then read and drop so many more, as they come */
+    bool too_large;         /* REFUSED only: because of item_bytes_max */
     bool drop_old;          /* REFUSED only: the old value of `key` must be deleted */
 };
 

@@ -241,7 +241,7 @@ static enum step step_text(struct conn *conn, struct slice *input)
             output_text(&conn->output, refusal);
             output_text(&conn->output, "\r\n");
         }
-        log_lost(conn, refusal[0] != '\0' ? refusal : "HTTP on a memcached port");
+        log_lost(conn, refusal[0] != '\0' ? refusal : "HTTP, or a line without end");
         return STEP_CLOSE;
     }
 }

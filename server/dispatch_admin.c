@@ -40,12 +40,7 @@ static enum dispatch stats(struct dispatcher *dispatcher, const struct request *
  * and changes nothing. */
 static enum dispatch verbosity(const struct request *request, struct output *output)
 {
-    struct slice rest = request->rest, word;
-    uint64_t level;
-    const char *text = REPLY_ERROR;
-    if (request_next_word(&rest, &word))
-        text = number_wire_u64(word, &level) ? REPLY_OK : REPLY_BAD_LINE;
-    if (!request->noreply) output_text(output, text);
+    if (!request->noreply) output_text(output, REPLY_OK);
     return DISPATCH_DONE;
 }
 

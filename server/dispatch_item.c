@@ -18,28 +18,30 @@ static void answer(const struct request *request, struct output *output, const c
 
 /* --- get, gets, gat, gats -------------------------------------------------------------------- */
 
-/* "VALUE ...", the bytes and their line end, unpacked straight into the output. */
-static void write_value(struct dispatcher *dispatcher, const struct item *item, bool with_cas,
+/* "VALUE ...", the bytes and their line end, unpacked straight into the output. False: an error was
+ * written instead, which ends the answer. */
+static bool write_value(struct dispatcher *dispatcher, const struct item *item, bool with_cas,
                         struct output *output)
 {
     char line[REPLY_VALUE_LINE_BYTES_MAX];
     size_t line_bytes = reply_value_line(line, item_key(item), item->flags, item->value_bytes,
                                          with_cas ? item->cas : 0);
     uint8_t *at = output_reserve(output, line_bytes + item->value_bytes + 2);
-    if (at == NULL) return;
+    if (at == NULL) return false;
     enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
                                             at + line_bytes);
     if (status != FP_OK) {
         /* Not a miss: the client must learn that the value was there and is lost. */
         output_text(output, REPLY_CORRUPT);
-        return;
+        return false;
     }
     memcpy(at, line, line_bytes);
     memcpy(at + line_bytes + item->value_bytes, "\r\n", 2);
     output_commit(output, line_bytes + item->value_bytes + 2);
+    return true;
 }
 
-static void get_one(struct dispatcher *dispatcher, const struct request *request, struct slice key,
+static bool get_one(struct dispatcher *dispatcher, const struct request *request, struct slice key,
                     struct output *output)
 {
     bool touches = request->command == COMMAND_GAT || request->command == COMMAND_GATS;
@@ -50,9 +52,10 @@ static void get_one(struct dispatcher *dispatcher, const struct request *request
     count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
     if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
     count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
-    if (item == NULL) return;
-    write_value(dispatcher, item, with_cas, output);
+    if (item == NULL) return true;
+    bool written = write_value(dispatcher, item, with_cas, output);
     store_item_release(store, &item);
+    return written;
 }
 
 /* session->resume counts the keys that were answered already. */
@@ -62,14 +65,15 @@ static enum dispatch get_many(struct dispatcher *dispatcher, struct session *ses
     uint64_t limit = setting(&dispatcher->shared->settings.output_buffer_max_bytes);
     struct slice more = request->more_keys, key = request->key;
     uint64_t skipped = 0;
+    bool good = true;
     do {
         if (skipped++ < session->resume) continue;
         if (output_pending(output) >= limit) return DISPATCH_AGAIN;
-        get_one(dispatcher, request, key, output);
+        good = get_one(dispatcher, request, key, output);
         session->resume++;
-    } while (request_next_key(&more, &key));
+    } while (good && request_next_key(&more, &key));
     session->resume = 0;
-    output_text(output, REPLY_END);
+    if (good) output_text(output, REPLY_END);
     return DISPATCH_DONE;
 }
 
@@ -201,9 +205,8 @@ static enum dispatch touch(struct dispatcher *dispatcher, const struct request *
 
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
 {
-    if (!request->drop_old) return;
-    count(dispatcher, COUNTER_store_too_large);
-    forget(dispatcher, request->key);
+    if (request->too_large) count(dispatcher, COUNTER_store_too_large);
+    if (request->drop_old) forget(dispatcher, request->key);
 }
 
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,

@@ -152,7 +152,8 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
         bool append = put->mode == ITEM_APPEND;
         size_t added = put->value.size_bytes;
         status = store_item_read(store, scratch, old, append ? bytes : bytes + added);
-        memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, added);
+        if (added > 0) /* nothing may come from nowhere: NULL is no source */
+            memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, added);
     }
     if (status == FP_OK)
         status = build_item(store, scratch, put->key, slice_of(bytes, size), &next);

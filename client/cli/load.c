@@ -6,9 +6,9 @@
 #include "client/cli/pagefile.h"
 #include "client/cli/report.h"
 
-static bool write_piece(void *context, const struct piece *piece, struct reason *reason)
+static bool write_piece(void *context, const struct piece *piece, struct complaint *complaint)
 {
-    return pagefile_write(context, piece, reason);
+    return pagefile_write(context, piece, complaint);
 }
 
 static void print_result(const struct cli *cli, const struct transfer_result *result,
@@ -44,11 +44,11 @@ static int load_area(const struct cli *cli, struct pagefile *file, uint32_t page
     };
     struct transfer_result result;
     if (!transfer_run(cli, &transfer, &result)) {
-        return cli_fail(cli, CLI_FAILED, "%s", result.reason.text);
+        return cli_fail(cli, CLI_FAILED, "%s", result.complaint.text);
     }
-    struct reason reason;
-    if (!pagefile_extend(file, pages * page_bytes, &reason)) {
-        return cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    struct complaint complaint;
+    if (!pagefile_extend(file, pages * page_bytes, &complaint)) {
+        return cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     print_result(cli, &result, page_bytes);
     return CLI_GOOD;
@@ -73,13 +73,13 @@ int cli_load(const struct cli *cli)
     uint64_t pages = farpage_area_slots(area);
     farpage_disconnect(&client);
     struct pagefile file;
-    struct reason reason;
-    if (!pagefile_create(&file, path, &reason)) {
-        return cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    struct complaint complaint;
+    if (!pagefile_create(&file, path, &complaint)) {
+        return cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     code = load_area(cli, &file, page_bytes, pages);
-    if (!pagefile_close(&file, &reason) && code == CLI_GOOD) {
-        code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    if (!pagefile_close(&file, &complaint) && code == CLI_GOOD) {
+        code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     return code;
 }

@@ -10,11 +10,11 @@
 #include "client/cli/arguments.h"
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
-#include "client/reason.h"
+#include "client/cli/complaint.h"
 
 int cli_fail(const struct cli *cli, int code, const char *format, ...)
 {
-    char sentence[2 * REASON_BYTES];
+    char sentence[2 * COMPLAINT_BYTES];
     va_list values;
     va_start(values, format);
     if (vsnprintf(sentence, sizeof sentence, format, values) < 0) sentence[0] = '\0';

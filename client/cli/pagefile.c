@@ -10,12 +10,12 @@
 #include "base/arith.h"
 #include "base/number.h"
 
-bool pagefile_open(struct pagefile *file, const char *path, struct reason *reason)
+bool pagefile_open(struct pagefile *file, const char *path, struct complaint *complaint)
 {
     *file = (struct pagefile){.path = path};
     file->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (file->fd < 0) {
-        reason_set_errno(reason, errno, "cannot open '%.100s'", path);
+        complain_errno(complaint, errno, "cannot open '%.100s'", path);
         return false;
     }
     struct stat about;
@@ -26,19 +26,19 @@ bool pagefile_open(struct pagefile *file, const char *path, struct reason *reaso
         file->size_bytes = (uint64_t)end;
         return true;
     }
-    reason_set(reason, "'%.100s' is not a file with a size", path);
+    complain(complaint, "'%.100s' is not a file with a size", path);
     close(file->fd);
     return false;
 }
 
-bool pagefile_create(struct pagefile *file, const char *path, struct reason *reason)
+bool pagefile_create(struct pagefile *file, const char *path, struct complaint *complaint)
 {
     *file = (struct pagefile){.path = path};
     bool standard = strcmp(path, "-") == 0;
     file->fd =
         standard ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file->fd < 0) {
-        reason_set_errno(reason, errno, "cannot write '%.100s'", path);
+        complain_errno(complaint, errno, "cannot write '%.100s'", path);
         return false;
     }
     /* Standard output may be a file that others have written to: it is written in order too. */
@@ -46,37 +46,37 @@ bool pagefile_create(struct pagefile *file, const char *path, struct reason *rea
     return true;
 }
 
-bool pagefile_close(struct pagefile *file, struct reason *reason)
+bool pagefile_close(struct pagefile *file, struct complaint *complaint)
 {
     int fd = file->fd;
     file->fd = -1;
     if (close(fd) == 0 || errno == EINTR) return true;
-    reason_set_errno(reason, errno, "writing '%.100s'", file->path);
+    complain_errno(complaint, errno, "writing '%.100s'", file->path);
     return false;
 }
 
 uint64_t pagefile_pages(const struct pagefile *file, uint32_t page_bytes, bool pad,
-                        struct reason *reason)
+                        struct complaint *complaint)
 {
     char page[NUMBER_TEXT_BYTES];
     number_size_text(page_bytes, page);
     if (file->size_bytes == 0) {
-        reason_set(reason, "'%.100s' is empty", file->path);
+        complain(complaint, "'%.100s' is empty", file->path);
         return 0;
     }
     uint64_t over = file->size_bytes % page_bytes;
     if (over != 0 && !pad) {
-        reason_set(reason,
-                   "'%.100s' has %llu bytes, no whole number of %s pages (%llu are over); --pad "
-                   "fills the last page with zeros",
-                   file->path, (unsigned long long)file->size_bytes, page,
-                   (unsigned long long)over);
+        complain(complaint,
+                 "'%.100s' has %llu bytes, no whole number of %s pages (%llu are over); --pad "
+                 "fills the last page with zeros",
+                 file->path, (unsigned long long)file->size_bytes, page, (unsigned long long)over);
         return 0;
     }
     return div_up_u64(file->size_bytes, page_bytes);
 }
 
-bool pagefile_read(const struct pagefile *file, const struct piece *piece, struct reason *reason)
+bool pagefile_read(const struct pagefile *file, const struct piece *piece,
+                   struct complaint *complaint)
 {
     size_t bytes = (size_t)piece->count * piece->page_bytes;
     uint64_t at = piece->first * piece->page_bytes;
@@ -91,9 +91,9 @@ bool pagefile_read(const struct pagefile *file, const struct piece *piece, struc
             continue;
         }
         if (got < 0)
-            reason_set_errno(reason, errno, "reading '%.100s'", file->path);
+            complain_errno(complaint, errno, "reading '%.100s'", file->path);
         else
-            reason_set(reason, "'%.100s' became shorter while it was read", file->path);
+            complain(complaint, "'%.100s' became shorter while it was read", file->path);
         return false;
     }
     memset(piece->pages + have, 0, bytes - have);
@@ -101,14 +101,14 @@ bool pagefile_read(const struct pagefile *file, const struct piece *piece, struc
 }
 
 static bool write_all(const struct pagefile *file, const uint8_t *bytes, size_t count, uint64_t at,
-                      struct reason *reason)
+                      struct complaint *complaint)
 {
     while (count > 0) {
         ssize_t put = file->is_stream ? write(file->fd, bytes, count)
                                       : pwrite(file->fd, bytes, count, (off_t)at);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) {
-            reason_set_errno(reason, errno, "writing '%.100s'", file->path);
+            complain_errno(complaint, errno, "writing '%.100s'", file->path);
             return false;
         }
         bytes += put;
@@ -118,7 +118,8 @@ static bool write_all(const struct pagefile *file, const uint8_t *bytes, size_t 
     return true;
 }
 
-bool pagefile_write(const struct pagefile *file, const struct piece *piece, struct reason *reason)
+bool pagefile_write(const struct pagefile *file, const struct piece *piece,
+                    struct complaint *complaint)
 {
     uint32_t begun = 0;
     while (begun < piece->count) {
@@ -128,18 +129,18 @@ bool pagefile_write(const struct pagefile *file, const struct piece *piece, stru
         size_t offset = (size_t)begun * piece->page_bytes;
         size_t bytes = (size_t)(end - begun) * piece->page_bytes;
         uint64_t at = piece->first * piece->page_bytes + offset;
-        if (!hole && !write_all(file, piece->pages + offset, bytes, at, reason)) return false;
+        if (!hole && !write_all(file, piece->pages + offset, bytes, at, complaint)) return false;
         begun = end;
     }
     return true;
 }
 
-bool pagefile_extend(const struct pagefile *file, uint64_t size_bytes, struct reason *reason)
+bool pagefile_extend(const struct pagefile *file, uint64_t size_bytes, struct complaint *complaint)
 {
     struct stat about;
     if (file->is_stream) return true;
     if (fstat(file->fd, &about) == 0 && !S_ISREG(about.st_mode)) return true;
     if (ftruncate(file->fd, (off_t)size_bytes) == 0) return true;
-    reason_set_errno(reason, errno, "writing '%.100s'", file->path);
+    complain_errno(complaint, errno, "writing '%.100s'", file->path);
     return false;
 }

@@ -154,7 +154,7 @@ static int open_number(pid_t pid, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-bool memory_init(struct memory *memory, pid_t pid, struct reason *reason)
+bool memory_init(struct memory *memory, pid_t pid, struct complaint *complaint)
 {
     *memory = (struct memory){.fd = -1};
     int error = 0;
@@ -166,14 +166,14 @@ bool memory_init(struct memory *memory, pid_t pid, struct reason *reason)
     if (pagemap >= 0) close(pagemap);
     if (maps != NULL) fclose(maps);
     if (error == EACCES || error == EPERM) {
-        reason_set(reason,
-                   "the memory of process %ld may not be read: it takes the same user, and "
-                   "where ptrace is restricted, root",
-                   (long)pid);
+        complain(complaint,
+                 "the memory of process %ld may not be read: it takes the same user, and "
+                 "where ptrace is restricted, root",
+                 (long)pid);
     } else if (error != 0) {
-        reason_set_errno(reason, error, "reading the memory map of process %ld", (long)pid);
+        complain_errno(complaint, error, "reading the memory map of process %ld", (long)pid);
     } else if (memory->bytes == 0) {
-        reason_set(reason, "process %ld has no anonymous memory", (long)pid);
+        complain(complaint, "process %ld has no anonymous memory", (long)pid);
         error = ENODATA;
     }
     return error == 0;

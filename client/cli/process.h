@@ -10,9 +10,9 @@
 #include <sys/types.h>
 
 #include "base/attrs.h"
-#include "client/reason.h"
+#include "client/cli/complaint.h"
 
-/* Present anonymous pages, side by side in the process: the memory's bytes [offset, offset+bytes). */
+/* Present anonymous pages side by side in the process; bytes [offset, offset + bytes) of memory */
 struct run {
     uint64_t address, bytes, offset;
 };
@@ -32,7 +32,7 @@ char process_state(pid_t pid);
 uint64_t process_anonymous_bytes(pid_t pid);
 
 /* Finds the memory of a process that is stopped. memory_fini is due either way. */
-bool memory_init(struct memory *memory, pid_t pid, struct reason *reason) FP_MUST_CHECK;
+bool memory_init(struct memory *memory, pid_t pid, struct complaint *complaint) FP_MUST_CHECK;
 void memory_fini(struct memory *memory);
 
 /* Reads from the memory laid end to end; zeros behind its end. Any thread. */

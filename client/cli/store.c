@@ -6,9 +6,9 @@
 #include "client/cli/pagefile.h"
 #include "client/cli/report.h"
 
-static bool read_piece(void *context, const struct piece *piece, struct reason *reason)
+static bool read_piece(void *context, const struct piece *piece, struct complaint *complaint)
 {
-    return pagefile_read(context, piece, reason);
+    return pagefile_read(context, piece, complaint);
 }
 
 /* Opens the area, or creates it where it does not exist; 0 or an exit code. */
@@ -59,7 +59,7 @@ static int store_file(const struct cli *cli, struct pagefile *file, uint32_t pag
     };
     struct transfer_result result;
     if (!transfer_run(cli, &transfer, &result)) {
-        return cli_fail(cli, CLI_FAILED, "%s", result.reason.text);
+        return cli_fail(cli, CLI_FAILED, "%s", result.complaint.text);
     }
     if (!cli->json) {
         report_line(stdout, "stored", &result, page_bytes);
@@ -74,23 +74,23 @@ static int store_file(const struct cli *cli, struct pagefile *file, uint32_t pag
 int cli_store(const struct cli *cli)
 {
     struct pagefile file;
-    struct reason reason;
-    if (!pagefile_open(&file, cli->operands[1], &reason)) {
-        return cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    struct complaint complaint;
+    if (!pagefile_open(&file, cli->operands[1], &complaint)) {
+        return cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     struct farpage *client = NULL;
     int code = CLI_GOOD;
     if (cli_connect(cli, &client, &code)) {
         uint32_t page_bytes = farpage_server(client)->page_bytes;
-        uint64_t pages = pagefile_pages(&file, page_bytes, cli->pad, &reason);
-        if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
+        uint64_t pages = pagefile_pages(&file, page_bytes, cli->pad, &complaint);
+        if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
         if (code == CLI_GOOD) code = check_size(cli, page_bytes);
         if (code == CLI_GOOD) code = make_area(cli, client, pages);
         farpage_disconnect(&client);
         if (code == CLI_GOOD) code = store_file(cli, &file, page_bytes, pages);
     }
-    if (!pagefile_close(&file, &reason) && code == CLI_GOOD) {
-        code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    if (!pagefile_close(&file, &complaint) && code == CLI_GOOD) {
+        code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     return code;
 }

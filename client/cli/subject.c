@@ -37,11 +37,11 @@ FP_NORETURN static void be_guard(const struct subject *subject, int read_end)
     _exit(0);
 }
 
-static bool post_guard(struct subject *subject, struct reason *reason)
+static bool post_guard(struct subject *subject, struct complaint *complaint)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        reason_set_errno(reason, errno, "cannot make a pipe");
+        complain_errno(complaint, errno, "cannot make a pipe");
         return false;
     }
     pid_t guard = fork();
@@ -53,7 +53,7 @@ static bool post_guard(struct subject *subject, struct reason *reason)
     close(ends[0]);
     if (guard < 0) {
         close(ends[1]);
-        reason_set_errno(reason, error, "cannot start a process");
+        complain_errno(complaint, error, "cannot start a process");
         return false;
     }
     subject->guard = guard;
@@ -88,12 +88,12 @@ FP_NORETURN static void become(char **command, pid_t parent, int report)
     _exit(put == sizeof error ? 127 : 126);
 }
 
-bool subject_start(struct subject *subject, char **command, struct reason *reason)
+bool subject_start(struct subject *subject, char **command, struct complaint *complaint)
 {
     *subject = (struct subject){0};
     int ends[2], error = 0;
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        reason_set_errno(reason, errno, "cannot make a pipe");
+        complain_errno(complaint, errno, "cannot make a pipe");
         return false;
     }
     pid_t parent = getpid();
@@ -103,7 +103,7 @@ bool subject_start(struct subject *subject, char **command, struct reason *reaso
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        reason_set_errno(reason, fork_error, "cannot start a process");
+        complain_errno(complaint, fork_error, "cannot start a process");
         return false;
     }
     (void)setpgid(pid, pid); /* whoever of the two comes first */
@@ -114,23 +114,23 @@ bool subject_start(struct subject *subject, char **command, struct reason *reaso
     while (got < 0 && errno == EINTR);
     close(ends[0]);
     if (got == sizeof error) {
-        reason_set_errno(reason, error, "cannot run '%.80s'", command[0]);
+        complain_errno(complaint, error, "cannot run '%.80s'", command[0]);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
         subject->pid = 0;
         return false;
     }
-    return post_guard(subject, reason);
+    return post_guard(subject, complaint);
 }
 
-bool subject_adopt(struct subject *subject, pid_t pid, struct reason *reason)
+bool subject_adopt(struct subject *subject, pid_t pid, struct complaint *complaint)
 {
     *subject = (struct subject){0};
     if (pid == getpid() || pid == getppid()) {
-        reason_set(reason, "process %ld is farpage itself or what started it", (long)pid);
+        complain(complaint, "process %ld is farpage itself or what started it", (long)pid);
         return false;
     }
     if (kill(pid, 0) != 0) {
-        reason_set_errno(reason, errno, "process %ld", (long)pid);
+        complain_errno(complaint, errno, "process %ld", (long)pid);
         return false;
     }
     subject->pid = pid;
@@ -140,25 +140,25 @@ bool subject_adopt(struct subject *subject, pid_t pid, struct reason *reason)
 /* --- waiting and stopping ------------------------------------------------------------------- */
 
 /* False, with the reason, where the program is no more. */
-static bool is_alive(const struct subject *subject, struct reason *reason)
+static bool is_alive(const struct subject *subject, struct complaint *complaint)
 {
     char state = process_state(subject->pid);
     if (state != 0 && state != 'Z' && state != 'X') return true;
-    reason_set(reason, "the program ended before its memory was read");
+    complain(complaint, "the program ended before its memory was read");
     return false;
 }
 
-bool subject_wait(struct subject *subject, uint64_t nanoseconds, struct reason *reason)
+bool subject_wait(struct subject *subject, uint64_t nanoseconds, struct complaint *complaint)
 {
     uint64_t end = clock_monotonic_ns() + nanoseconds;
     do {
         uint64_t now = clock_monotonic_ns();
         uint64_t left = now < end ? end - now : 0;
         if (!interrupt_sleep(left < POLL_NS ? left : POLL_NS)) {
-            reason_set(reason, "interrupted");
+            complain(complaint, "interrupted");
             return false;
         }
-        if (!is_alive(subject, reason)) return false;
+        if (!is_alive(subject, complaint)) return false;
     } while (clock_monotonic_ns() < end);
     return true;
 }
@@ -169,20 +169,20 @@ static bool stands_still(const struct subject *subject)
     return state == 'T' || state == 't';
 }
 
-bool subject_stop(struct subject *subject, struct reason *reason)
+bool subject_stop(struct subject *subject, struct complaint *complaint)
 {
     if (stands_still(subject)) return true; /* by someone else, who will continue it */
-    if (!subject->own && !post_guard(subject, reason)) return false;
+    if (!subject->own && !post_guard(subject, complaint)) return false;
     subject->stopped = true; /* also where it only may be: a SIGCONT too many hurts no one */
     if (kill(subject->pid, SIGSTOP) != 0) {
-        reason_set_errno(reason, errno, "cannot stop process %ld", (long)subject->pid);
+        complain_errno(complaint, errno, "cannot stop process %ld", (long)subject->pid);
         return false;
     }
     uint64_t end = clock_monotonic_ns() + STOP_NS;
     while (!stands_still(subject)) {
-        if (!subject_wait(subject, 1000000, reason)) return false;
+        if (!subject_wait(subject, 1000000, complaint)) return false;
         if (clock_monotonic_ns() < end) continue;
-        reason_set(reason, "process %ld does not stop", (long)subject->pid);
+        complain(complaint, "process %ld does not stop", (long)subject->pid);
         return false;
     }
     return true;

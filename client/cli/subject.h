@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "base/attrs.h"
-#include "client/reason.h"
+#include "client/cli/complaint.h"
 
 struct subject {
     pid_t pid; /* 0: none */
@@ -25,17 +25,18 @@ struct subject {
 };
 
 /* Starts a program in a process group of its own, its output discarded. One thread only. */
-bool subject_start(struct subject *subject, char **command, struct reason *reason) FP_MUST_CHECK;
+bool subject_start(struct subject *subject, char **command, struct complaint *complaint)
+    FP_MUST_CHECK;
 
 /* Takes a process that runs already. One that is stopped already is left so in the end. */
-bool subject_adopt(struct subject *subject, pid_t pid, struct reason *reason) FP_MUST_CHECK;
+bool subject_adopt(struct subject *subject, pid_t pid, struct complaint *complaint) FP_MUST_CHECK;
 
 /* False, with the reason, where the program has ended or a signal came. */
-bool subject_wait(struct subject *subject, uint64_t nanoseconds, struct reason *reason)
+bool subject_wait(struct subject *subject, uint64_t nanoseconds, struct complaint *complaint)
     FP_MUST_CHECK;
 
 /* Returns when every thread stands still. */
-bool subject_stop(struct subject *subject, struct reason *reason) FP_MUST_CHECK;
+bool subject_stop(struct subject *subject, struct complaint *complaint) FP_MUST_CHECK;
 
 void subject_release(struct subject *subject);
 

@@ -35,7 +35,7 @@ struct worker {
     struct histogram latency;
     uint64_t absent_count, ended_ns, wire_ns;
     bool failed;
-    struct reason reason;
+    struct complaint complaint;
     pthread_t thread;
 };
 
@@ -58,7 +58,7 @@ static bool worker_init(struct worker *worker, struct shared *shared, const stru
     worker->absent = calloc(shared->piece_pages, 1);
     worker->ops = calloc(shared->piece_pages, sizeof *worker->ops);
     if (worker->pages == NULL || worker->absent == NULL || worker->ops == NULL) {
-        reason_set(&worker->reason, "out of memory");
+        complain(&worker->complaint, "out of memory");
         return false;
     }
     struct farpage_options options = {cli->server, (uint32_t)(cli->timeout_ns / 1000000)};
@@ -67,7 +67,7 @@ static bool worker_init(struct worker *worker, struct shared *shared, const stru
         status = farpage_area_open(worker->client, transfer->area, NULL, &worker->area);
     }
     if (status == FARPAGE_OK) return true;
-    reason_set(&worker->reason, "%s", farpage_error(worker->client));
+    complain(&worker->complaint, "%s", farpage_error(worker->client));
     return false;
 }
 
@@ -82,9 +82,9 @@ static bool fail_op(struct worker *worker, const struct farpage_op *op)
     const char *sentence = NULL;
     if ((unsigned)op->status < FP_COUNT_OF(sentences)) sentence = sentences[op->status];
     if (sentence == NULL) sentence = farpage_error(worker->client);
-    reason_set(&worker->reason, "%s slot %llu of area '%.64s': %.120s",
-               worker->shared->transfer->verb, (unsigned long long)op->slot,
-               worker->shared->transfer->area, sentence);
+    complain(&worker->complaint, "%s slot %llu of area '%.64s': %.120s",
+             worker->shared->transfer->verb, (unsigned long long)op->slot,
+             worker->shared->transfer->area, sentence);
     return false;
 }
 
@@ -116,16 +116,16 @@ static bool move_piece(struct worker *worker, uint64_t first, uint32_t count)
         };
     }
     bool store = transfer->kind == FARPAGE_OP_STORE;
-    if (store && !transfer->move(transfer->context, &piece, &worker->reason)) return false;
+    if (store && !transfer->move(transfer->context, &piece, &worker->complaint)) return false;
     uint64_t begun_ns = clock_monotonic_ns();
     enum farpage_status status = farpage_batch(worker->area, worker->ops, count, transfer->depth);
     worker->wire_ns += clock_monotonic_ns() - begun_ns;
     if (status != FARPAGE_OK) {
-        reason_set(&worker->reason, "%s", farpage_error(worker->client));
+        complain(&worker->complaint, "%s", farpage_error(worker->client));
         return false;
     }
     if (!judge_ops(worker, count)) return false;
-    return store || transfer->move(transfer->context, &piece, &worker->reason);
+    return store || transfer->move(transfer->context, &piece, &worker->complaint);
 }
 
 static void *work(void *context)
@@ -172,7 +172,7 @@ static void run_workers(struct shared *shared, struct worker *workers,
         int error = pthread_create(&worker->thread, NULL, work, worker);
         if (error == 0) continue;
         worker->failed = true;
-        reason_set_errno(&worker->reason, error, "cannot start a thread");
+        complain_errno(&worker->complaint, error, "cannot start a thread");
         atomic_store(&shared->stop, true);
         break;
     }
@@ -205,7 +205,7 @@ static bool gather(const struct worker *workers, uint32_t count, struct transfer
         result->absent += workers[i].absent_count;
         if (workers[i].failed && failed == NULL) failed = &workers[i];
     }
-    if (failed != NULL) result->reason = failed->reason;
+    if (failed != NULL) result->complaint = failed->complaint;
     return failed == NULL;
 }
 
@@ -217,7 +217,7 @@ bool transfer_run(const struct cli *cli, const struct transfer *transfer,
     shared.piece_pages = (uint32_t)max_u64(PIECE_BYTES / transfer->page_bytes, transfer->depth);
     struct worker *workers = calloc(transfer->connections, sizeof *workers);
     if (workers == NULL || sem_init(&shared.ended, 0, 0) != 0) {
-        reason_set(&result->reason, "out of memory");
+        complain(&result->complaint, "out of memory");
         free(workers);
         return false;
     }
@@ -225,7 +225,7 @@ bool transfer_run(const struct cli *cli, const struct transfer *transfer,
     uint32_t made = 0;
     while (good && made < transfer->connections) {
         good = worker_init(&workers[made], &shared, cli);
-        if (!good) result->reason = workers[made].reason;
+        if (!good) result->complaint = workers[made].complaint;
         made++;
     }
     if (good) {
@@ -234,7 +234,7 @@ bool transfer_run(const struct cli *cli, const struct transfer *transfer,
     }
     result->interrupted = atomic_load(&shared.interrupted);
     if (good && result->interrupted) {
-        reason_set(&result->reason, "interrupted");
+        complain(&result->complaint, "interrupted");
         good = false;
     }
     for (uint32_t i = 0; i < made; i++) worker_fini(&workers[i]);

@@ -14,7 +14,7 @@
 #include "base/histogram.h"
 #include "client/cli/cli.h"
 #include "client/include/farpage.h"
-#include "client/reason.h"
+#include "client/cli/complaint.h"
 
 /* Some consecutive pages in memory. */
 struct piece {
@@ -35,7 +35,7 @@ struct transfer {
     bool absent_is_fine;
     bool time_wire_only; /* result->seconds without what `move` took */
     /* STORE: fills the piece. LOAD: takes it. False, with a reason, stops the transfer. */
-    bool (*move)(void *context, const struct piece *piece, struct reason *reason);
+    bool (*move)(void *context, const struct piece *piece, struct complaint *complaint);
     void *context;
 };
 
@@ -44,10 +44,10 @@ struct transfer_result {
     double seconds;
     bool interrupted;
     struct histogram latency;
-    struct reason reason; /* why it failed */
+    struct complaint complaint; /* why it failed */
 };
 
-/* False, with result->reason, where not every page went as it should. */
+/* False, with result->complaint, where not every page went as it should. */
 bool transfer_run(const struct cli *cli, const struct transfer *transfer,
                   struct transfer_result *result) FP_MUST_CHECK;
 

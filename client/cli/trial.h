@@ -14,14 +14,16 @@
 enum { TRIAL_AREA_BYTES = 65 };
 
 /* What the server tells; each number with a flag, for servers that do not tell it. */
-#define TRIAL_FIGURES(X)                                                                           \
-    X(stored, "stored")                                                                            \
-    X(same_filled, "same_filled")                                                                  \
-    X(incompressible, "incompressible")                                                            \
+#define TRIAL_FIGURES(X)                \
+    X(stored, "stored")                 \
+    X(same_filled, "same_filled")       \
+    X(incompressible, "incompressible") \
     X(packed_bytes, "packed_bytes")
 
 struct figures {
-#define X(field, name) uint64_t field; bool has_##field;
+#define X(field, name) \
+    uint64_t field;    \
+    bool has_##field;
     TRIAL_FIGURES(X)
 #undef X
     uint64_t resident_bytes, held_bytes; /* of the whole server */

@@ -26,12 +26,12 @@ enum { STEADY_NS = 1000000000, SAMPLE_NS = 50000000, ALONE_PAGES = 2000 };
 /* --- the program ---------------------------------------------------------------------------- */
 
 /* Until the memory has not grown for a second. Less than a hundredth is not called growth. */
-static bool wait_until_steady(struct subject *subject, struct reason *reason)
+static bool wait_until_steady(struct subject *subject, struct complaint *complaint)
 {
     uint64_t begun = clock_monotonic_ns();
     uint64_t since = begun, highest = 0;
     for (;;) {
-        if (!subject_wait(subject, SAMPLE_NS, reason)) return false;
+        if (!subject_wait(subject, SAMPLE_NS, complaint)) return false;
         uint64_t now = clock_monotonic_ns();
         uint64_t bytes = process_anonymous_bytes(subject->pid);
         if (bytes > highest + highest / 100) {
@@ -42,81 +42,81 @@ static bool wait_until_steady(struct subject *subject, struct reason *reason)
     }
 }
 
-static bool begin(const struct cli *cli, struct trial *trial, struct reason *reason)
+static bool begin(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
     struct subject *subject = &trial->subject;
-    bool there = cli->has_pid ? subject_adopt(subject, (pid_t)cli->pid, reason)
-                              : subject_start(subject, cli->operands, reason);
+    bool there = cli->has_pid ? subject_adopt(subject, (pid_t)cli->pid, complaint)
+                              : subject_start(subject, cli->operands, complaint);
     if (!there) return false;
-    bool ready = cli->has_after ? subject_wait(subject, cli->after_ns, reason)
-                                : wait_until_steady(subject, reason);
-    return ready && subject_stop(subject, reason) &&
-           memory_init(&trial->memory, subject->pid, reason);
+    bool ready = cli->has_after ? subject_wait(subject, cli->after_ns, complaint)
+                                : wait_until_steady(subject, complaint);
+    return ready && subject_stop(subject, complaint) &&
+           memory_init(&trial->memory, subject->pid, complaint);
 }
 
 /* --- the area ------------------------------------------------------------------------------- */
 
 /* A name that nobody else has: two trials at once must not share slots. */
-static bool invent_name(struct trial *trial, struct reason *reason)
+static bool invent_name(struct trial *trial, struct complaint *complaint)
 {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random) {
-        reason_set_errno(reason, errno, "no random number");
+        complain_errno(complaint, errno, "no random number");
         return false;
     }
     snprintf(trial->area, sizeof trial->area, "try-%012" PRIx64, random >> 16);
     return true;
 }
 
-static bool make_area(const struct cli *cli, struct trial *trial, struct reason *reason)
+static bool make_area(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
     struct farpage_area *area;
     struct farpage_area_options options = {.slots = trial->pages};
-    if (cli->area == NULL && !invent_name(trial, reason)) return false;
+    if (cli->area == NULL && !invent_name(trial, complaint)) return false;
     if (cli->area != NULL) snprintf(trial->area, sizeof trial->area, "%s", cli->area);
     enum farpage_status status = farpage_area_open(trial->client, trial->area, NULL, &area);
     if (status == FARPAGE_OK) {
-        reason_set(reason, "area '%s' exists already; --area wants a new one", trial->area);
+        complain(complaint, "area '%s' exists already; --area wants a new one", trial->area);
         return false;
     }
     if (status == FARPAGE_NO_AREA) {
         status = farpage_area_open(trial->client, trial->area, &options, &trial->open);
     }
-    if (status != FARPAGE_OK) reason_set(reason, "%s", farpage_error(trial->client));
+    if (status != FARPAGE_OK) complain(complaint, "%s", farpage_error(trial->client));
     return status == FARPAGE_OK;
 }
 
-static bool forget_pages(const struct cli *cli, struct trial *trial, struct reason *reason)
+static bool forget_pages(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
     if (cli->keep || trial->open == NULL) return true;
     if (farpage_invalidate(trial->open, 0, trial->pages) == FARPAGE_OK) return true;
-    reason_set(reason, "%s", farpage_error(trial->client));
+    complain(complaint, "%s", farpage_error(trial->client));
     return false;
 }
 
 /* --- out and back --------------------------------------------------------------------------- */
 
-static bool read_piece(void *context, const struct piece *piece, struct reason *reason)
+static bool read_piece(void *context, const struct piece *piece, struct complaint *complaint)
 {
     const struct trial *trial = context;
     size_t bytes = (size_t)piece->count * piece->page_bytes;
     if (memory_read(&trial->memory, piece->first * piece->page_bytes, piece->pages, bytes)) {
         return true;
     }
-    reason_set_errno(reason, errno, "reading the memory of process %ld", (long)trial->subject.pid);
+    complain_errno(complaint, errno, "reading the memory of process %ld", (long)trial->subject.pid);
     return false;
 }
 
-static bool compare_piece(void *context, const struct piece *piece, struct reason *reason)
+static bool compare_piece(void *context, const struct piece *piece, struct complaint *complaint)
 {
     struct trial *trial = context;
     struct piece expected = *piece;
     expected.pages = malloc((size_t)piece->count * piece->page_bytes);
     if (expected.pages == NULL) {
-        reason_set(reason, "out of memory");
+        complain(complaint, "out of memory");
         return false;
     }
-    bool good = read_piece(trial, &expected, reason);
+    bool good = read_piece(trial, &expected, complaint);
     for (uint32_t i = 0; good && i < piece->count; i++) {
         size_t at = (size_t)i * piece->page_bytes;
         if (memcmp(expected.pages + at, piece->pages + at, piece->page_bytes) == 0) continue;
@@ -128,17 +128,17 @@ static bool compare_piece(void *context, const struct piece *piece, struct reaso
 }
 
 static bool move(const struct cli *cli, struct trial *trial, struct transfer *transfer,
-                 struct transfer_result *result, struct reason *reason)
+                 struct transfer_result *result, struct complaint *complaint)
 {
     transfer->area = trial->area;
     transfer->page_bytes = trial->page_bytes;
     transfer->context = trial;
     if (transfer_run(cli, transfer, result)) return true;
-    *reason = result->reason;
+    *complaint = result->complaint;
     return false;
 }
 
-static bool out_and_back(const struct cli *cli, struct trial *trial, struct reason *reason)
+static bool out_and_back(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
     struct transfer out = {.kind = FARPAGE_OP_STORE,
                            .verb = "storing",
@@ -155,24 +155,24 @@ static bool out_and_back(const struct cli *cli, struct trial *trial, struct reas
     alone.pages = min_u64(trial->pages, ALONE_PAGES);
     alone.depth = alone.connections = 1;
     trial_measure(trial, &trial->before);
-    if (!move(cli, trial, &out, &trial->stored, reason)) return false;
+    if (!move(cli, trial, &out, &trial->stored, complaint)) return false;
     trial_measure(trial, &trial->after);
-    return move(cli, trial, &back, &trial->loaded, reason) &&
-           move(cli, trial, &alone, &trial->alone, reason);
+    return move(cli, trial, &back, &trial->loaded, complaint) &&
+           move(cli, trial, &alone, &trial->alone, complaint);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static bool run_trial(const struct cli *cli, struct trial *trial, struct reason *reason)
+static bool run_trial(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
-    if (!begin(cli, trial, reason)) return false;
+    if (!begin(cli, trial, complaint)) return false;
     trial->page_bytes = farpage_server(trial->client)->page_bytes;
     trial->pages = div_up_u64(trial->memory.bytes, trial->page_bytes);
     trial->pid = trial->subject.pid;
-    struct reason second;
-    bool good = make_area(cli, trial, reason) && out_and_back(cli, trial, reason);
+    struct complaint second;
+    bool good = make_area(cli, trial, complaint) && out_and_back(cli, trial, complaint);
     if (forget_pages(cli, trial, &second)) return good;
-    if (good) *reason = second;
+    if (good) *complaint = second;
     return false;
 }
 
@@ -199,10 +199,10 @@ int cli_try(const struct cli *cli)
         return code;
     }
     interrupt_hold();
-    struct reason reason;
-    bool good = run_trial(cli, trial, &reason);
+    struct complaint complaint;
+    bool good = run_trial(cli, trial, &complaint);
     subject_release(&trial->subject);
-    code = good ? judge(cli, trial) : cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    code = good ? judge(cli, trial) : cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     memory_fini(&trial->memory);
     farpage_disconnect(&trial->client);
     free(trial);

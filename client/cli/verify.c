@@ -23,17 +23,17 @@ static void note_difference(struct comparison *comparison, uint64_t byte)
         continue;
 }
 
-static bool compare_piece(void *context, const struct piece *piece, struct reason *reason)
+static bool compare_piece(void *context, const struct piece *piece, struct complaint *complaint)
 {
     struct comparison *comparison = context;
     size_t bytes = (size_t)piece->count * piece->page_bytes;
     struct piece expected = *piece;
     expected.pages = malloc(bytes);
     if (expected.pages == NULL) {
-        reason_set(reason, "out of memory");
+        complain(complaint, "out of memory");
         return false;
     }
-    bool good = pagefile_read(&comparison->file, &expected, reason);
+    bool good = pagefile_read(&comparison->file, &expected, complaint);
     for (uint32_t i = 0; good && i < piece->count; i++) {
         size_t at = (size_t)i * piece->page_bytes;
         if (memcmp(expected.pages + at, piece->pages + at, piece->page_bytes) == 0) continue;
@@ -96,29 +96,29 @@ static int verify_area(const struct cli *cli, struct comparison *comparison, uin
     };
     struct transfer_result result;
     if (transfer_run(cli, &transfer, &result)) return judge(cli, comparison, &result, page_bytes);
-    return cli_fail(cli, CLI_FAILED, "%s", result.reason.text);
+    return cli_fail(cli, CLI_FAILED, "%s", result.complaint.text);
 }
 
 int cli_verify(const struct cli *cli)
 {
     struct comparison comparison;
-    struct reason reason;
+    struct complaint complaint;
     atomic_init(&comparison.different, 0);
     atomic_init(&comparison.first_byte, UINT64_MAX);
-    if (!pagefile_open(&comparison.file, cli->operands[1], &reason)) {
-        return cli_fail(cli, CLI_FAILED, "%s", reason.text);
+    if (!pagefile_open(&comparison.file, cli->operands[1], &complaint)) {
+        return cli_fail(cli, CLI_FAILED, "%s", complaint.text);
     }
     struct farpage *client;
     int code = CLI_GOOD;
     if (cli_connect(cli, &client, &code)) {
         uint32_t page_bytes = farpage_server(client)->page_bytes;
-        uint64_t pages = pagefile_pages(&comparison.file, page_bytes, cli->pad, &reason);
+        uint64_t pages = pagefile_pages(&comparison.file, page_bytes, cli->pad, &complaint);
         farpage_disconnect(&client);
         if (pages == 0)
-            code = cli_fail(cli, CLI_FAILED, "%s", reason.text);
+            code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
         else
             code = verify_area(cli, &comparison, page_bytes, pages);
     }
-    if (!pagefile_close(&comparison.file, &reason) && code == CLI_GOOD) code = CLI_FAILED;
+    if (!pagefile_close(&comparison.file, &complaint) && code == CLI_GOOD) code = CLI_FAILED;
     return code;
 }

@@ -191,20 +191,24 @@ bool child_cpu(pid_t pid, struct child_cpu *cpu)
     return true;
 }
 
-/* smaps_rollup is exact; status lags by some pages a thread, but may always be read. */
+/* The kilobytes of the line that begins with `label`; 0 where there is none. */
+static uint64_t read_kib(pid_t pid, const char *name, const char *label)
+{
+    char line[256];
+    uint64_t kib = 0;
+    size_t size = strlen(label);
+    FILE *file = open_proc(pid, name);
+    if (file == NULL) return 0;
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, label, size) == 0) kib = strtoull(line + size, NULL, 10);
+    fclose(file);
+    return kib;
+}
+
 uint64_t child_resident_bytes(pid_t pid)
 {
-    static const char *const names[] = {"smaps_rollup", "status"};
-    static const char *const formats[] = {"Rss: %" SCNu64 " kB", "VmRSS: %" SCNu64 " kB"};
-    for (unsigned i = 0; i < FP_COUNT_OF(names); i++) {
-        char line[256];
-        uint64_t kib = 0;
-        FILE *file = open_proc(pid, names[i]);
-        if (file == NULL) continue;
-        while (kib == 0 && fgets(line, sizeof line, file) != NULL)
-            if (sscanf(line, formats[i], &kib) != 1) kib = 0; /* NOLINT: both are literals */
-        fclose(file);
-        if (kib != 0) return kib * 1024;
-    }
-    return 0;
+    /* The first is exact; the second lags by some pages a thread, but may always be read. */
+    uint64_t kib = read_kib(pid, "smaps_rollup", "Rss:");
+    if (kib == 0) kib = read_kib(pid, "status", "VmRSS:");
+    return kib * 1024;
 }

@@ -26,6 +26,7 @@ class Server:
 
     def __init__(self, program, sets=(), memcached=False, memcached_args=()):
         self.directory = tempfile.mkdtemp(prefix="scene-")
+        self.over = False
         self.unix = None if memcached else os.path.join(self.directory, "socket")
         self.port = free_port()
         self.stderr_path = os.path.join(self.directory, "stderr")
@@ -55,7 +56,7 @@ class Server:
 
     def __exit__(self, kind, value, traceback):
         try:
-            if kind is None:
+            if kind is None and not self.over:
                 self.stop()
         finally:
             if self.process.poll() is None:
@@ -98,6 +99,13 @@ class Server:
     def stderr(self):
         with open(self.stderr_path, "rb") as f:
             return f.read().decode("utf-8", "backslashreplace")
+
+    def is_over(self, code=0, seconds=STOP_SECONDS):
+        """For scenes that end the server themselves: how it must have ended (-9: SIGKILL)."""
+        self.over = True
+        ended = self.process.wait(timeout=seconds)
+        assert ended == code, f"the server ended with {ended}, not {code}\n{self.stderr()}"
+        assert not TROUBLE.search(self.stderr().encode()), self.stderr()
 
     def stop(self):
         """A graceful stop: exit code 0, and nothing on stderr that a sanitizer or check wrote."""

@@ -267,9 +267,10 @@ START_TEST(a_handle_of_no_object_is_corrupt)
     struct zhandle handles[OBJECTS], stale[OBJECTS];
     struct zmap map;
     static const size_t sizes[] = {40, 3000, 4096, 8192};
+    static const uint8_t bytes[8192];
     setup(&bench, UINT64_MAX);
     for (int i = 0; i < OBJECTS; i++)
-        stale[i] = handles[i] = keep(&bench, (const uint8_t *)"x", sizes[i % 4]);
+        stale[i] = handles[i] = keep(&bench, bytes, sizes[i % 4]);
     static const uint64_t wrong[] = {0, OBJECTS + 1, 1ull << 32, (1ull << 32) + 1, UINT64_MAX};
     for (size_t i = 0; i < FP_COUNT_OF(wrong); i++) {
         struct zhandle handle = {.bits = wrong[i]};

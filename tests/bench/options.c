@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/bench/options.h"
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+
+enum { ALL = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, SERVERS = BENCH_ITEMS | BENCH_PAGES };
+enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
+
+struct row {
+    const char *name;
+    enum kind kind;
+    unsigned users;
+    size_t offset;
+    uint64_t least, most;
+    const char *help;
+};
+
+#define AT(member) offsetof(struct options, member)
+static const struct row rows[] = {
+    {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
+    {"seconds", NUMBER, ALL, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"ops", NUMBER, ALL, AT(ops), 1, UINT32_MAX, "operations of a phase"},
+    {"keys", NUMBER, ALL, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
+    {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
+    {"memory", SIZE, ALL, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
+    {"connections", NUMBER, BENCH_ITEMS, AT(connections), 1, 1000, "connections of the client"},
+    {"depth", NUMBER, BENCH_ITEMS, AT(depth), 1, 1024, "requests on the way on each connection"},
+    {"get-percent", NUMBER, BENCH_ITEMS, AT(get_percent), 0, 100, "gets in the mixed phase"},
+    {"keys-by", TEXT, BENCH_ITEMS, AT(keys_by), 0, 0, "zipf or uniform"},
+    {"algorithms", TEXT, ALL, AT(algorithms), 0, 0, "compressors, separated by commas"},
+    {"seed", NUMBER, ALL, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
+    {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
+    {"memcached", TEXT, SERVERS, AT(memcached), 0, 0, "the server to compare it with"},
+    {"json", FLAG, ALL, AT(json), 0, 0, "print every figure of every round, for programs"},
+    {"help", HELP, ALL, 0, 0, 0, "print this"},
+};
+
+static const struct options defaults = {
+    .rounds = 3,
+    .seconds = 20,
+    .ops = 100000,
+    .threads = 2,
+    .memory = UINT64_C(1) << 30,
+    .connections = 16,
+    .depth = 4,
+    .get_percent = 90,
+    .seed = 1,
+    .keys_by = "zipf",
+    .algorithms = "lz4,zstd,none",
+    .farpaged = FARPAGE_BENCH_FARPAGED,
+    .memcached = "memcached",
+};
+static char sample[] = FARPAGE_BENCH_SAMPLE;
+static char *const sample_files[] = {sample};
+
+static void print_help(const char *program, enum options_user user)
+{
+    printf("usage: %s [option...] [PAGES...]\n\nPAGES: files of 4096-byte pages; without one, the "
+           "sample in tests/data.\n\n", program);
+    for (unsigned i = 0; i < FP_COUNT_OF(rows); i++) {
+        const char *word = rows[i].kind == FLAG || rows[i].kind == HELP ? "" : "=VALUE";
+        if ((rows[i].users & user) != 0)
+            printf("  --%s%s%*s %s\n", rows[i].name, word,
+                   (int)(20 - strlen(rows[i].name) - strlen(word)), "", rows[i].help);
+    }
+}
+
+static FP_NORETURN void refuse(const char *name, const char *value, const char *why)
+{
+    fprintf(stderr, "bench: --%s=%s: %s\n", name, value, why);
+    exit(2);
+}
+
+static void take(struct options *options, const struct row *row, const char *value)
+{
+    char *member = (char *)options + row->offset;
+    uint64_t number;
+    if (row->kind == FLAG) *(bool *)member = true;
+    if (row->kind == TEXT) *(const char **)(void *)member = value;
+    if (row->kind == NUMBER || row->kind == SIZE) {
+        struct slice text = slice_text(value);
+        if (!(row->kind == SIZE ? number_size(text, &number) : number_u64(text, &number)))
+            refuse(row->name, value, row->kind == SIZE ? "not a size" : "not a number");
+        if (number < row->least || number > row->most) refuse(row->name, value, "out of range");
+        *(uint64_t *)(void *)member = number;
+    }
+}
+
+void options_read(int argc, char **argv, enum options_user user, struct options *options)
+{
+    struct option known[FP_COUNT_OF(rows) + 1] = {{0}};
+    int places[FP_COUNT_OF(rows)], count = 0, place = 0, letter;
+    for (int i = 0; i < (int)FP_COUNT_OF(rows); i++) {
+        if ((rows[i].users & user) == 0) continue;
+        bool alone = rows[i].kind == FLAG || rows[i].kind == HELP;
+        known[count] = (struct option){rows[i].name, alone ? no_argument : required_argument, 0, 0};
+        places[count++] = i;
+    }
+    *options = defaults;
+    while ((letter = getopt_long(argc, argv, "", known, &place)) != -1) {
+        if (letter != 0) exit(2); /* getopt has said why */
+        if (rows[places[place]].kind == HELP) {
+            print_help(argv[0], user);
+            exit(0);
+        }
+        take(options, &rows[places[place]], optarg);
+    }
+    if (strcmp(options->keys_by, "zipf") != 0 && strcmp(options->keys_by, "uniform") != 0)
+        refuse("keys-by", options->keys_by, "neither zipf nor uniform");
+    options->files = argc > optind ? argv + optind : sample_files;
+    options->file_count = argc > optind ? argc - optind : 1;
+}
+
+unsigned options_algorithms(const struct options *options,
+                            char names[ALGORITHMS_MAX][ALGORITHM_BYTES])
+{
+    unsigned count = 0;
+    for (const char *name = options->algorithms; *name != '\0';) {
+        size_t size = strcspn(name, ",");
+        if (size == 0 || size >= ALGORITHM_BYTES || count == ALGORITHMS_MAX)
+            refuse("algorithms", options->algorithms, "not a list of compressors");
+        snprintf(names[count++], ALGORITHM_BYTES, "%.*s", (int)size, name);
+        name += size + (name[size] == ',');
+    }
+    return count;
+}

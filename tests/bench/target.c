@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/bench/target.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/bench/child.h"
+
+enum { ARGUMENTS_MAX = 24, ARGUMENT_BYTES = 160, START_SECONDS = 10, ANSWER_BYTES = 32 << 10 };
+
+static const char UNIX_PREFIX[] = "unix:";
+
+struct arguments {
+    char texts[ARGUMENTS_MAX][ARGUMENT_BYTES];
+    char *argv[ARGUMENTS_MAX + 1];
+    unsigned count;
+};
+
+static FP_PRINTF(2, 3) void argument(struct arguments *arguments, const char *format, ...)
+{
+    va_list values;
+    char *text = arguments->texts[arguments->count];
+    va_start(values, format);
+    vsnprintf(text, ARGUMENT_BYTES, format, values);
+    va_end(values);
+    arguments->argv[arguments->count++] = text;
+    arguments->argv[arguments->count] = NULL;
+}
+
+unsigned target_choices(const struct options *options, struct target_choice choices[TARGETS_MAX])
+{
+    char names[ALGORITHMS_MAX][ALGORITHM_BYTES];
+    unsigned count = options_algorithms(options, names);
+    choices[0] = (struct target_choice){.name = "memcached"};
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(choices[i + 1].name, sizeof choices->name, "farpage %s", names[i]);
+        snprintf(choices[i + 1].algorithm, ALGORITHM_BYTES, "%s", names[i]);
+    }
+    return count + 1;
+}
+
+/* Free now; another may take it before the server does, which then says so and fails. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
+                 getsockname(fd, (struct sockaddr *)&address, &size) == 0;
+    if (fd >= 0) close(fd);
+    return bound ? ntohs(address.sin_port) : 0;
+}
+
+static void memcached_arguments(const struct options *options, const char *address,
+                                struct arguments *arguments)
+{
+    argument(arguments, "%s", options->memcached);
+    if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        argument(arguments, "-s");
+        argument(arguments, "%s", address + strlen(UNIX_PREFIX));
+        argument(arguments, "-a");
+        argument(arguments, "0777");
+    } else {
+        argument(arguments, "-l");
+        argument(arguments, "127.0.0.1");
+        argument(arguments, "-p");
+        argument(arguments, "%s", strchr(address, ':') + 1);
+        argument(arguments, "-U");
+        argument(arguments, "0");
+    }
+    argument(arguments, "-t");
+    argument(arguments, "%llu", (unsigned long long)options->threads);
+    argument(arguments, "-m");
+    argument(arguments, "%llu", (unsigned long long)(options->memory >> 20));
+    argument(arguments, "-u");
+    argument(arguments, "nobody");
+}
+
+static void farpaged_arguments(const struct options *options, const char *address,
+                               const char *algorithm, struct arguments *arguments)
+{
+    argument(arguments, "%s", options->farpaged);
+    argument(arguments, "--set");
+    argument(arguments, "listeners=[{address: \"%s\"}]", address);
+    argument(arguments, "--set");
+    argument(arguments, "server.threads=%llu", (unsigned long long)options->threads);
+    argument(arguments, "--set");
+    argument(arguments, "storage.memory_limit=%lluMiB", (unsigned long long)(options->memory >> 20));
+    argument(arguments, "--set");
+    argument(arguments, "compressor.algorithm=%s", algorithm);
+    argument(arguments, "--set");
+    argument(arguments, "log.level=warn");
+}
+
+static bool choose_address(bool over_unix, char address[TARGET_ADDRESS_BYTES])
+{
+    if (over_unix) {
+        const char *directory = child_directory();
+        if (directory == NULL) return false;
+        snprintf(address, TARGET_ADDRESS_BYTES, "%s%s/socket", UNIX_PREFIX, directory);
+        return true;
+    }
+    unsigned port = free_port();
+    snprintf(address, TARGET_ADDRESS_BYTES, "127.0.0.1:%u", port);
+    return port != 0;
+}
+
+/* It answers, and it is the one we started: not another that was faster to take the port. */
+static bool is_there(const struct target *target)
+{
+    return target_stat(target, "", "pid") == (double)target->pid;
+}
+
+bool target_start(const struct options *options, const struct target_choice *choice,
+                  bool over_unix, struct target *target)
+{
+    struct arguments arguments = {.count = 0};
+    *target = (struct target){.choice = choice, .pid = -1};
+    if (!choose_address(over_unix, target->address)) return false;
+    bool is_memcached = choice->algorithm[0] == '\0';
+    if (is_memcached)
+        memcached_arguments(options, target->address, &arguments);
+    else
+        farpaged_arguments(options, target->address, choice->algorithm, &arguments);
+    target->pid = child_start(arguments.argv, is_memcached);
+    if (target->pid < 0) return false;
+    uint64_t until_ns = clock_monotonic_ns() + (uint64_t)START_SECONDS * 1000000000;
+    while (child_is_running(target->pid) && clock_monotonic_ns() < until_ns) {
+        if (is_there(target)) return true;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    fprintf(stderr, "bench: %s did not start\n", choice->name);
+    child_stop(target->pid);
+    return false;
+}
+
+bool target_stop(struct target *target)
+{
+    bool good = child_stop(target->pid);
+    if (!good) fprintf(stderr, "bench: %s did not end well\n", target->choice->name);
+    target->pid = -1;
+    /* memcached leaves its socket behind. */
+    if (strncmp(target->address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+        unlink(target->address + strlen(UNIX_PREFIX));
+    return good;
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+int target_connect(const char *text)
+{
+    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+        return connect_unix(text + strlen(UNIX_PREFIX));
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    address.sin_port = htons((uint16_t)strtoul(strchr(text, ':') + 1, NULL, 10));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* Sends a line and reads until "END\r\n" or the connection's end. */
+static bool ask(const char *address, const char *line, char answer[ANSWER_BYTES])
+{
+    size_t size = 0;
+    ssize_t got = 0;
+    int fd = target_connect(address);
+    answer[0] = '\0';
+    if (fd < 0) return false;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 5}, sizeof(struct timeval));
+    if (send(fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line))
+        while (size < ANSWER_BYTES - 1 && strstr(answer, "END\r\n") == NULL &&
+               (got = recv(fd, answer + size, ANSWER_BYTES - 1 - size, 0)) > 0) {
+            size += (size_t)got;
+            answer[size] = '\0';
+        }
+    close(fd);
+    return strstr(answer, "END\r\n") != NULL;
+}
+
+double target_stat(const struct target *target, const char *section, const char *name)
+{
+    char line[64], wanted[64], answer[ANSWER_BYTES];
+    snprintf(line, sizeof line, "stats%s%s\r\n", section[0] == '\0' ? "" : " ", section);
+    snprintf(wanted, sizeof wanted, "STAT %s ", name);
+    if (!ask(target->address, line, answer)) return 0;
+    const char *found = strstr(answer, wanted);
+    return found == NULL ? 0 : strtod(found + strlen(wanted), NULL);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Four threads on one store, short of memory, while the compressor changes all the time.
+ *
+ * Each thread has slots of its own, where it knows what must come back, and all share slots and
+ * keys, where every page and value says itself what it is: its first word is the number the rest
+ * is made from. At the end all is invalidated, and nothing may be left.
+ *
+ *   stress_store [SEED [SECONDS]]
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "tests/unit/storage/bench.h"
+
+enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24, VALUE_MAX = 20000 };
+
+struct worker {
+    pthread_t thread;
+    struct bench bench;
+    struct rng rng;
+    uint64_t number, until_ns;
+    uint64_t pages[OWN_SLOTS]; /* 0: none, else what the page is made from */
+    uint64_t stores, refused, loads, puts, gets, swaps;
+};
+
+/* Bytes that say what they are: the number first, then what it makes. */
+static void make(uint64_t number, uint8_t *bytes, size_t size)
+{
+    struct rng rng = {.state = number};
+    if (number % 4 == 0) rng_fill(&rng, bytes, size);
+    else rng_fill_text(&rng, bytes, size);
+    memcpy(bytes, &number, sizeof number);
+}
+
+static void verify(const uint8_t *bytes, size_t size)
+{
+    uint8_t expected[VALUE_MAX];
+    uint64_t number;
+    memcpy(&number, bytes, sizeof number);
+    make(number, expected, size);
+    fp_assert(memcmp(bytes, expected, size) == 0);
+}
+
+static void own_page(struct worker *worker)
+{
+    uint8_t page[KIT_PAGE_BYTES], expected[KIT_PAGE_BYTES];
+    uint64_t at = rng_below(&worker->rng, OWN_SLOTS);
+    uint64_t slot = SHARED_SLOTS + worker->number * OWN_SLOTS + at;
+    if (rng_below(&worker->rng, 3) > 0) {
+        uint64_t number = rng_next(&worker->rng) | 1;
+        make(number, page, sizeof page);
+        enum fp_status status = bench_store(&worker->bench, slot, page);
+        fp_assert(status == FP_OK || status == FP_NO_MEMORY);
+        if (status == FP_OK) worker->pages[at] = number;
+        worker->stores += status == FP_OK;
+        worker->refused += status != FP_OK;
+    }
+    enum fp_status status = bench_load(&worker->bench, slot, page);
+    fp_assert(status == (worker->pages[at] ? FP_OK : FP_ABSENT));
+    if (status == FP_OK) {
+        make(worker->pages[at], expected, sizeof expected);
+        fp_assert(memcmp(page, expected, sizeof page) == 0);
+    }
+    worker->loads++;
+}
+
+static void shared_page(struct worker *worker)
+{
+    uint8_t page[KIT_PAGE_BYTES];
+    uint64_t slot = rng_below(&worker->rng, SHARED_SLOTS);
+    if (rng_below(&worker->rng, 2) == 0) {
+        make(rng_next(&worker->rng), page, sizeof page);
+        (void)!bench_store(&worker->bench, slot, page);
+    }
+    enum fp_status status = bench_load(&worker->bench, slot, page);
+    fp_assert(status == FP_OK || status == FP_ABSENT);
+    if (status == FP_OK) verify(page, sizeof page);
+}
+
+static void invalidate(struct worker *worker)
+{
+    uint64_t at = rng_below(&worker->rng, OWN_SLOTS), end = at + 100;
+    uint64_t first = SHARED_SLOTS + worker->number * OWN_SLOTS;
+    if (end > OWN_SLOTS) end = OWN_SLOTS;
+    bench_invalidate(&worker->bench, first + at, first + end);
+    memset(worker->pages + at, 0, (end - at) * sizeof *worker->pages);
+    at = rng_below(&worker->rng, SHARED_SLOTS);
+    bench_invalidate(&worker->bench, at, at + 1);
+}
+
+static void put_item(struct worker *worker, struct slice key)
+{
+    uint8_t value[VALUE_MAX];
+    size_t size = 8 + rng_below(&worker->rng, sizeof value - 8);
+    make(rng_next(&worker->rng), value, size);
+    struct item_put put = {.mode = (enum item_mode)rng_below(&worker->rng, ITEM_REPLACE + 1),
+                           .key = key,
+                           .value = slice_of(value, size),
+                           .exptime = (int64_t)rng_below(&worker->rng, 3)};
+    enum fp_status status = bench_put(&worker->bench, put);
+    fp_assert(status == FP_OK || status == FP_NO_MEMORY || status == FP_NOT_STORED);
+    worker->puts++;
+}
+
+static void get_item(struct worker *worker, struct slice key)
+{
+    uint8_t value[VALUE_MAX];
+    int64_t touch = (int64_t)rng_below(&worker->rng, 3);
+    struct item *item = store_item_acquire(worker->bench.store, worker->bench.scratch, key,
+                                           rng_below(&worker->rng, 3) ? NULL : &touch);
+    if (item == NULL) return;
+    fp_assert(store_item_read(worker->bench.store, worker->bench.scratch, item, value) == FP_OK);
+    verify(value, item->value_bytes);
+    store_item_release(worker->bench.store, &item);
+    worker->gets++;
+}
+
+static void count_item(struct worker *worker)
+{
+    struct item_delta up = {.key = slice_text("n"), .delta = 3};
+    struct item_put put = {.key = up.key, .value = slice_text("100")};
+    uint64_t result = 0;
+    if (store_item_delta(worker->bench.store, worker->bench.scratch, &up, &result) == FP_ABSENT)
+        (void)!bench_put(&worker->bench, put);
+    put.mode = ITEM_APPEND;
+    put.value = slice_text("0");
+    if (result > 0 && result < 1000000) (void)!bench_put(&worker->bench, put);
+    else if (result > 0) (void)!store_item_delete(worker->bench.store, worker->bench.scratch, up.key);
+}
+
+static void item(struct worker *worker)
+{
+    char key[16];
+    (void)snprintf(key, sizeof key, "key%u", (unsigned)rng_below(&worker->rng, KEYS));
+    switch (rng_below(&worker->rng, 8)) {
+    case 0:
+        (void)!store_item_delete(worker->bench.store, worker->bench.scratch, slice_text(key));
+        return;
+    case 1:
+        count_item(worker);
+        return;
+    case 2:
+        store_reap_step(worker->bench.store, worker->bench.scratch);
+        if (rng_below(&worker->rng, 50) == 0)
+            store_flush(worker->bench.store, worker->bench.scratch,
+                        (int64_t)rng_below(&worker->rng, 2));
+        return;
+    case 3:
+    case 4:
+        put_item(worker, slice_text(key));
+        return;
+    default:
+        get_item(worker, slice_text(key));
+    }
+}
+
+static void swap(struct worker *worker)
+{
+    static const struct compressor_config configs[] = {
+        {"lz4", 1}, {"zstd", 1}, {"none", 0}, {"lz4", 6}, {"zstd", -7}};
+    const struct compressor_config *next =
+        &configs[rng_below(&worker->rng, sizeof configs / sizeof *configs)];
+    struct compressor_pool *pool = store_compressors(worker->bench.store);
+    enum fp_status status = compressor_pool_swap(pool, next);
+    fp_assert(status == FP_OK || status == FP_EXISTS);
+    for (unsigned id = 0; id < 8; id++) { /* as `stats` would, while all runs */
+        struct compressor_row row;
+        compressor_row(pool, (uint8_t)id, &row);
+    }
+    fp_assert(zpool_fill(store_zpool(worker->bench.store)).pinned_count <= THREADS);
+    worker->swaps += status == FP_OK;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    uint64_t now_ns;
+    while ((now_ns = clock_monotonic_ns()) < worker->until_ns) {
+        worker->bench.scratch->now_ms = now_ns / 1000000 + 10000;
+        for (int i = 0; i < 16; i++) {
+            uint64_t choice = rng_below(&worker->rng, 100);
+            if (choice == 0) swap(worker);
+            else if (choice < 3) invalidate(worker);
+            else if (choice < 40) own_page(worker);
+            else if (choice < 60) shared_page(worker);
+            else item(worker);
+        }
+    }
+    return NULL;
+}
+
+static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint64_t seconds)
+{
+    uint64_t until_ns = clock_monotonic_ns() + seconds * 1000000000;
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].bench = *bench;
+        workers[i].rng.state = seed + i;
+        workers[i].number = i;
+        workers[i].until_ns = until_ns;
+        fp_assert(store_scratch_create(&workers[i].bench.scratch) == FP_OK);
+        workers[i].bench.scratch->unix_s = BENCH_START_UNIX_S;
+        fp_assert(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        fp_assert(pthread_join(workers[i].thread, NULL) == 0);
+        store_scratch_destroy(&workers[i].bench.scratch);
+        printf("thread %u: stores %" PRIu64 " refused %" PRIu64 " loads %" PRIu64 " puts %" PRIu64
+               " gets %" PRIu64 " swaps %" PRIu64 "\n",
+               i, workers[i].stores, workers[i].refused, workers[i].loads, workers[i].puts,
+               workers[i].gets, workers[i].swaps);
+    }
+}
+
+/* After all that, every page that was acknowledged is there, and then nothing is. */
+static void settle(struct bench *bench, const struct worker *workers)
+{
+    uint8_t page[KIT_PAGE_BYTES], expected[KIT_PAGE_BYTES];
+    store_check(bench->store);
+    for (uint64_t i = 0; i < THREADS * OWN_SLOTS; i++) {
+        uint64_t number = workers[i / OWN_SLOTS].pages[i % OWN_SLOTS];
+        enum fp_status status = bench_load(bench, SHARED_SLOTS + i, page);
+        fp_assert(status == (number ? FP_OK : FP_ABSENT));
+        if (number == 0) continue;
+        make(number, expected, sizeof expected);
+        fp_assert(memcmp(page, expected, sizeof page) == 0);
+    }
+    bench_invalidate(bench, 0, bench->area->slot_count);
+    while (store_evict_one(bench->store, bench->scratch)) {}
+    store_check(bench->store);
+    struct budget *budget = store_budget(bench->store);
+    fp_assert(budget_held(budget, BUDGET_PAYLOAD) == 0 && budget_held(budget, BUDGET_ITEMS) == 0);
+    fp_assert(atomic_load(&store_counters(bench->store)->corrupt) == 0);
+    for (unsigned id = 0; id < COMPRESSOR_SEATS; id++) {
+        struct compressor_row row;
+        compressor_row(store_compressors(bench->store), (uint8_t)id, &row);
+        fp_assert(row.users == 0 && row.objects == 0 && row.state != COMPRESSOR_DRAINING);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct worker workers[THREADS];
+    struct bench bench;
+    uint64_t seed = kit_number(argc, argv, 1, "FARPAGE_SEED", (uint64_t)time(NULL));
+    uint64_t seconds = kit_number(argc, argv, 2, "FARPAGE_SECONDS", 3);
+    printf("stress_store %" PRIu64 " %" PRIu64 "\n", seed, seconds);
+    (void)fflush(stdout);
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 4 * BENCH_MIB},
+                SHARED_SLOTS + THREADS * OWN_SLOTS);
+    run(&bench, workers, seed, seconds);
+    settle(&bench, workers);
+    bench_teardown(&bench);
+    return 0;
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What happens when storage.memory_limit is reached: items give way, pages never."""
+import os
+import random
+import sys
+import tempfile
+
+from running import Server
+from story import ask, sample, sanitized, stats, tell
+
+MIB = 1 << 20
+ITEM_BYTES = 4096
+
+
+def noise(seed, size):
+    """Bytes that no compressor shrinks, without line ends."""
+    return bytes(b if b not in (10, 13) else 0 for b in random.Random(seed).randbytes(size))
+
+
+def put(sock, key, value):
+    sock.sendall(b"set %s 0 0 %d noreply\r\n%s\r\n" % (key.encode(), len(value), value))
+
+
+def present(sock, keys):
+    sock.sendall(("get " + " ".join(keys) + "\r\n").encode())
+    said = b""
+    while not said.endswith(b"END\r\n"):
+        said += sock.recv(1 << 20)
+    return said.count(b"VALUE ")
+
+
+def items_give_way_least_recently_used_first(programs):
+    with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
+            server.connect("tcp") as s:
+        hot = [f"hot{n}" for n in range(200)]
+        for n, key in enumerate(hot):
+            put(s, key, noise(n, ITEM_BYTES))
+        for n in range(20000):  # 80 MiB
+            put(s, f"cold{n}", noise(1000 + n % 50, ITEM_BYTES))
+            if n % 500 == 0:
+                assert present(s, hot) == len(hot), f"after {n}: what is used stays"
+        assert present(s, [f"cold{n}" for n in range(100)]) == 0, "what was not used has gone"
+        assert present(s, [f"cold{n}" for n in range(19900, 20000)]) == 100
+        now = stats(server)
+        assert int(now["evictions"]) > 10000 and now["store_no_memory"] == "0", now
+
+
+def pages_are_refused_and_the_old_ones_stay(programs):
+    with Server(programs.farpaged, ["storage.memory_limit=24MiB"]) as server, \
+            tempfile.TemporaryDirectory() as directory:
+        small, large = (os.path.join(directory, name) for name in ("small", "large"))
+        with open(small, "wb") as f:
+            f.write(sample()[:MIB])
+        with open(large, "wb") as f:
+            f.write(noise(1, 40 * MIB))
+        programs.run(server, "store", "kept", small)
+        said = programs.run(server, "store", "big", large, code=1)
+        assert "memory" in said, said
+        programs.run(server, "verify", "kept", small)
+        with open(small, "wb") as f:  # overwriting with what does not fit leaves the old page
+            f.write(noise(2, MIB))
+        programs.run(server, "store", "kept", small, code=1)
+        refused = int(stats(server)["farpage_page_refused"])
+        assert refused > 0 and stats(server, "areas")["kept:stored"] == "256"
+        programs.run(server, "invalidate", "big")
+        programs.run(server, "store", "kept", small)
+        programs.run(server, "verify", "kept", small)
+
+
+def items_give_way_to_pages(programs):
+    with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
+            tempfile.TemporaryDirectory() as directory:
+        with server.connect("tcp") as s:
+            for n in range(10000):
+                put(s, f"k{n}", noise(n % 50, ITEM_BYTES))
+            present(s, ["k1"])
+        path = os.path.join(directory, "pages")
+        with open(path, "wb") as f:
+            f.write(noise(3, 16 * MIB))
+        programs.run(server, "store", "a", path)
+        programs.run(server, "verify", "a", path)
+        assert int(stats(server)["evictions"]) > 0
+
+
+def resident_memory_stays_within_the_limit(programs):
+    """Ten times the limit in items of all sizes; the process stays below it by what the kernel says."""
+    if sanitized(programs.farpaged):
+        print("a sanitizer's own memory is not the server's: nothing to measure")
+        return
+    limit = 64 * MIB
+    with Server(programs.farpaged, [f"storage.memory_limit={limit}B"]) as server, \
+            server.connect("tcp") as s:
+        sizes = random.Random(7)
+        pages, sent, highest = sample(), 0, 0
+        while sent < 10 * limit:
+            size = int(2 ** sizes.uniform(2, 18))
+            at = sizes.randrange(len(pages) - size)
+            put(s, f"k{sizes.randrange(200000)}", pages[at:at + size])
+            sent += size
+            if sizes.random() < 0.01:
+                highest = max(highest, server.rss_bytes())
+        present(s, ["k1"])
+        held = int(stats(server)["farpage_memory_held_bytes"])
+        print(f"limit {limit}, held {held}, resident at most {highest}")
+        assert held <= limit and highest <= limit * 1.05, (held, highest)
+        assert "SERVER_ERROR" not in ask(server, "set x 0 0 1\r\ny\r\n")
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    tell([items_give_way_least_recently_used_first, pages_are_refused_and_the_old_ones_stay,
+          items_give_way_to_pages, resident_memory_stays_within_the_limit])

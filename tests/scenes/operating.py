@@ -1,0 +1,284 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an operator does with the server: starts it wrong, starts it right, reloads it, stops it."""
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from running import Server, free_port
+from story import ask, sample, stats, tell
+
+
+def start(programs, *arguments, **options):
+    return subprocess.run([programs.farpaged, *arguments], capture_output=True, text=True,
+                          timeout=60, check=False, **options)
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.02)
+
+
+def wrong_yaml_names_every_error(programs):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write("server:\n  thraeds: 4\nstorage:\n  memory_limit: 64Q\n  page_size: 5KiB\n")
+        f.flush()
+        for words in ([], ["--check"], ["--dump-config"]):
+            done = start(programs, "--config", f.name, *words)
+            assert done.returncode == 78, done
+            for needed in (f"{f.name}:2:3: error:", "did you mean 'threads'?", ":4:17: error:",
+                           "64Q", "5KiB", "^~~~~~~", "3 errors"):
+                assert needed in done.stderr, (needed, done.stderr)
+
+
+def a_good_file_is_said_to_be_good(programs):
+    done = start(programs, "--check", "--set", "server.threads=3")
+    assert done.returncode == 0 and "good" in done.stdout, done
+    dumped = start(programs, "--dump-config", "--set", "server.threads=3").stdout
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write(dumped)
+        f.flush()
+        assert start(programs, "--config", f.name, "--check").returncode == 0, dumped
+
+
+def a_wrong_word_is_a_usage_error(programs):
+    for words in (["--confg"], ["stray"], ["--set", "nothing"]):
+        done = start(programs, *words)
+        assert done.returncode == 2 and done.stderr.startswith("farpaged: "), done
+
+
+def an_address_in_use_is_named(programs):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = start(programs, "--set", f'listeners=[{{address: "127.0.0.1:{port}"}}]')
+        assert done.returncode == 69 and f"127.0.0.1:{port}: in use" in done.stderr, done
+
+
+def a_socket_that_cannot_be_made_is_named(programs):
+    with tempfile.TemporaryDirectory() as directory:
+        for path, why in (("missing/socket", "the directory does not exist"),
+                          ("file", "a file that is no socket is there")):
+            path = os.path.join(directory, path)
+            if why.startswith("a file"):
+                open(path, "w").close()
+            done = start(programs, "--set", f'listeners=[{{address: "unix:{path}"}}]')
+            assert done.returncode == 69 and why in done.stderr and path in done.stderr, done
+        if os.getuid() == 0:
+            os.chmod(directory, 0o755)
+            done = start(programs, "--set", f'listeners=[{{address: "unix:{directory}/s"}}]',
+                         user=65534, extra_groups=[])
+            assert done.returncode == 69 and "no permission" in done.stderr, done
+
+
+def a_unix_socket_is_private_replaced_and_removed(programs):
+    with Server(programs.farpaged) as server:
+        assert stat.S_IMODE(os.stat(server.unix).st_mode) == 0o700
+        done = start(programs, "--set", f'listeners=[{{address: "unix:{server.unix}"}}]')
+        assert done.returncode == 69 and "another server answers there" in done.stderr, done
+        assert ask(server, "version\r\n", "unix").startswith("VERSION")
+        server.process.kill()  # leaves its socket behind
+        server.is_over(-signal.SIGKILL)
+        assert os.path.exists(server.unix)
+        again = subprocess.Popen([programs.farpaged, "--set",
+                                  f'listeners=[{{address: "unix:{server.unix}"}}]'],
+                                 stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: answers(server.unix))
+        finally:
+            again.terminate()
+            again.wait()
+        assert not os.path.exists(server.unix), "a graceful stop takes its socket away"
+
+
+def answers(path):
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.sendall(b"version\r\n")
+            return s.recv(100).startswith(b"VERSION")
+    except OSError:
+        return False
+
+
+def too_little_memory_to_start_is_named(programs):
+    done = start(programs, "--set", "storage.memory_limit=16MiB", "--set", "server.threads=64")
+    assert done.returncode == 78 and "storage.memory_limit" in done.stderr, done
+    assert "needs" in done.stderr, done
+
+
+def few_descriptors_lower_the_connections(programs):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+    address = f'listeners=[{{address: "127.0.0.1:{free_port()}"}}]'
+    with tempfile.TemporaryFile("w+") as log:
+        as_user = {"user": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+        server = subprocess.Popen([programs.farpaged, "--set", address], stderr=log,
+                                  preexec_fn=limit, **as_user)
+        time.sleep(1)
+        server.terminate()
+        assert server.wait(timeout=20) == 0
+        log.seek(0)
+        said = log.read()
+        assert "server.max_connections is lowered" in said, said
+
+
+# --- reload ---------------------------------------------------------------------------------------
+
+class Reloading:
+    """A server whose file can be rewritten."""
+
+    def __init__(self, programs):
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.directory.name, "farpaged.yaml")
+        self.server = None
+        self.programs = programs
+
+    def __enter__(self):
+        self.server = Server(self.programs.farpaged)
+        self.path = os.path.join(self.server.directory, "scene.yaml")
+        with open(self.path) as f:
+            self.base = f.read()
+        return self
+
+    def __exit__(self, *what):
+        self.server.__exit__(*what)
+
+    def reload(self, text, expected):
+        before = self.server.stderr().count(expected)
+        with open(self.path, "w") as f:
+            f.write(self.base + text)
+        self.server.process.send_signal(signal.SIGHUP)
+        until(lambda: self.server.stderr().count(expected) > before)
+
+
+def a_reload_applies_a_good_file(programs):
+    with Reloading(programs) as r:
+        r.reload("compressor: {algorithm: zstd, level: 3}\nstorage: {memory_limit: 512MiB}\n"
+                 "log: {format: logfmt}\n", "configuration reloaded")
+        assert stats(r.server)["limit_maxbytes"] == str(512 << 20)
+        seats = stats(r.server, "compressors")
+        assert seats["swaps"] == "1" and "zstd" in seats.values(), seats
+        assert 'event="configuration reloaded"' in r.server.stderr()
+
+
+def a_reload_refuses_a_bad_file_and_goes_on(programs):
+    with Reloading(programs) as r:
+        r.reload("compressor: {algorithm: zsdt}\n", "reload refused")
+        assert "did you mean 'zstd'" in r.server.stderr()
+        assert stats(r.server, "compressors")["swaps"] == "0"
+        r.reload("compressor: {algorithm: zstd}\nstorage: {page_size: 16KiB}\n", "reload refused")
+        assert "this change needs a restart key=storage.page_size" in r.server.stderr()
+        assert stats(r.server, "compressors")["swaps"] == "0", "all of it or nothing"
+
+
+def a_lower_limit_makes_items_give_way(programs):
+    with Reloading(programs) as r:
+        value = os.urandom(4096).replace(b"\r", b"x").hex()[:4096]
+        with r.server.connect("tcp") as s:
+            for n in range(8000):
+                s.sendall(f"set k{n} 0 0 4096 noreply\r\n{value[n % 64:]}{value[:n % 64]}\r\n"
+                          .encode())
+        until(lambda: int(stats(r.server)["curr_items"]) > 0)
+        before = int(stats(r.server)["farpage_memory_held_bytes"])
+        r.reload("storage: {memory_limit: 16MiB}\n", "configuration reloaded")
+        until(lambda: int(stats(r.server)["farpage_memory_held_bytes"]) <= 16 << 20)
+        assert before > 16 << 20 and int(stats(r.server)["evictions"]) > 0
+
+
+def reloads_under_load_fail_no_request(programs):
+    """The compressor is changed by SIGHUP, good and bad files in turn, while pages go out and back."""
+    with Reloading(programs) as r, tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "pages")
+        with open(path, "wb") as f:
+            f.write(sample())
+        failures = []
+
+        def load():
+            try:
+                for _ in range(6):
+                    programs.run(r.server, "store", "a", path)
+                    programs.run(r.server, "verify", "a", path)
+            except BaseException as error:  # told by the main thread
+                failures.append(error)
+
+        worker = threading.Thread(target=load)
+        worker.start()
+        configs = ["{algorithm: zstd}", "{algorithm: lz4}", "{algorithm: zstd, level: 3}",
+                   "{algorithm: none}", "{algorithm: wrong}"]
+        n = 0
+        while worker.is_alive():
+            with open(r.path, "w") as f:
+                f.write(r.base + f"compressor: {configs[n % len(configs)]}\n")
+            r.server.process.send_signal(signal.SIGHUP)
+            n += 1
+            time.sleep(0.02)
+        worker.join()
+        assert not failures, failures[0]
+        r.reload("compressor: {algorithm: lz4}\n", "configuration reloaded")
+        programs.run(r.server, "verify", "a", path)
+        programs.run(r.server, "invalidate", "a")
+        seats = stats(r.server, "compressors")
+        left = [value for name, value in seats.items() if name.endswith((":objects", ":users"))]
+        assert set(left) == {"0"}, seats
+        assert [v for k, v in seats.items() if k.endswith(":state")] == ["current"], seats
+
+
+# --- stopping -------------------------------------------------------------------------------------
+
+def a_stop_sends_the_replies_on_their_way(programs):
+    with Server(programs.farpaged, ["storage.item_size_max=16MiB"]) as server:
+        value = b"0123456789abcdef" * (1 << 19)
+        with server.connect("unix") as s:
+            s.sendall(b"set big 0 0 %d\r\n%s\r\n" % (len(value), value))
+            assert s.recv(100) == b"STORED\r\n"
+            s.sendall(b"get big\r\n")
+            got = s.recv(100)
+            server.process.send_signal(signal.SIGTERM)
+            while more := s.recv(1 << 20):
+                got += more
+            assert got == b"VALUE big 0 %d\r\n%s\r\nEND\r\n" % (len(value), value)
+        server.is_over()
+
+
+def a_second_signal_does_not_wait(programs):
+    with Server(programs.farpaged, ["server.stop_timeout=60s"]) as server:
+        with server.connect("unix") as s:
+            s.sendall(b"set big 0 0 1000000\r\n" + bytes(1000000) + b"\r\n")
+            assert s.recv(100) == b"STORED\r\n"
+            s.sendall(b"get big big big big big\r\n")  # and reads nothing
+            until(lambda: "conn_write" in stats(server, "conns").values())
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            assert server.process.poll() is None, "it waits for the reply to be read"
+            server.process.send_signal(signal.SIGINT)
+            server.is_over(seconds=5)
+
+
+def an_idle_connection_is_closed_if_so_configured(programs):
+    with Server(programs.farpaged, ["server.idle_timeout=1s"]) as server:
+        with server.connect("tcp") as s:
+            begun = time.monotonic()
+            assert s.recv(1) == b"" and 0.9 < time.monotonic() - begun < 5
+        assert stats(server)["idle_kicks"] == "1"
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    tell([wrong_yaml_names_every_error, a_good_file_is_said_to_be_good,
+          a_wrong_word_is_a_usage_error, an_address_in_use_is_named,
+          a_socket_that_cannot_be_made_is_named, a_unix_socket_is_private_replaced_and_removed,
+          too_little_memory_to_start_is_named, few_descriptors_lower_the_connections,
+          a_reload_applies_a_good_file, a_reload_refuses_a_bad_file_and_goes_on,
+          a_lower_limit_makes_items_give_way, reloads_under_load_fail_no_request,
+          a_stop_sends_the_replies_on_their_way, a_second_signal_does_not_wait,
+          an_idle_connection_is_closed_if_so_configured])
