@@ -26,7 +26,7 @@ uint64_t draw_bits(struct draw *draw) /* splitmix64 */
 
 uint64_t draw_below(struct draw *draw, uint64_t limit)
 {
-    return (uint64_t)(((unsigned __int128)draw_bits(draw) * limit) >> 64);
+    return ((draw_bits(draw) >> 32) * limit) >> 32;
 }
 
 static uint64_t draw_rank(struct draw *draw)

@@ -15,7 +15,7 @@ struct draw {
 
 void draw_init(struct draw *draw, uint64_t seed, uint64_t count, bool zipf);
 uint64_t draw_bits(struct draw *draw);
-uint64_t draw_below(struct draw *draw, uint64_t limit); /* uniform */
+uint64_t draw_below(struct draw *draw, uint64_t limit); /* uniform; limit at most 2^32 */
 
 /* A number below count. By Zipf the frequent ones are scattered, not next to each other. */
 uint64_t draw_key(struct draw *draw);

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,7 +154,7 @@ static double resident(const struct target *target)
     return (double)child_resident_bytes(target->pid);
 }
 
-static void note_memory(const struct bench *bench, const struct target *target, double empty,
+static void note_memory(struct bench *bench, const struct target *target, double empty,
                         double filled)
 {
     static const char *const sections[] = {
@@ -168,8 +167,7 @@ static void note_memory(const struct bench *bench, const struct target *target, 
         MEMORIES(X)
 #undef X
     };
-    struct record *record = (struct record *)&bench->records[target->choice - bench->choices];
-    struct series *memory = record->memory;
+    struct series *memory = bench->records[target->choice - bench->choices].memory;
     double data = (double)bench->keys * PAGESET_PAGE_BYTES;
     double mixed = resident(target);
     series_add(&memory[MEMORY_EMPTY], empty);
