@@ -80,13 +80,14 @@ static void refuse(int fd)
 static void welcome(struct listener *listener, int fd, const union any_address *peer)
 {
     struct shared *shared = listener->options.shared;
-    struct arrival arrival = {.fd = fd, .listener = listener->address};
+    struct arrival arrival = {.fd = fd};
     int on = 1;
     if (peer->any.sa_family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
     name_peer(peer, arrival.peer);
+    snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
     if (!conns_admit(&shared->conns, atomic_load(&shared->settings.max_connections))) {
         refuse(fd);
         return;

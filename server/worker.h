@@ -28,7 +28,7 @@ struct conn;
 struct arrival { /* an accepted connection on its way to its worker */
     int fd;
     char peer[CONN_ADDRESS_BYTES];
-    const char *listener; /* lives as long as the server */
+    char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */
 };
 
 struct worker {

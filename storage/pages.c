@@ -18,7 +18,8 @@
 #include "base/check.h"
 #include "base/lock.h"
 
-enum { CHUNK_NONE = UINT32_MAX, CHUNK_WORDS = PAGES_CHUNK_PAGES / 64 };
+enum { CHUNK_WORDS = PAGES_CHUNK_PAGES / 64 };
+#define CHUNK_NONE UINT32_MAX /* no int: an enum cannot hold it */
 
 struct chunk {
     uint64_t free_runs[CHUNK_WORDS]; /* bit r set: run r is free */

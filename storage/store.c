@@ -132,7 +132,8 @@ void store_check(struct store *store)
     struct area *area;
     for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) area_check(area);
     uint64_t sum = 0;
-    for (int use = 0; use < BUDGET_USES_COUNT; use++) sum += budget_held(&store->budget, use);
+    for (int use = 0; use < BUDGET_USES_COUNT; use++)
+        sum += budget_held(&store->budget, (enum budget_use)use);
     fp_assert(sum == budget_total(&store->budget));
     fp_assert(budget_held(&store->budget, BUDGET_PAYLOAD) ==
               arena_held_pages(store->arena) * PAGES_BYTES);

@@ -31,8 +31,8 @@ enum {
     ZS_CHAIN_PAGES = 8,         /* pages of a zspage of small slots, at most */
     ZS_CLASSES_MAX = 512,
     ZS_GROUPS = 11,             /* fullness in tenths; the last one is full */
-    ZS_NONE = UINT32_MAX,
 };
+#define ZS_NONE UINT32_MAX /* no int: an enum cannot hold it */
 
 struct zspage {             /* one cell of zsmalloc.zspages */
     _Atomic uint64_t link;  /* idpool's, while free */

@@ -75,7 +75,7 @@ static bool fail_op(struct worker *worker, const struct farpage_op *op)
 {
     static const char *const sentences[] = {
         [FARPAGE_ABSENT] = "nothing is stored there",
-        [FARPAGE_CORRUPT] = "the page is damaged",
+        [FARPAGE_CORRUPT] = "the page is corrupt: it does not match its checksum",
         [FARPAGE_NO_MEMORY] = "the server's memory limit is reached",
         [FARPAGE_RANGE] = "the area is too small",
     };

@@ -49,7 +49,7 @@ static void remove_directory(void)
 static void on_signal(int number)
 {
     for (int i = 0; i < CHILDREN_MAX; i++)
-        if (children[i] > 0) kill(children[i], SIGKILL);
+        if (children[i] > 0 && kill(children[i], SIGKILL) == 0) waitpid(children[i], NULL, 0);
     if (directory[0] != '\0') {
         int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         unlinkat(fd, "socket", 0);

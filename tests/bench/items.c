@@ -6,13 +6,11 @@
  * that whatever else the machine does meets all alike. Ratios are formed within a round. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "tests/bench/child.h"
 #include "tests/bench/load.h"
+#include "tests/bench/meter.h"
 #include "tests/bench/series.h"
 #include "tests/bench/target.h"
 
@@ -84,37 +82,28 @@ static const char *const phase_names[PHASES] = {"preload", "get", "mix"};
 
 /* --- measuring ---------------------------------------------------------------------------------- */
 
-static double client_cpu_ns(void)
-{
-    struct timespec spent;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-    return (double)spent.tv_sec * 1e9 + (double)spent.tv_nsec;
-}
-
 static double quantile_us(const struct load_result *result, double quantile)
 {
     return (double)histogram_quantile(&result->latency_ns, quantile) / 1e3;
 }
 
 static void note_phase(struct series row[METRICS_COUNT], const struct load_result *result,
-                       const struct child_cpu *before, const struct child_cpu *after)
+                       const struct meter_reading *cost)
 {
     double ops = result->ops == 0 ? 1 : (double)result->ops;
     double elapsed_s = (double)result->elapsed_ns / 1e9;
-    double cpu_s = (double)(after->total_ns - before->total_ns) / 1e9;
-    double kernel_ms = (double)(after->kernel_ms - before->kernel_ms);
-    double both_ms = kernel_ms + (double)(after->user_ms - before->user_ms);
     double gets = result->gets == 0 ? 1 : (double)result->gets;
     series_add(&row[METRIC_OPS_PER_SECOND], ops / elapsed_s);
-    series_add(&row[METRIC_CPU_US], cpu_s * 1e6 / ops);
-    series_add(&row[METRIC_OPS_PER_CPU], ops / cpu_s);
-    series_add(&row[METRIC_KERNEL_PERCENT], both_ms == 0 ? 0 : 100 * kernel_ms / both_ms);
+    series_add(&row[METRIC_CPU_US], cost->server_s * 1e6 / ops);
+    series_add(&row[METRIC_OPS_PER_CPU], ops / cost->server_s);
+    series_add(&row[METRIC_KERNEL_PERCENT], cost->kernel_percent);
     series_add(&row[METRIC_P50], quantile_us(result, 0.5));
     series_add(&row[METRIC_P99], quantile_us(result, 0.99));
     series_add(&row[METRIC_P999], quantile_us(result, 0.999));
     series_add(&row[METRIC_MISS_PERCENT], 100 * (double)result->misses / gets);
     series_add(&row[METRIC_REFUSED], (double)result->refused);
     series_add(&row[METRIC_WRONG], (double)result->wrong);
+    series_add(&row[METRIC_CLIENT_PERCENT], 100 * cost->client_s / elapsed_s);
     series_add(&row[METRIC_OPS], (double)result->ops);
 }
 
@@ -128,18 +117,16 @@ static bool measure_phase(struct bench *bench, const struct target *target, stru
     if (phase == PHASE_GET) plan.get_percent = 100;
     if (phase == PHASE_MIX) plan.get_percent = (unsigned)options->get_percent;
     struct series *row = bench->records[target->choice - bench->choices].phases[phase];
-    struct child_cpu before, after;
+    struct meter meter;
+    struct meter_reading cost;
     struct load_result result;
-    double client_ns = client_cpu_ns();
-    if (!child_cpu(target->pid, &before) || !load_run(load, &plan, &result) ||
-        !child_cpu(target->pid, &after)) {
+    if (!meter_start(&meter, target->pid) || !load_run(load, &plan, &result) ||
+        !meter_read(&meter, &cost)) {
         fprintf(stderr, "bench: %s failed in the phase %s\n", target->choice->name,
                 phase_names[phase]);
         return false;
     }
-    client_ns = client_cpu_ns() - client_ns;
-    note_phase(row, &result, &before, &after);
-    series_add(&row[METRIC_CLIENT_PERCENT], 100 * client_ns / (double)result.elapsed_ns);
+    note_phase(row, &result, &cost);
     bench->wrong += (double)result.wrong;
     if (phase != PHASE_PRELOAD || result.ops == bench->keys) return true;
     fprintf(stderr, "bench: %s took only %" PRIu64 " of %" PRIu32 " pages in the given time\n",
@@ -176,8 +163,11 @@ static void note_memory(struct bench *bench, const struct target *target, double
     series_add(&memory[MEMORY_GROWN_MIXED], mixed - empty);
     series_add(&memory[MEMORY_PER_BYTE], (filled - empty) / data);
     series_add(&memory[MEMORY_PER_BYTE_MIXED], (mixed - empty) / data);
+    /* memcached knows the plain statistics only, and does not answer when asked for others. */
+    bool is_ours = target->choice->algorithm[0] != '\0';
     for (int i = 0; i < MEMORIES_COUNT; i++)
-        if (stats[i] != NULL) series_add(&memory[i], target_stat(target, sections[i], stats[i]));
+        if (stats[i] != NULL && (is_ours || sections[i][0] == '\0'))
+            series_add(&memory[i], target_stat(target, sections[i], stats[i]));
 }
 
 static bool measure(struct bench *bench, const struct target_choice *choice, uint64_t seed)
@@ -204,15 +194,9 @@ static bool measure(struct bench *bench, const struct target_choice *choice, uin
     return target_stop(&target) && good;
 }
 
-static double load_average(void)
-{
-    double average = 0;
-    return getloadavg(&average, 1) == 1 ? average : 0;
-}
-
 static bool measure_all(struct bench *bench)
 {
-    bench->load_before = load_average();
+    bench->load_before = meter_load_average();
     for (unsigned round = 0; round < bench->options.rounds; round++)
         for (unsigned turn = 0; turn < bench->targets; turn++) {
             const struct target_choice *choice = &bench->choices[(round + turn) % bench->targets];
@@ -220,7 +204,7 @@ static bool measure_all(struct bench *bench)
                     choice->name);
             if (!measure(bench, choice, bench->options.seed + round)) return false;
         }
-    bench->load_after = load_average();
+    bench->load_after = meter_load_average();
     return true;
 }
 
@@ -256,6 +240,13 @@ static void print_ratio(const struct bench *bench, unsigned target, enum phase p
     printf(" %17s |", target == 0 ? "1" : series_text(&ratio, 2, text));
 }
 
+/* "-" where the phase was too short for the kernel's count. */
+static const char *kernel_text(double percent, char text[SERIES_TEXT_BYTES])
+{
+    snprintf(text, SERIES_TEXT_BYTES, percent < 0 ? "-" : "%.0f %%", percent);
+    return text;
+}
+
 static void print_phase(const struct bench *bench, enum phase phase)
 {
     if (phase == PHASE_MIX)
@@ -266,12 +257,14 @@ static void print_phase(const struct bench *bench, enum phase phase)
            "| misses | refused | client busy | x op/s            | x op/CPU s        |\n"
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (unsigned t = 0; t < bench->targets; t++) {
-        printf("| %-12s | %7.0f | %8.0f | %9.2f | %7.0f %% | %6.0f | %6.0f | %8.0f | %4.1f %% "
+        char kernel[SERIES_TEXT_BYTES];
+        printf("| %-12s | %7.0f | %8.0f | %9.2f | %9s | %6.0f | %6.0f | %8.0f | %4.1f %% "
                "| %7.0f | %9.0f %% |",
                bench->choices[t].name, median(bench, t, phase, METRIC_OPS_PER_SECOND),
                median(bench, t, phase, METRIC_OPS_PER_CPU), median(bench, t, phase, METRIC_CPU_US),
-               median(bench, t, phase, METRIC_KERNEL_PERCENT), median(bench, t, phase, METRIC_P50),
-               median(bench, t, phase, METRIC_P99), median(bench, t, phase, METRIC_P999),
+               kernel_text(median(bench, t, phase, METRIC_KERNEL_PERCENT), kernel),
+               median(bench, t, phase, METRIC_P50), median(bench, t, phase, METRIC_P99),
+               median(bench, t, phase, METRIC_P999),
                median(bench, t, phase, METRIC_MISS_PERCENT),
                median(bench, t, phase, METRIC_REFUSED),
                median(bench, t, phase, METRIC_CLIENT_PERCENT));

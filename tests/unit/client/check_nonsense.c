@@ -9,7 +9,7 @@
 #include "protocol/frame.h"
 #include "tests/unit/client/fake_server.h"
 
-enum { TIMEOUT_MS = 300 };
+enum { TIMEOUT_MS = 300, PATIENCE_MS = 20000 }; /* where silence is met; where it is not */
 
 struct outcome {
     enum farpage_status status;
@@ -42,7 +42,9 @@ static enum farpage_status every_call(struct farpage *client)
 static struct outcome meet(const struct fake_plan *plan)
 {
     struct fake_server *server = fake_server_create(plan);
-    struct farpage_options options = {fake_server_address(server), TIMEOUT_MS};
+    bool quiet = plan->mischief == FAKE_SILENT || plan->mischief == FAKE_DRIPS;
+    struct farpage_options options = {fake_server_address(server),
+                                      quiet ? TIMEOUT_MS : PATIENCE_MS};
     struct farpage *client;
     struct outcome outcome = {.status = farpage_connect(&options, &client)};
     if (outcome.status == FARPAGE_OK) outcome.status = every_call(client);

@@ -254,7 +254,8 @@ static void *put_and_clear(void *argument)
             if (area_put(writer->area, slot, same(i), &old) != FP_OK) continue;
             writer->balance += entry_kind(old) == ENTRY_ABSENT;
         } else {
-            uint64_t end = slot + 40 < writer->area->slot_count ? slot + 40 : writer->area->slot_count;
+            uint64_t end = slot + 40;
+            if (end > writer->area->slot_count) end = writer->area->slot_count;
             writer->balance -= area_clear_some(writer->area, &slot, end, entries, 16);
         }
     }

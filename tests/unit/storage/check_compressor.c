@@ -96,7 +96,8 @@ START_TEST(real_pages_come_back_byte_for_byte)
     setup(&bench, all_configs[_i]);
     for (int page = 0; page < KIT_SAMPLE_PAGES; page++)
         round_trip(&bench, sample + (size_t)page * KIT_PAGE_BYTES, KIT_PAGE_BYTES);
-    for (size_t at = 0; at + BYTES_MAX <= (size_t)KIT_SAMPLE_PAGES * KIT_PAGE_BYTES; at += BYTES_MAX) {
+    size_t end = (size_t)KIT_SAMPLE_PAGES * KIT_PAGE_BYTES;
+    for (size_t at = 0; at + BYTES_MAX <= end; at += BYTES_MAX) {
         round_trip(&bench, sample + at, BYTES_MAX);
         round_trip(&bench, sample + at, 16 << 10);
     }

@@ -567,7 +567,8 @@ static void *count_up(void *argument)
     enum { ROUNDS = 2000 };
     struct counter *counter = argument;
     struct item_delta up = {.key = slice_text("n"), .delta = 1};
-    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("log"), .value = slice_text(".")};
+    struct item_put more = {
+        .mode = ITEM_APPEND, .key = slice_text("log"), .value = slice_text(".")};
     int64_t touch = 1000;
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t result;

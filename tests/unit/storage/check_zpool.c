@@ -391,7 +391,8 @@ int main(void)
         a_larger_object_never_costs_less_and_no_object_wastes_much, the_class_table_makes_sense,
         a_zspage_is_filled_before_the_next_is_taken, what_is_freed_goes_back_to_the_os,
         sparse_zspages_empty_themselves_because_new_objects_go_to_the_fullest,
-        the_row_of_a_class_tells_what_compaction_could_win, a_refusal_changes_nothing_and_a_free_helps,
-        pins_count_and_are_seen, a_handle_of_no_object_is_corrupt, a_backend_nobody_wrote_is_refused,
+        the_row_of_a_class_tells_what_compaction_could_win,
+        a_refusal_changes_nothing_and_a_free_helps, pins_count_and_are_seen,
+        a_handle_of_no_object_is_corrupt, a_backend_nobody_wrote_is_refused,
         threads_churn_without_touching_each_others_bytes, our_own_mistakes_stop_the_program);
 }

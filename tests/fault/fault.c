@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/fault/fault.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+static struct {
+    bool armed, for_good, failed;
+    uint64_t at, calls;
+    int64_t live;
+} fault;
+
+void fault_arm(uint64_t at, bool for_good)
+{
+    fault.armed = true;
+    fault.for_good = for_good;
+    fault.failed = false;
+    fault.at = at;
+    fault.calls = 0;
+}
+
+bool fault_disarm(void)
+{
+    fault.armed = false;
+    return fault.failed;
+}
+
+int64_t fault_live_blocks(void)
+{
+    return fault.live;
+}
+
+static bool fails_now(void)
+{
+    if (!fault.armed) return false;
+    fault.calls++;
+    if (fault.for_good ? fault.calls < fault.at : fault.calls != fault.at) return false;
+    fault.failed = true;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *counted(void *block, void *failed)
+{
+    fault.live += block != failed;
+    return block;
+}
+
+/* One row a function: the name, what it answers when it fails, its parameters, and again. */
+#define WRAP(name, failed, parameters, arguments)                                                  \
+    void *__real_##name parameters;                                                                \
+    void *__wrap_##name parameters;                                                                \
+    void *__wrap_##name parameters                                                                 \
+    {                                                                                              \
+        return fails_now() ? (failed) : counted(__real_##name arguments, (failed));                \
+    }
+
+WRAP(malloc, NULL, (size_t size), (size))
+WRAP(calloc, NULL, (size_t count, size_t size), (count, size))
+WRAP(aligned_alloc, NULL, (size_t alignment, size_t size), (alignment, size))
+WRAP(mmap, (void *)-1, (void *at, size_t size, int access, int flags, int fd, off_t offset),
+     (at, size, access, flags, fd, offset))
+WRAP(ZSTD_createCCtx, NULL, (void), ())
+WRAP(ZSTD_createDCtx, NULL, (void), ())
+
+/* The same for what gives back; `something` is true where there was something to give. */
+#define UNWRAP(result, name, something, parameters, arguments)                                     \
+    result __real_##name parameters;                                                               \
+    result __wrap_##name parameters;                                                               \
+    result __wrap_##name parameters                                                                \
+    {                                                                                              \
+        fault.live -= (something);                                                                 \
+        return __real_##name arguments;                                                            \
+    }
+
+UNWRAP(int, munmap, true, (void *at, size_t size), (at, size))
+UNWRAP(size_t, ZSTD_freeCCtx, packer != NULL, (void *packer), (packer))
+UNWRAP(size_t, ZSTD_freeDCtx, unpacker != NULL, (void *unpacker), (unpacker))
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+void __wrap_free(void *block)
+{
+    fault.live -= block != NULL;
+    __real_free(block);
+}
+
+size_t __real_ZSTD_compress2(void *packer, void *out, size_t capacity, const void *in, size_t size);
+size_t __wrap_ZSTD_compress2(void *packer, void *out, size_t capacity, const void *in, size_t size);
+size_t __wrap_ZSTD_compress2(void *packer, void *out, size_t capacity, const void *in, size_t size)
+{
+    const size_t memory_allocation = 64; /* of enum ZSTD_ErrorCode; errors are negated */
+    if (fails_now()) return (size_t)0 - memory_allocation;
+    return __real_ZSTD_compress2(packer, out, capacity, in, size);
+}
