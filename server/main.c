@@ -25,7 +25,7 @@ static int run(struct config **config, const struct options *options)
     enum exit_code code = server_create(config, options, &server);
     if (code == EXIT_OK) server_run(server);
     server_destroy(&server);
-    return code;
+    return (int)code;
 }
 
 int main(int argc, char **argv)

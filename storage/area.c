@@ -22,6 +22,17 @@ static struct area_chunk *chunk_at(const struct area *area, uint64_t index)
     return (struct area_chunk *)area->table + index;
 }
 
+/* Read without the stripe's lock it is a hint. */
+static unsigned used_of(const struct area *area, uint64_t index)
+{
+    return atomic_load_explicit(&area->used_slots[index], memory_order_relaxed);
+}
+
+static void set_used_locked(struct area *area, uint64_t index, unsigned used)
+{
+    atomic_store_explicit(&area->used_slots[index], (uint16_t)used, memory_order_relaxed);
+}
+
 static struct lock *stripe_of(struct area *area, uint64_t slot)
 {
     return &area->stripes[slot / AREA_CHUNK_SLOTS % AREA_STRIPES];
@@ -81,7 +92,7 @@ struct entry area_get_locked(const struct area *area, uint64_t slot)
 {
     uint64_t index = slot / AREA_CHUNK_SLOTS;
     /* An unused chunk is not looked at: even a read would make its pages resident. */
-    if (area->used_slots[index] == 0) return (struct entry){0};
+    if (used_of(area, index) == 0) return (struct entry){0};
     const struct area_chunk *chunk = chunk_at(area, index);
     return (struct entry){.word = chunk->words[slot % AREA_CHUNK_SLOTS],
                           .meta = chunk->metas[slot % AREA_CHUNK_SLOTS]};
@@ -122,14 +133,14 @@ static enum fp_status put_locked(struct area *area, uint64_t slot, struct entry 
     *old = area_get_locked(area, slot);
     bool had = entry_kind(*old) != ENTRY_ABSENT;
     if (!storing && !had) return FP_OK;
-    if (area->used_slots[index] == 0 &&
+    if (used_of(area, index) == 0 &&
         !budget_charge(area->budget, BUDGET_SLOTS, sizeof(struct area_chunk)))
         return FP_NO_MEMORY;
     struct area_chunk *chunk = chunk_at(area, index);
     chunk->words[slot % AREA_CHUNK_SLOTS] = next.word;
     chunk->metas[slot % AREA_CHUNK_SLOTS] = next.meta;
-    area->used_slots[index] = (uint16_t)(area->used_slots[index] + storing - had);
-    if (area->used_slots[index] == 0) chunk_leave_locked(area, index);
+    set_used_locked(area, index, used_of(area, index) + storing - had);
+    if (used_of(area, index) == 0) chunk_leave_locked(area, index);
     count_change(area, *old, next);
     return FP_OK;
 }
@@ -142,17 +153,33 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct entry next, str
     return status;
 }
 
+/* Moves *slot over chunks that hold nothing. True: the caller has to come back, or it is the end.
+ * What is stored there while this looks is stored after the clearing, in the order of things. */
+static bool skip_unused(const struct area *area, uint64_t *slot, uint64_t end)
+{
+    if (atomic_load(&area->counters.stored) == 0) {
+        *slot = end;
+        return true;
+    }
+    for (unsigned i = 0; i < AREA_SKIP_CHUNKS && *slot < end; i++) {
+        if (used_of(area, *slot / AREA_CHUNK_SLOTS) != 0) return false;
+        *slot = min_u64((*slot / AREA_CHUNK_SLOTS + 1) * AREA_CHUNK_SLOTS, end);
+    }
+    return true;
+}
+
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct entry *entries,
                          unsigned max)
 {
     fp_assert(*slot < end && end <= area->slot_count);
+    if (skip_unused(area, slot, end)) return 0;
     uint64_t index = *slot / AREA_CHUNK_SLOTS;
     uint64_t stop = min_u64((index + 1) * AREA_CHUNK_SLOTS, end);
     unsigned taken = 0;
     area_slot_take(area, *slot);
     struct lock *stripe = stripe_of(area, *slot);
     while (*slot < stop && taken < max) {
-        if (area->used_slots[index] == 0) {
+        if (used_of(area, index) == 0) {
             *slot = stop;
             break;
         }
@@ -170,7 +197,7 @@ static void tally_chunk_locked(const struct area *area, uint64_t index, struct a
 {
     uint64_t first = index * AREA_CHUNK_SLOTS, before = sum->stored;
     uint64_t end = min_u64(first + AREA_CHUNK_SLOTS, area->slot_count);
-    if (area->used_slots[index] == 0) return;
+    if (used_of(area, index) == 0) return;
     for (uint64_t slot = first; slot < end; slot++) {
         struct entry entry = area_get_locked(area, slot);
         sum->stored += entry_kind(entry) != ENTRY_ABSENT;
@@ -178,7 +205,7 @@ static void tally_chunk_locked(const struct area *area, uint64_t index, struct a
         sum->incompressible += entry_kind(entry) == ENTRY_PLAIN;
         if (entry_has_object(entry)) sum->packed_bytes += entry_size_bytes(entry);
     }
-    fp_assert(sum->stored - before == area->used_slots[index]);
+    fp_assert(sum->stored - before == used_of(area, index));
 }
 
 void area_check(struct area *area)

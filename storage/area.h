@@ -17,7 +17,12 @@
 #include "base/slice.h"
 #include "storage/entry.h"
 
-enum { AREA_CHUNK_SLOTS = 1024, AREA_STRIPES = 64, AREA_NAME_CAPACITY = 65 };
+enum {
+    AREA_CHUNK_SLOTS = 1024,
+    AREA_STRIPES = 64,
+    AREA_NAME_CAPACITY = 65,
+    AREA_SKIP_CHUNKS = 1 << 16,
+};
 
 /* What an area holds, for people. Relaxed: exact when nobody writes. */
 struct area_counters {
@@ -35,7 +40,7 @@ struct area {
     struct budget *budget;
     uint8_t *table;
     uint64_t chunk_count;
-    uint16_t *used_slots; /* per chunk, in a reservation; guarded by the chunk's stripe */
+    _Atomic uint16_t *used_slots; /* per chunk, in a reservation; written under its stripe */
     struct lock stripes[AREA_STRIPES];
 };
 
@@ -64,8 +69,8 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct entry next, str
     FP_MUST_CHECK FP_NONNULL(1, 4);
 
 /* Takes out up to `max` entries from [*slot, end) and moves *slot behind what was looked at.
- * Returns how many; skips unused chunks without a look at their slots. Done when *slot == end.
- * Looks at one chunk at most, so that a caller can bound its time. */
+ * Returns how many. Done when *slot == end. Looks at the slots of one chunk at most, and skips
+ * AREA_SKIP_CHUNKS unused ones, so that a caller can bound its time. */
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct entry *entries,
                          unsigned max) FP_NONNULL(1, 2, 4);
 

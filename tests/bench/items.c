@@ -80,7 +80,7 @@ struct bench {
 
 static const char *const phase_names[PHASES] = {"preload", "get", "mix"};
 
-/* --- measuring ---------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static double quantile_us(const struct load_result *result, double quantile)
 {
@@ -208,7 +208,7 @@ static bool measure_all(struct bench *bench)
     return true;
 }
 
-/* --- telling ------------------------------------------------------------------------------------ */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 static void print_head(const struct bench *bench)
 {
@@ -232,7 +232,8 @@ static double median(const struct bench *bench, unsigned target, enum phase phas
     return series_median(&bench->records[target].phases[phase][m]);
 }
 
-static void print_ratio(const struct bench *bench, unsigned target, enum phase phase, enum metric m)
+static void print_ratio(const struct bench *bench, unsigned target, enum phase phase,
+                        enum metric m)
 {
     char text[SERIES_TEXT_BYTES];
     struct series ratio = series_ratio(&bench->records[target].phases[phase][m],
@@ -253,8 +254,8 @@ static void print_phase(const struct bench *bench, enum phase phase)
         printf("\n### mix: %" PRIu64 " %% get\n\n", bench->options.get_percent);
     else
         printf("\n### %s\n\n", phase == PHASE_GET ? "get only" : "preload: each key set once");
-    printf("| server       |    op/s | op/CPU s | CPU us/op | in kernel | p50 us | p99 us | p99.9 us "
-           "| misses | refused | client busy | x op/s            | x op/CPU s        |\n"
+    printf("| server       |    op/s | op/CPU s | CPU us/op | in kernel | p50 us | p99 us "
+           "| p99.9 us | misses | refused | client busy | x op/s            | x op/CPU s        |\n"
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (unsigned t = 0; t < bench->targets; t++) {
         char kernel[SERIES_TEXT_BYTES];
@@ -299,8 +300,8 @@ static void print_memory(const struct bench *bench)
                plain(bench, t, MEMORY_EVICTIONS));
     }
     printf("\n### What farpaged says of it, after the mix, in MiB\n\n"
-           "| server       | values | packed | ratio | payload | payload/packed | allocator | items "
-           "| keydir | connections | fixed |  sum |\n"
+           "| server       | values | packed | ratio | payload | payload/packed | allocator "
+           "| items | keydir | connections | fixed |  sum |\n"
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (unsigned t = 1; t < bench->targets; t++) {
         double packed = mib(bench, t, MEMORY_PACKED);

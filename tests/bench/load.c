@@ -60,7 +60,7 @@ static void fail(struct load *load, const char *what)
     load->broken = true;
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void issue_set(struct load *load, struct peer *peer, struct request *request)
 {
@@ -125,7 +125,7 @@ static void fill(struct load *load, struct peer *peer, uint64_t now_ns)
     flush(load, peer);
 }
 
-/* --- receiving ---------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 static bool is_right(const struct load *load, const struct request *request, const uint8_t *page)
 {
@@ -214,7 +214,7 @@ bool load_run(struct load *load, const struct load_phase *phase, struct load_res
     return !load->broken;
 }
 
-/* --- open and close ----------------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------------- */
 
 static bool open_peer(struct load *load, struct peer *peer)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * pages - the page door, through libfarpage: stores and loads of real 4 KiB pages on one connection,
- * over TCP on loopback and over a unix socket, with 1, 8 and 32 requests on the way; and, for
- * context and in the same turns, memcached's sets and gets of the same pages at the same depth. */
+ * pages - the page door, through libfarpage: stores and loads of real 4 KiB pages on one
+ * connection, over TCP on loopback and over a unix socket, with 1, 8 and 32 requests on the way;
+ * and, for context and in the same turns, memcached's sets and gets of the same pages at the same
+ * depth. */
 #include <farpage.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ struct outcome {
     struct histogram latency_ns;
 };
 
-/* --- farpage's frames --------------------------------------------------------------------------- */
+/* --- farpage's frames ------------------------------------------------------------------------- */
 
 /* Two operations of a batch may overtake each other, so no slot may be twice in one. */
 static uint32_t unused_slot(struct bench *bench)
@@ -156,7 +157,7 @@ static bool open_area(struct bench *bench, const struct target *target)
     return false;
 }
 
-/* --- measuring ---------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static void note(struct series row[METRICS_COUNT], const struct outcome *outcome,
                  const struct meter_reading *cost)
@@ -273,7 +274,7 @@ static bool measure_all(struct bench *bench)
     return true;
 }
 
-/* --- telling ------------------------------------------------------------------------------------ */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 static void print_row(const struct bench *bench, unsigned target, enum transport over,
                       enum work work, unsigned depth)

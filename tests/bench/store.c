@@ -75,7 +75,7 @@ struct run { /* one algorithm, one round */
 static const char *const work_names[] = {"store", "load", "churn"};
 static const char *const state_names[] = {"filled", "churned", "half discarded"};
 
-/* --- measuring ---------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 /* Stores the slot's next page; how long that took, or 0 where it was refused. */
 static uint64_t store_next(struct run *run, uint32_t slot)
@@ -197,7 +197,7 @@ static bool measure(struct bench *bench, unsigned algorithm, uint64_t seed)
     return good;
 }
 
-/* --- telling ------------------------------------------------------------------------------------ */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 static void print_times(const struct bench *bench)
 {

@@ -96,7 +96,8 @@ static void farpaged_arguments(const struct options *options, const char *addres
     argument(arguments, "--set");
     argument(arguments, "server.threads=%llu", (unsigned long long)options->threads);
     argument(arguments, "--set");
-    argument(arguments, "storage.memory_limit=%lluMiB", (unsigned long long)(options->memory >> 20));
+    argument(arguments, "storage.memory_limit=%lluMiB",
+             (unsigned long long)(options->memory >> 20));
     argument(arguments, "--set");
     argument(arguments, "compressor.algorithm=%s", algorithm);
     argument(arguments, "--set");

@@ -20,7 +20,7 @@ GROWTH_BYTES_MAX = 24 * MIB
 PAGE = bytes(range(256)) * 16
 
 OK, ABSENT, RANGE, NO_AREA, BAD_AREA, BAD_LENGTH = 0, 1, 4, 5, 6, 7
-BAD_CHECKSUM, BAD_OPCODE, BAD_VERSION, NO_HELLO, BAD_HEADER, NO_SECTION = 8, 9, 10, 11, 12, 14
+BAD_CHECKSUM, BAD_OPCODE, BAD_VERSION, NO_HELLO, BAD_HEADER, LIMIT, NO_SECTION = 8, 9, 10, 11, 12, 13, 14
 HELLO, PING, STATS, OPEN, STORE, LOAD, INVALIDATE = range(1, 8)
 
 
@@ -289,7 +289,32 @@ def bad_frames(program):
         expect_served(server)
 
 
-WAYS = [cut_after_every_byte, never_reads, impossible_lengths, a_byte_a_second, bad_frames]
+def enormous_areas(program):
+    """As many and as large as a client may ask for: they cost next to nothing, and end at once."""
+    with Server(program) as server:
+        before = server.rss_bytes()
+        with server.connect() as s:
+            s.sendall(hello())
+            assert reply(s)["status"] == OK
+            for n in range(64):
+                s.sendall(open_area(b"a%d" % n, slots=1 << 34))
+                assert reply(s)["status"] == OK
+            s.sendall(open_area(b"one more", slots=1 << 34))
+            assert reply(s)["status"] in (BAD_AREA, LIMIT)
+            for area in (1, 64):
+                s.sendall(frame(STORE, PAGE, area=area, slot=(1 << 34) - 1, count=1))
+                assert reply(s)["status"] == OK
+                begun = time.monotonic()
+                s.sendall(frame(INVALIDATE, area=area))
+                assert reply(s)["status"] == OK
+                assert time.monotonic() - begun < 5, "64 TiB of nothing to forget"
+        grown = server.rss_bytes() - before
+        assert grown < GROWTH_BYTES_MAX * (8 if sanitized(program) else 1), grown >> 20
+        expect_served(server)
+
+
+WAYS = [cut_after_every_byte, never_reads, impossible_lengths, a_byte_a_second, bad_frames,
+        enormous_areas]
 
 
 def main(arguments):

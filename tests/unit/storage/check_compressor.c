@@ -355,6 +355,25 @@ START_TEST(a_row_counts_what_a_seat_did_and_starts_again_with_it)
 }
 END_TEST
 
+START_TEST(a_thread_follows_a_change_of_the_level)
+{
+    struct bench bench;
+    uint8_t *sample = kit_sample();
+    static const int levels[] = {-50, 19, -50};
+    size_t sizes[3];
+    setup(&bench, (struct compressor_config){"zstd", 3});
+    for (int i = 0; i < 3; i++) {
+        compressor_release(&bench.seat);
+        ck_assert_int_eq(swap(bench.pool, "zstd", levels[i]), FP_OK);
+        bench.seat = compressor_acquire(bench.pool);
+        sizes[i] = pack(&bench, sample, BYTES_MAX, BYTES_MAX);
+    }
+    ck_assert(sizes[1] < sizes[0] * 3 / 4 && sizes[2] == sizes[0]);
+    teardown(&bench);
+    free(sample);
+}
+END_TEST
+
 struct packer {
     pthread_t thread;
     struct compressor_pool *pool;
@@ -460,6 +479,43 @@ START_TEST(swaps_under_load_lose_no_object_and_no_seat)
 }
 END_TEST
 
+static void *acquire_and_release(void *argument)
+{
+    struct packer *packer = argument;
+    while (!atomic_load(packer->stop)) {
+        struct compressor *seat = compressor_acquire(packer->pool);
+        struct compressor *again = compressor_acquire_id(packer->pool, compressor_id(seat));
+        bool empty = again == NULL;
+        if (!empty) compressor_release(&again);
+        compressor_release(&seat);
+        if (empty) return NULL;
+    }
+    return packer;
+}
+
+/* No objects here: a seat empties the moment its last user lets go, and is filled again at once. */
+START_TEST(an_acquired_seat_is_never_an_empty_one)
+{
+    enum { SWAPS = 200000 };
+    struct compressor_pool *pool = pool_of("lz4", 3);
+    struct packer packers[THREADS];
+    _Atomic bool stop = false;
+    for (unsigned i = 0; i < THREADS; i++) {
+        packers[i] = (struct packer){.pool = pool, .stop = &stop};
+        ck_assert_int_eq(
+            pthread_create(&packers[i].thread, NULL, acquire_and_release, &packers[i]), 0);
+    }
+    for (int i = 0; i < SWAPS; i++) (void)!swap(pool, "lz4", 1 + i % 3);
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < THREADS; i++) {
+        void *result;
+        ck_assert_int_eq(pthread_join(packers[i].thread, &result), 0);
+        ck_assert_ptr_eq(result, &packers[i]);
+    }
+    compressor_pool_destroy(&pool);
+}
+END_TEST
+
 static void destroy_with_an_object(void *argument)
 {
     struct compressor_pool *pool = argument;
@@ -501,7 +557,9 @@ int main(void)
     tcase_add_test(seats, swapping_back_resurrects_the_draining_seat);
     tcase_add_test(seats, when_all_seats_hold_objects_a_swap_is_refused_and_harmless);
     tcase_add_test(seats, a_row_counts_what_a_seat_did_and_starts_again_with_it);
+    tcase_add_test(seats, a_thread_follows_a_change_of_the_level);
     tcase_add_test(seats, swaps_under_load_lose_no_object_and_no_seat);
+    tcase_add_test(seats, an_acquired_seat_is_never_an_empty_one);
     tcase_add_test(seats, a_count_that_does_not_add_up_stops_the_program);
     suite_add_tcase(suite, codecs);
     suite_add_tcase(suite, seats);

@@ -239,6 +239,25 @@ START_TEST(a_refusal_changes_nothing_and_a_free_helps)
 }
 END_TEST
 
+START_TEST(handles_and_descriptors_are_used_again)
+{
+    enum { OBJECTS = 500 };
+    struct bench bench;
+    struct zhandle handles[OBJECTS];
+    uint64_t first = 0;
+    setup(&bench, UINT64_MAX);
+    for (int round = 0; round < 5; round++) {
+        for (size_t i = 0; i < OBJECTS; i++)
+            ck_assert_int_eq(zpool_alloc(bench.pool, 4 + i * 20, &handles[i]), FP_OK);
+        uint64_t held = budget_held(&bench.budget, BUDGET_ALLOCATOR);
+        if (round == 0) first = held;
+        ck_assert(held == first && held == zpool_fill(bench.pool).table_bytes);
+        for (size_t i = 0; i < OBJECTS; i++) zpool_free(bench.pool, &handles[i]);
+    }
+    teardown(&bench);
+}
+END_TEST
+
 START_TEST(pins_count_and_are_seen)
 {
     struct bench bench;
@@ -392,7 +411,8 @@ int main(void)
         a_zspage_is_filled_before_the_next_is_taken, what_is_freed_goes_back_to_the_os,
         sparse_zspages_empty_themselves_because_new_objects_go_to_the_fullest,
         the_row_of_a_class_tells_what_compaction_could_win,
-        a_refusal_changes_nothing_and_a_free_helps, pins_count_and_are_seen,
+        a_refusal_changes_nothing_and_a_free_helps, handles_and_descriptors_are_used_again,
+        pins_count_and_are_seen,
         a_handle_of_no_object_is_corrupt, a_backend_nobody_wrote_is_refused,
         threads_churn_without_touching_each_others_bytes, our_own_mistakes_stop_the_program);
 }
