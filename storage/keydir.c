@@ -187,6 +187,7 @@ uint64_t keydir_item_count(struct keydir *keydir)
 
 void keydir_check(struct keydir *keydir)
 {
+    uint64_t table_bytes = 0;
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         lock_take(&shard->lock);
@@ -202,6 +203,8 @@ void keydir_check(struct keydir *keydir)
             fp_assert(item->older != NULL ? item->older->newer == item : shard->oldest == item);
         }
         fp_assert(in_table == shard->item_count && in_order == shard->item_count);
+        table_bytes += shard->capacity * sizeof *shard->table;
         lock_drop(&shard->lock);
     }
+    fp_assert(table_bytes == budget_held(keydir->budget, BUDGET_KEYDIR));
 }

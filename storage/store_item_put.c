@@ -14,13 +14,14 @@
 #include "base/number.h"
 #include "storage/store_internal.h"
 
-enum { EVICTIONS_PER_RECORD_MAX = 512, NUMBER_DIGITS_MAX = 20 };
+enum { NUMBER_DIGITS_MAX = 20 };
 
 /* Charges bytes, with items giving way where needed. */
 static bool charge(struct store *store, struct store_scratch *scratch, uint64_t bytes)
 {
-    for (int i = 0; !budget_charge(&store->budget, BUDGET_ITEMS, bytes); i++)
-        if (i == EVICTIONS_PER_RECORD_MAX || !store_evict_one(store, scratch)) return false;
+    if (bytes > budget_limit(&store->budget)) return false; /* and all items would not help */
+    while (!budget_charge(&store->budget, BUDGET_ITEMS, bytes))
+        if (!store_evict_one(store, scratch)) return false;
     return true;
 }
 

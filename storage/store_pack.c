@@ -14,9 +14,9 @@
 #include "base/crc32c.h"
 #include "storage/store_internal.h"
 
-/* How many items may give way for one object. They free slots of all sizes; if so many did not
- * help, one more will not either, and the store is refused rather than the cache emptied. */
-enum { EVICTIONS_PER_OBJECT_MAX = 512 };
+/* Twice the largest zspage: where so much is free and an object is refused, memory is not what is
+ * missing, and the store is refused rather than the cache emptied. */
+enum { EVICTION_ENOUGH_BYTES = 2 * PAGES_RUN_MAX * PAGES_BYTES };
 
 static bool same_filled(struct plain plain, uint64_t *word)
 {
@@ -30,14 +30,18 @@ static bool same_filled(struct plain plain, uint64_t *word)
            memcmp(plain.bytes, plain.bytes + sizeof *word, size - sizeof *word) == 0;
 }
 
+static bool has_free(const struct store *store, uint64_t bytes)
+{
+    return budget_total(&store->budget) + bytes <= budget_limit(&store->budget);
+}
+
 static enum fp_status alloc_object(struct store *store, struct store_scratch *scratch,
                                    size_t size_bytes, struct zhandle *handle)
 {
     enum fp_status status = zpool_alloc(store->zpool, size_bytes, handle);
-    for (int i = 0; status == FP_NO_MEMORY && i < EVICTIONS_PER_OBJECT_MAX; i++) {
-        if (!store_evict_one(store, scratch)) break;
+    while (status == FP_NO_MEMORY && !has_free(store, EVICTION_ENOUGH_BYTES) &&
+           store_evict_one(store, scratch))
         status = zpool_alloc(store->zpool, size_bytes, handle);
-    }
     return status;
 }
 

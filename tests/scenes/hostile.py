@@ -289,6 +289,11 @@ def bad_frames(program):
         expect_served(server)
 
 
+def open_one(s, name, slots):
+    s.sendall(open_area(name, slots=slots))
+    return reply(s)["status"]
+
+
 def enormous_areas(program):
     """As many and as large as a client may ask for: they cost next to nothing, and end at once."""
     with Server(program) as server:
@@ -296,12 +301,12 @@ def enormous_areas(program):
         with server.connect() as s:
             s.sendall(hello())
             assert reply(s)["status"] == OK
-            for n in range(64):
-                s.sendall(open_area(b"a%d" % n, slots=1 << 34))
-                assert reply(s)["status"] == OK
-            s.sendall(open_area(b"one more", slots=1 << 34))
-            assert reply(s)["status"] in (BAD_AREA, LIMIT)
-            for area in (1, 64):
+            count = 0
+            while (status := open_one(s, b"a%d" % count, 1 << 34)) == OK:
+                count += 1
+            # 64 of them, or fewer where a sanitizer leaves less address space
+            assert count == 64 and status == LIMIT or count > 0 and sanitized(program), count
+            for area in (1, count):
                 s.sendall(frame(STORE, PAGE, area=area, slot=(1 << 34) - 1, count=1))
                 assert reply(s)["status"] == OK
                 begun = time.monotonic()

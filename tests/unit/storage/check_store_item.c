@@ -476,6 +476,35 @@ START_TEST(the_least_recently_used_item_goes_first)
 }
 END_TEST
 
+/* Many to a shard: within a shard and across all, the order is that of use. */
+START_TEST(eviction_follows_the_order_of_use_among_many)
+{
+    enum { ITEMS = 600 };
+    char key[16];
+    setup();
+    for (int i = 0; i < ITEMS; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        bench.scratch->now_ms++;
+        ck_assert_int_eq(set(key, "v"), FP_OK);
+    }
+    for (int i = 0; i < ITEMS; i += 3) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        bench.scratch->now_ms++;
+        ck_assert(is(key, "v"));
+    }
+    for (int used = 0; used < 2; used++) {
+        for (int i = 0; i < ITEMS; i++) {
+            if ((i % 3 == 0) != used) continue;
+            (void)snprintf(key, sizeof key, "k%d", i);
+            ck_assert(store_evict_one(bench.store, bench.scratch));
+            ck_assert_int_eq(drop(key), FP_ABSENT);
+        }
+    }
+    ck_assert(store_item_count(bench.store) == 0);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush)
 {
     struct rng rng = {.state = 1};
@@ -519,6 +548,50 @@ START_TEST(a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit)
                             .value = slice_of(bytes, VALUE / 2)};
     ck_assert_int_ne(bench_put(&bench, more), FP_OK);
     ck_assert(budget_total(store_budget(bench.store)) <= BENCH_MIB / 2);
+    bench_teardown(&bench);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(any_number_of_small_items_gives_way_to_a_large_one)
+{
+    enum { VALUE = 600 << 10 };
+    struct rng rng = {.state = 1};
+    char key[16];
+    uint8_t *bytes = malloc(2 * VALUE);
+    rng_fill(&rng, bytes, 2 * VALUE);
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 6 * BENCH_MIB}, 16);
+    for (int i = 0; i < 60000; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        ck_assert_int_eq(set(key, "12345678"), FP_OK);
+        bench.scratch->now_ms++;
+    }
+    uint64_t before = store_item_count(bench.store);
+    struct item_put first = {.key = slice_text("large"), .value = slice_of(bytes, VALUE)};
+    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("large"),
+                            .value = slice_of(bytes + VALUE, VALUE)};
+    ck_assert_int_eq(bench_put(&bench, first), FP_OK);
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 2 * VALUE), FP_OK);
+    ck_assert(bench_has(&bench, "large", slice_of(bytes, 2 * VALUE)));
+    uint64_t after = store_item_count(bench.store);
+    ck_assert(before > 40000 && after < before && after > 1000);
+    bench_teardown(&bench);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(a_value_larger_than_all_memory_does_not_cost_the_cache)
+{
+    enum { VALUE = 900 << 10 };
+    struct rng rng = {.state = 1};
+    uint8_t *bytes = malloc(VALUE);
+    rng_fill(&rng, bytes, VALUE);
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = BENCH_MIB / 2}, 16);
+    ck_assert_int_eq(set("small", "1"), FP_OK);
+    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("small"),
+                            .value = slice_of(bytes, VALUE)};
+    ck_assert_int_eq(bench_put(&bench, more), FP_NO_MEMORY);
+    ck_assert(is("small", "1"));
     bench_teardown(&bench);
     free(bytes);
 }
@@ -668,8 +741,11 @@ int main(void)
         flushing_later_ends_what_is_there_at_that_time,
         the_reaper_frees_dead_items_nobody_asks_for, a_crowded_shard_is_reaped_in_bounded_steps,
         the_least_recently_used_item_goes_first,
+        eviction_follows_the_order_of_use_among_many,
         a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush,
         a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit,
+        any_number_of_small_items_gives_way_to_a_large_one,
+        a_value_larger_than_all_memory_does_not_cost_the_cache,
         WITH_DAMAGE what_was_flushed_stays_flushed_when_threads_flush_at_once,
         threads_lose_no_increment_and_no_appended_byte);
 }

@@ -233,6 +233,17 @@ START_TEST(a_refusal_by_the_slot_table_is_counted_and_loses_nothing)
     ck_assert(atomic_load(&store_counters(bench.store)->no_memory) == 5);
     ck_assert_int_eq(bench_load(&bench, 0, page), FP_OK);
     ck_assert_int_eq(bench_load(&bench, 7168, page), FP_ABSENT);
+    /* Room for an object, none for a piece of the table: the object must not stay. */
+    struct rng rng = {.state = 2};
+    bench_invalidate(&bench, 1024, 2048);
+    bench_invalidate(&bench, 2048, 3072);
+    for (uint64_t slot = 0; slot < 4; slot++) {
+        page_fill(&rng, ENTRY_PLAIN, page, sizeof page);
+        ck_assert_int_eq(bench_store(&bench, slot, page), FP_OK);
+    }
+    ck_assert_int_eq(bench_store(&bench, 4096, page), FP_NO_MEMORY);
+    ck_assert(objects_of(&bench) == 4);
+    ck_assert(budget_held(store_budget(bench.store), BUDGET_PAYLOAD) == 4 * KIT_PAGE_BYTES);
     bench_teardown(&bench);
 }
 END_TEST
@@ -261,6 +272,30 @@ START_TEST(items_give_way_to_pages_and_pages_never_to_items)
     ck_assert(atomic_load(&store_counters(bench.store)->item_value_bytes) == 0);
     ck_assert(atomic_load(&store_counters(bench.store)->item_packed_bytes) == 0);
     ck_assert(budget_held(store_budget(bench.store), BUDGET_ITEMS) == 0);
+    bench_teardown(&bench);
+}
+END_TEST
+
+/* Tiny items hold little each: a large page needs thousands of them to go. */
+START_TEST(any_number_of_small_items_gives_way_to_a_large_page)
+{
+    struct bench bench;
+    struct rng rng = {.state = 1};
+    static uint8_t page[PAGE_BYTES_MAX];
+    char key[16];
+    struct store_options options = {.memory_limit_bytes = 4 * BENCH_MIB,
+                                    .page_bytes = PAGE_BYTES_MAX};
+    bench_setup(&bench, options, 64);
+    for (int i = 0; i < 40000; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        ck_assert_int_eq(bench_set(&bench, key, slice_text("12345678")), FP_OK);
+    }
+    ck_assert(store_item_count(bench.store) > 30000);
+    for (uint64_t slot = 0; slot < 40; slot++) {
+        page_fill(&rng, slot % 2 ? ENTRY_PACKED : ENTRY_PLAIN, page, sizeof page);
+        ck_assert_int_eq(bench_store(&bench, slot, page), FP_OK);
+    }
+    ck_assert(store_item_count(bench.store) > 1000); /* and no more than had to */
     bench_teardown(&bench);
 }
 END_TEST
@@ -324,6 +359,60 @@ START_TEST(a_damaged_entry_never_gives_other_bytes)
         ck_assert_int_eq(bench_load(&bench, i, out), FP_OK);
     }
     ck_assert(zpool_fill(store_zpool(bench.store)).pinned_count == 0);
+    bench_teardown(&bench);
+}
+END_TEST
+
+/* A damaged entry may name a larger object of somebody else's: nothing may pass the page's end. */
+START_TEST(a_damaged_entry_never_writes_past_the_page)
+{
+    struct bench bench;
+    struct rng rng = {.state = 31};
+    uint8_t value[ITEM_PIECE_BYTES], *out = malloc(KIT_PAGE_BYTES + 64);
+    bench_setup(&bench, (struct store_options){0}, 16);
+    rng_fill(&rng, value, sizeof value);
+    ck_assert_int_eq(bench_set(&bench, "k", slice_of(value, sizeof value)), FP_OK);
+    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
+    struct zhandle handle = entry_handle(item->pieces[0]);
+    static const size_t sizes[] = {0, 1, 4095, 4097, 16384, 16385, 65536};
+    for (size_t i = 0; i < FP_COUNT_OF(sizes); i++) {
+        memset(out, 0xee, KIT_PAGE_BYTES + 64);
+        entry_put(&bench, 1, entry_object(ENTRY_PLAIN, handle, sizes[i], 0));
+        ck_assert_int_eq(bench_load(&bench, 1, out), FP_CORRUPT);
+        entry_put(&bench, 1, entry_object(ENTRY_PACKED, handle, sizes[i], 0));
+        ck_assert_int_eq(bench_load(&bench, 1, out), FP_CORRUPT);
+        entry_put(&bench, 1, entry_object(ENTRY_PACKED, handle, sizes[i], 200)); /* no such seat */
+        ck_assert_int_eq(bench_load(&bench, 1, out), FP_CORRUPT);
+        for (int b = 0; b < 64; b++) ck_assert_int_eq(out[KIT_PAGE_BYTES + b], 0xee);
+    }
+    entry_put(&bench, 1, (struct entry){0});
+    store_item_release(bench.store, &item);
+    bench_teardown(&bench);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_page_is_kept_packed_only_where_that_is_cheaper)
+{
+    struct bench bench;
+    struct rng rng = {.state = 12};
+    uint8_t page[KIT_PAGE_BYTES];
+    uint64_t packed = 0, plain = 0;
+    bench_setup(&bench, (struct store_options){0}, 4);
+    for (size_t zeros = 0; zeros < 800; zeros += 8) {
+        rng_fill(&rng, page, sizeof page);
+        memset(page + 1000, 0, zeros);
+        ck_assert_int_eq(bench_store(&bench, 0, page), FP_OK);
+        uint64_t size = counted(&bench.area->counters.packed_bytes);
+        if (counted(&bench.area->counters.incompressible) == 1) {
+            ck_assert(size == KIT_PAGE_BYTES);
+            plain++;
+        } else {
+            ck_assert(zpool_cost_bytes(store_zpool(bench.store), size) < KIT_PAGE_BYTES);
+            packed++;
+        }
+    }
+    ck_assert(packed > 10 && plain > 10);
     bench_teardown(&bench);
 }
 END_TEST
@@ -485,7 +574,10 @@ int main(void)
     tcase_add_test(rules, when_memory_is_full_a_store_is_refused_and_the_old_page_stays);
     tcase_add_test(rules, a_refusal_by_the_slot_table_is_counted_and_loses_nothing);
     tcase_add_test(rules, items_give_way_to_pages_and_pages_never_to_items);
+    tcase_add_test(rules, any_number_of_small_items_gives_way_to_a_large_page);
     tcase_add_test(rules, a_damaged_entry_never_gives_other_bytes);
+    tcase_add_test(rules, a_damaged_entry_never_writes_past_the_page);
+    tcase_add_test(rules, a_page_is_kept_packed_only_where_that_is_cheaper);
     tcase_add_test(rules, a_wrong_checksum_at_the_store_is_found_at_the_load);
     tcase_add_test(rules, pages_survive_a_change_of_the_compressor_and_the_old_one_drains);
     tcase_add_test(rules, invalidating_takes_the_range_and_nothing_else);
