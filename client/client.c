@@ -47,7 +47,7 @@ static struct wire_row wire_row(uint16_t wire)
     static const struct wire_row rows[] = {
         [FRAME_OK] = {FARPAGE_OK, "done"},
         [FRAME_ABSENT] = {FARPAGE_ABSENT, "nothing is stored there"},
-        [FRAME_CORRUPT] = {FARPAGE_CORRUPT, "the stored page is corrupt: its checksum does not match"},
+        [FRAME_CORRUPT] = {FARPAGE_CORRUPT, "the page is corrupt: its checksum does not match"},
         [FRAME_NO_MEMORY] = {FARPAGE_NO_MEMORY, "the server's memory limit is reached"},
         [FRAME_RANGE] = {FARPAGE_RANGE, "the slots are not all within the area"},
         [FRAME_NO_AREA] = {FARPAGE_NO_AREA, "there is no such area"},
