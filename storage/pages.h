@@ -22,7 +22,7 @@
 
 enum {
     PAGES_BYTES = 4096,
-    PAGES_RUN_MAX = 32,
+    PAGES_RUN_MAX = 64,
     PAGES_CHUNK_PAGES = 512,
 };
 

@@ -14,9 +14,9 @@
 #include "base/crc32c.h"
 #include "storage/store_internal.h"
 
-/* Twice the largest zspage: where so much is free and an object is refused, memory is not what is
+/* Some of the largest zspages: where so much is free and an object is refused, memory is not what is
  * missing, and the store is refused rather than the cache emptied. */
-enum { EVICTION_ENOUGH_BYTES = 2 * PAGES_RUN_MAX * PAGES_BYTES };
+enum { EVICTION_ENOUGH_BYTES = 256 << 10 };
 
 static bool same_filled(struct plain plain, uint64_t *word)
 {

@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "storage/zpool_backend.h"
 
-static const struct zpool_backend *const backends[] = {&zsmalloc_backend};
+static const struct zpool_backend *const backends[] = {&zsmalloc_backend, &blocks_backend};
 
 enum fp_status zpool_create(const char *name, const struct zpool_options *options,
                             struct zpool **pool)
@@ -58,6 +58,17 @@ void zpool_unmap(struct zpool *pool, struct zmap *map)
 size_t zpool_cost_bytes(const struct zpool *pool, size_t size_bytes)
 {
     return pool->backend->cost_bytes(pool, size_bytes);
+}
+
+struct zpool_step zpool_compact(struct zpool *pool, uint32_t moves_max)
+{
+    if (pool->backend->compact == NULL) return (struct zpool_step){.done = true};
+    return pool->backend->compact(pool, moves_max);
+}
+
+uint64_t zpool_freeable_pages(struct zpool *pool)
+{
+    return pool->backend->freeable_pages == NULL ? 0 : pool->backend->freeable_pages(pool);
 }
 
 struct zpool_fill zpool_fill(struct zpool *pool)

@@ -49,6 +49,11 @@ struct zpool_properties {
     bool sleep_mapped; /* a map may be held while sleeping */
     bool movable;      /* objects can move while they are not mapped */
 };
+struct zpool_step { /* what one step of compaction did */
+    uint32_t moved_count, skipped_pinned_count;
+    uint32_t freed_pages;
+    bool done; /* nothing more to gain for now */
+};
 struct zpool_fill {
     uint64_t object_count;
     uint64_t zspage_count;
@@ -91,6 +96,15 @@ void zpool_unmap(struct zpool *pool, struct zmap *map) FP_NONNULL(1, 2);
 /* What an object of size_bytes costs in pages, rounding and unusable rest included: two sizes with
  * the same cost are equally dear. */
 size_t zpool_cost_bytes(const struct zpool *pool, size_t size_bytes) FP_MUST_CHECK FP_NONNULL(1);
+
+/* One step of moving objects out of sparse zspages so that whole ones go back to the OS: at most
+ * about moves_max objects, so that the caller sets the pace. Pinned objects are walked past. One
+ * caller at a time; everybody else goes on meanwhile. Backends whose objects cannot move are done
+ * at once. */
+struct zpool_step zpool_compact(struct zpool *pool, uint32_t moves_max) FP_NONNULL(1);
+
+/* What compaction could win at most, from the counts alone: cheap, and never too low by much. */
+uint64_t zpool_freeable_pages(struct zpool *pool) FP_NONNULL(1);
 
 struct zpool_fill zpool_fill(struct zpool *pool) FP_NONNULL(1); /* exact per class, not across */
 unsigned zpool_class_count(const struct zpool *pool) FP_NONNULL(1);

@@ -29,6 +29,7 @@ enum {
     ZS_SIZE_STEP = 16,          /* small sizes are told apart in steps of this */
     ZS_LARGE_STEP = 512,        /* sizes above a page in steps of this */
     ZS_CHAIN_PAGES = 8,         /* pages of a zspage of small slots, at most */
+    ZS_LARGE_CHAIN_PAGES = 32,  /* and of larger ones */
     ZS_CLASSES_MAX = 512,
     ZS_GROUPS = 11,             /* fullness in tenths; the last one is full */
 };

@@ -26,7 +26,7 @@ static struct shape regular_shape(uint32_t size_bytes)
     uint32_t step = size_bytes + ZS_OWNER_BYTES <= PAGES_BYTES ? ZS_SIZE_STEP : ZS_LARGE_STEP;
     uint32_t slot = (uint32_t)div_up_u64(size_bytes + ZS_OWNER_BYTES, step) * step;
     if (slot < ZS_SLOT_BYTES_MIN) slot = ZS_SLOT_BYTES_MIN;
-    unsigned pages_max = slot <= PAGES_BYTES ? ZS_CHAIN_PAGES : PAGES_RUN_MAX;
+    unsigned pages_max = slot <= PAGES_BYTES ? ZS_CHAIN_PAGES : ZS_LARGE_CHAIN_PAGES;
     struct shape best = {0};
     for (unsigned n = (unsigned)div_up_u64(slot, PAGES_BYTES); n <= pages_max; n++) {
         struct shape next = {.pages = n, .slots = n * PAGES_BYTES / slot};
