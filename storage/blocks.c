@@ -51,8 +51,9 @@ static enum fp_status alloc_in_block(struct blocks *blocks, size_t size_bytes, u
                                      struct blocks_place *place)
 {
     /* Handles come in no order, so their low bits spread the threads over the shards. */
+    unsigned tier = tier_for(size_bytes);
     struct blocks_shard *shard =
-        &blocks->shards[tier_for(size_bytes)][handle & (BLOCKS_SHARDS - 1)];
+        &blocks->shards[tier * BLOCKS_SHARDS + (handle & (BLOCKS_SHARDS - 1))];
     uint32_t units = (uint32_t)div_up_u64(size_bytes, BLOCKS_UNIT_BYTES);
     *place = (struct blocks_place){.direct = false};
     lock_take(&shard->lock);
@@ -150,11 +151,12 @@ static struct block *pin(const struct blocks *blocks, uint32_t handle, struct bl
     }
 }
 
-static enum fp_status map_direct(const struct blocks *blocks, struct blocks_place place,
+static enum fp_status map_direct(struct blocks *blocks, struct blocks_place place,
                                  struct zmap *map)
 {
     struct page_run run = {.first_page = place.number};
     if ((uint64_t)place.number + place.detail > arena_size_pages(blocks->arena)) return FP_CORRUPT;
+    atomic_fetch_add_explicit(&blocks->direct_pins, 1, memory_order_relaxed); /* only shown */
     *map = (struct zmap){.bytes = arena_address(blocks->arena, run),
                          .capacity_bytes = (size_t)place.detail * PAGES_BYTES,
                          .pinned = BLOCKS_NONE};
@@ -165,7 +167,7 @@ static enum fp_status blocks_map(struct zpool *pool, struct zhandle handle, enum
                                  struct zmap *map)
 {
     (void)access; /* both are plain memory here */
-    const struct blocks *blocks = blocks_from(pool);
+    struct blocks *blocks = blocks_from(pool);
     if (handle.bits == 0 || handle.bits > atomic_load(&blocks->cells.fresh)) return FP_CORRUPT;
     struct blocks_place place;
     const struct block *block = pin(blocks, (uint32_t)handle.bits, &place);
@@ -180,8 +182,12 @@ static enum fp_status blocks_map(struct zpool *pool, struct zhandle handle, enum
 
 static void blocks_unmap(struct zpool *pool, const struct zmap *map)
 {
-    if (map->pinned == BLOCKS_NONE) return;
-    struct block *block = block_of(blocks_from(pool), map->pinned);
+    struct blocks *blocks = blocks_from(pool);
+    if (map->pinned == BLOCKS_NONE) {
+        fp_assert(atomic_fetch_sub_explicit(&blocks->direct_pins, 1, memory_order_relaxed) > 0);
+        return;
+    }
+    struct block *block = block_of(blocks, map->pinned);
     fp_assert(atomic_fetch_sub_explicit(&block->pins, 1, memory_order_release) > 0);
 }
 
@@ -197,9 +203,9 @@ static void blocks_destroy(struct zpool *pool)
 {
     struct blocks *blocks = blocks_from(pool);
     fp_assert(atomic_load(&blocks->direct_count) == 0);
-    for (unsigned i = 0; i < BLOCKS_TIERS * BLOCKS_SHARDS; i++) {
-        fp_assert(blocks->shards[0][i].object_count == 0);
-        lock_fini(&blocks->shards[0][i].lock);
+    for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
+        fp_assert(blocks->shards[i].object_count == 0);
+        lock_fini(&blocks->shards[i].lock);
     }
     idpool_fini(&blocks->cells);
     idpool_fini(&blocks->descriptors);
@@ -221,8 +227,8 @@ static enum fp_status blocks_create(const struct zpool_options *options, struct 
     if (!idpool_init(&blocks->descriptors, options->budget, sizeof(struct block),
                      (uint32_t)descriptors))
         goto no_descriptors;
-    for (unsigned i = 0; i < BLOCKS_TIERS * BLOCKS_SHARDS; i++) {
-        struct blocks_shard *shard = &blocks->shards[0][i];
+    for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
+        struct blocks_shard *shard = &blocks->shards[i];
         lock_init(&shard->lock, RANK_ZSCLASS);
         memset(shard->buckets, 0xff, sizeof shard->buckets); /* BLOCKS_NONE */
     }

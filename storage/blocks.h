@@ -35,6 +35,7 @@ enum {
     BLOCKS_UNIT_BYTES = 8,
     BLOCKS_TIERS = 3,
     BLOCKS_SHARDS = 4,      /* of each tier; a power of two */
+    BLOCKS_SHARDS_ALL = BLOCKS_TIERS * BLOCKS_SHARDS,
     BLOCKS_BUCKETS = 512,   /* of a shard, by free units */
     BLOCKS_ENTRIES_MAX = 4096,
     BLOCKS_NONE = UINT32_MAX,
@@ -71,9 +72,9 @@ struct blocks {
     struct arena *arena;
     struct idpool cells;       /* handle - 1 -> where its object is */
     struct idpool descriptors; /* blocks */
-    _Atomic uint64_t direct_count, direct_pages;
+    _Atomic uint64_t direct_count, direct_pages, direct_pins;
     _Atomic uint32_t compact_at; /* the shard compaction works on: tier * BLOCKS_SHARDS + shard */
-    struct blocks_shard shards[BLOCKS_TIERS][BLOCKS_SHARDS];
+    struct blocks_shard shards[BLOCKS_SHARDS_ALL]; /* a tier's are neighbours */
 };
 
 /* A live cell: bit 0 set; bit 1: direct. Else entry (12 bits) << 2, block (32 bits) << 14.
@@ -109,7 +110,7 @@ static inline struct block *block_of(const struct blocks *blocks, uint32_t id)
 }
 static inline struct blocks_shard *shard_of(struct blocks *blocks, const struct block *block)
 {
-    return &blocks->shards[block->tier][block->shard];
+    return &blocks->shards[block->tier * BLOCKS_SHARDS + block->shard];
 }
 static inline uint8_t *block_base(const struct blocks *blocks, const struct block *block)
 {

@@ -62,8 +62,8 @@ void blocks_check(struct zpool *pool)
 {
     struct blocks *blocks = blocks_from(pool);
     uint64_t pages = atomic_load(&blocks->direct_pages);
-    for (unsigned i = 0; i < BLOCKS_TIERS * BLOCKS_SHARDS; i++)
-        pages += check_shard(blocks, &blocks->shards[0][i]) * tier_pages(i / BLOCKS_SHARDS);
+    for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++)
+        pages += check_shard(blocks, &blocks->shards[i]) * tier_pages(i / BLOCKS_SHARDS);
     fp_assert(pages == arena_held_pages(blocks->arena));
     arena_check(blocks->arena);
 }
@@ -97,7 +97,7 @@ void blocks_class_row(struct zpool *pool, unsigned index, struct zpool_class *ro
                                 .pages_per_zspage = tier_pages(index)};
     uint64_t free_units = 0;
     for (unsigned i = 0; i < BLOCKS_SHARDS; i++) {
-        struct blocks_shard *shard = &blocks->shards[index][i];
+        struct blocks_shard *shard = &blocks->shards[index * BLOCKS_SHARDS + i];
         lock_take(&shard->lock);
         row->object_count += shard->object_count;
         row->zspage_count += shard->block_count;
@@ -115,9 +115,10 @@ void blocks_fill(struct zpool *pool, struct zpool_fill *fill)
                                 .table_bytes = idpool_held_bytes(&blocks->cells) +
                                                idpool_held_bytes(&blocks->descriptors),
                                 .object_count = atomic_load(&blocks->direct_count),
+                                .pinned_count = atomic_load(&blocks->direct_pins),
                                 .slot_bytes = atomic_load(&blocks->direct_pages) * PAGES_BYTES};
-    for (unsigned i = 0; i < BLOCKS_TIERS * BLOCKS_SHARDS; i++) {
-        struct blocks_shard *shard = &blocks->shards[0][i];
+    for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
+        struct blocks_shard *shard = &blocks->shards[i];
         lock_take(&shard->lock);
         uint64_t units = shard->block_count * tier_units(i / BLOCKS_SHARDS) - shard->free_units;
         fill->slot_bytes += units * BLOCKS_UNIT_BYTES;

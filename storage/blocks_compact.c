@@ -31,8 +31,8 @@ uint64_t blocks_freeable_pages(struct zpool *pool)
 {
     struct blocks *blocks = blocks_from(pool);
     uint64_t pages = 0;
-    for (unsigned i = 0; i < BLOCKS_TIERS * BLOCKS_SHARDS; i++) {
-        struct blocks_shard *shard = &blocks->shards[0][i];
+    for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
+        struct blocks_shard *shard = &blocks->shards[i];
         lock_take(&shard->lock);
         pages += freeable_blocks(shard, i / BLOCKS_SHARDS) * tier_pages(i / BLOCKS_SHARDS);
         lock_drop(&shard->lock);
@@ -98,7 +98,7 @@ static bool step_locked(struct blocks *blocks, struct blocks_shard *shard, uint3
 static bool compact_shard(struct blocks *blocks, unsigned at, struct zpool_step *step)
 {
     unsigned tier = at / BLOCKS_SHARDS;
-    struct blocks_shard *shard = &blocks->shards[0][at];
+    struct blocks_shard *shard = &blocks->shards[at];
     uint32_t emptied = BLOCKS_NONE;
     lock_take(&shard->lock);
     bool more = freeable_blocks(shard, tier) > 0 && step_locked(blocks, shard, &emptied, step);
@@ -116,15 +116,15 @@ struct zpool_step blocks_compact(struct zpool *pool, uint32_t moves_max)
     struct zpool_step step = {0};
     unsigned at = atomic_load(&blocks->compact_at);
     unsigned idle = 0;
-    while (step.moved_count < moves_max && idle < BLOCKS_TIERS * BLOCKS_SHARDS) {
+    while (step.moved_count < moves_max && idle < BLOCKS_SHARDS_ALL) {
         if (compact_shard(blocks, at, &step)) {
             idle = 0;
             continue;
         }
         idle++;
-        at = (at + 1) % (BLOCKS_TIERS * BLOCKS_SHARDS);
+        at = (at + 1) % (BLOCKS_SHARDS_ALL);
     }
     atomic_store(&blocks->compact_at, at);
-    step.done = idle == BLOCKS_TIERS * BLOCKS_SHARDS;
+    step.done = idle == BLOCKS_SHARDS_ALL;
     return step;
 }

@@ -201,7 +201,7 @@ static enum fp_status block_create_locked(struct blocks *blocks, struct blocks_s
     struct block *block = block_of(blocks, *id);
     block->first_page = run.first_page;
     block->tier = (uint8_t)tier;
-    block->shard = (uint8_t)(shard - blocks->shards[tier]);
+    block->shard = (uint8_t)((shard - blocks->shards) % BLOCKS_SHARDS);
     block->entry_count = block->used_count = block->tail_units = 0;
     block->free_units = (uint16_t)tier_units(tier);
     shard->block_count++;
@@ -215,7 +215,7 @@ enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shar
                                        uint32_t not_this)
 {
     lock_assert_held(&shard->lock);
-    unsigned tier = (unsigned)(shard - &blocks->shards[0][0]) / BLOCKS_SHARDS;
+    unsigned tier = (unsigned)(shard - blocks->shards) / BLOCKS_SHARDS;
     struct block any = {.tier = (uint8_t)tier};
     unsigned looked = 0;
     for (unsigned bucket = next_bucket(shard, bucket_of(&any, size_units));

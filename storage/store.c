@@ -10,7 +10,7 @@
  * and because the limit may be raised while the server runs. It costs nothing until used. */
 static uint64_t arena_pages_for(uint64_t memory_limit_bytes)
 {
-    uint64_t wanted = memory_limit_bytes / PAGES_BYTES * 4 + (1u << 18);
+    uint64_t wanted = memory_limit_bytes / PAGES_BYTES * 16 + (1u << 18);
     return min_u64(wanted, (uint64_t)(UINT32_MAX / PAGES_CHUNK_PAGES - 1) * PAGES_CHUNK_PAGES);
 }
 

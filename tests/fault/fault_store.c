@@ -159,7 +159,7 @@ static void play(void)
 {
     struct store_options options = {.memory_limit_bytes = 16 * BENCH_MIB,
                                     .page_bytes = KIT_PAGE_BYTES,
-                                    .allocator = "zsmalloc",
+                                    .allocator = kit_allocator(),
                                     .compressor = {"lz4", 0},
                                     .hash_seed = HASH_SEED};
     script.areas[0] = script.areas[1] = NULL;

@@ -128,6 +128,7 @@ static void step(void)
 {
     unsigned index = (unsigned)rng_below(&model.rng, model.object_count);
     struct object *object = &model.objects[index];
+    if (rng_below(&model.rng, 64) == 0) (void)zpool_compact(model.pool, 32);
     switch (rng_below(&model.rng, 6)) {
     case 0:
         step_map(index);
@@ -156,7 +157,7 @@ static void open_pool(uint64_t limit_bytes)
     budget_init(&model.budget, limit_bytes);
     fp_assert(arena_create(&model.budget, 1 << 16, &model.arena) == FP_OK);
     struct zpool_options options = {.arena = model.arena, .budget = &model.budget};
-    fp_assert(zpool_create("zsmalloc", &options, &model.pool) == FP_OK);
+    fp_assert(zpool_create(kit_allocator(), &options, &model.pool) == FP_OK);
 }
 
 static void close_pool(void)

@@ -18,7 +18,7 @@ static inline void bench_setup(struct bench *bench, struct store_options options
 {
     if (options.memory_limit_bytes == 0) options.memory_limit_bytes = 1024ull * BENCH_MIB;
     if (options.page_bytes == 0) options.page_bytes = KIT_PAGE_BYTES;
-    if (options.allocator == NULL) options.allocator = "zsmalloc";
+    if (options.allocator == NULL) options.allocator = kit_allocator();
     if (options.compressor.algorithm == NULL) options.compressor.algorithm = "lz4";
     fp_assert(store_create(&options, &bench->store) == FP_OK);
     fp_assert(store_scratch_create(&bench->scratch) == FP_OK);

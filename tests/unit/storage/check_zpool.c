@@ -20,7 +20,7 @@ static void setup(struct bench *bench, uint64_t limit_bytes)
     budget_init(&bench->budget, limit_bytes);
     ck_assert_int_eq(arena_create(&bench->budget, 1 << 18, &bench->arena), FP_OK);
     struct zpool_options options = {.arena = bench->arena, .budget = &bench->budget};
-    ck_assert_int_eq(zpool_create("zsmalloc", &options, &bench->pool), FP_OK);
+    ck_assert_int_eq(zpool_create(kit_allocator(), &options, &bench->pool), FP_OK);
 }
 
 static void teardown(struct bench *bench)

@@ -54,6 +54,13 @@ static inline void rng_fill_text(struct rng *rng, uint8_t *bytes, size_t size_by
     }
 }
 
+/* The allocator under test: every storage test is run with each. */
+static inline const char *kit_allocator(void)
+{
+    const char *allocator = getenv("FARPAGE_ALLOCATOR");
+    return allocator != NULL ? allocator : "zsmalloc";
+}
+
 /* KIT_SAMPLE_PAGES real pages of five programs; the caller frees them. */
 static inline uint8_t *kit_sample(void)
 {
