@@ -60,6 +60,7 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_BAD_HEADER] = {FARPAGE_PROTOCOL, "the server could not read the request"},
         [FRAME_LIMIT] = {FARPAGE_LIMIT, "a documented limit of the server is reached"},
         [FRAME_NO_SECTION] = {FARPAGE_REFUSED, "the server has no statistics of that name"},
+        [FRAME_OFF] = {FARPAGE_REFUSED, "the configuration has switched that off"},
     };
     if (wire < FP_COUNT_OF(rows)) return rows[wire];
     return (struct wire_row){FARPAGE_PROTOCOL, "the server sent an unknown status"};

@@ -48,6 +48,26 @@ static void tell_lines(char *text, void (*each)(void *context, const char *name,
     }
 }
 
+/* One request whose reply is lines; told one by one once all of them are here. */
+static enum farpage_status ask_lines(struct farpage *client, struct single *single,
+                                     void (*each)(void *context, const char *name,
+                                                  const char *value),
+                                     void *context)
+{
+    struct stats stats = {0};
+    single->call.ok_bytes_max = FRAME_REPLY_BODY_BYTES_MAX;
+    single->answered = take_stats;
+    single->context = &stats;
+    enum farpage_status status = client_ask(client, single);
+    if (status == FARPAGE_OK && stats.no_memory) {
+        reason_set(&client->reason, "out of memory for the %s", single->what);
+        status = FARPAGE_NO_MEMORY;
+    }
+    if (status == FARPAGE_OK) tell_lines(stats.text, each, context);
+    free(stats.text); /* also where nonsense came behind a good reply */
+    return status;
+}
+
 enum farpage_status farpage_stats(struct farpage *client, const char *section,
                                   void (*each)(void *context, const char *name, const char *value),
                                   void *context)
@@ -60,21 +80,24 @@ enum farpage_status farpage_stats(struct farpage *client, const char *section,
         reason_set(&client->reason, "the name of a section is at most %d bytes", SECTION_BYTES_MAX);
         return FARPAGE_INVALID;
     }
-    struct stats stats = {0};
     struct single single = {
-        .call = {.frame = {.opcode = FRAME_STATS},
-                 .body = slice_of(section, section_bytes),
-                 .ok_bytes_max = FRAME_REPLY_BODY_BYTES_MAX},
+        .call = {.frame = {.opcode = FRAME_STATS}, .body = slice_of(section, section_bytes)},
         .what = "statistics",
-        .answered = take_stats,
-        .context = &stats,
     };
-    status = client_ask(client, &single);
-    if (status == FARPAGE_OK && stats.no_memory) {
-        reason_set(&client->reason, "out of memory for the statistics");
-        status = FARPAGE_NO_MEMORY;
-    }
-    if (status == FARPAGE_OK) tell_lines(stats.text, each, context);
-    free(stats.text); /* also where nonsense came behind a good reply */
-    return status;
+    return ask_lines(client, &single, each, context);
+}
+
+enum farpage_status farpage_compact(struct farpage *client, int start,
+                                    void (*each)(void *context, const char *name,
+                                                 const char *value),
+                                    void *context)
+{
+    if (client == NULL || each == NULL) return FARPAGE_INVALID;
+    enum farpage_status status = client_check_open(client);
+    if (status != FARPAGE_OK) return status;
+    struct single single = {
+        .call = {.frame = {.opcode = FRAME_COMPACT, .count = start != 0 ? 0 : 1}},
+        .what = "compaction",
+    };
+    return ask_lines(client, &single, each, context);
 }

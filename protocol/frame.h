@@ -35,7 +35,8 @@ enum {
     X(4, FRAME_OPEN, "open", "open an area by name, or create it")                                 \
     X(5, FRAME_STORE, "store", "keep a page in a slot, replacing what was there")                  \
     X(6, FRAME_LOAD, "load", "the page of a slot")                                                 \
-    X(7, FRAME_INVALIDATE, "invalidate", "forget the pages of a run of slots")
+    X(7, FRAME_INVALIDATE, "invalidate", "forget the pages of a run of slots")                     \
+    X(8, FRAME_COMPACT, "compact", "start a compaction, or ask how it goes")
 
 enum frame_opcode {
 #define X(number, name, text, meaning) name = number,
@@ -58,7 +59,8 @@ enum frame_opcode {
     X(11, FRAME_NO_HELLO, "no hello", "the first request must be a hello")                         \
     X(12, FRAME_BAD_HEADER, "bad header", "not a frame; the connection is closed")                 \
     X(13, FRAME_LIMIT, "limit", "a limit named in the documentation is reached")                   \
-    X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")
+    X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
+    X(15, FRAME_OFF, "off", "the configuration has switched that off")
 
 enum frame_status {
 #define X(number, name, text, meaning) name = number,

@@ -54,6 +54,19 @@ static enum dispatch flush(struct dispatcher *dispatcher, const struct request *
     return DISPATCH_DONE;
 }
 
+/* Starts it and answers at once: `stats compaction` shows how it goes. */
+static enum dispatch compact(struct dispatcher *dispatcher, struct output *output)
+{
+    struct shared *shared = dispatcher->shared;
+    if (atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF) {
+        output_text(output, "SERVER_ERROR storage.compaction is off\r\n");
+        return DISPATCH_DONE;
+    }
+    compaction_ask(&shared->compaction);
+    output_text(output, REPLY_OK);
+    return DISPATCH_DONE;
+}
+
 /* --- debug: compiled for tests only ----------------------------------------------------------- */
 
 #if FARPAGE_DEBUG_HOOKS
@@ -95,6 +108,7 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request
     if (request->command == COMMAND_FLUSH_ALL) return flush(dispatcher, request, output);
     if (request->command == COMMAND_VERBOSITY) return verbosity(request, output);
     if (request->command == COMMAND_DEBUG) return debug(dispatcher, request, output);
+    if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
     output_text(output, "VERSION " FARPAGE_VERSION "\r\n");
     return DISPATCH_DONE;

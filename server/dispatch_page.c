@@ -111,12 +111,12 @@ static void emit_line(void *opaque, const char *name, const char *value)
     output_text(text->lines, "\n");
 }
 
-static enum dispatch stats(const struct context *context)
+static enum dispatch report(const struct context *context, struct slice section)
 {
     struct output lines;
     struct stats_text text = {.lines = &lines};
     if (!output_init(&lines)) return refuse(context, FRAME_NO_MEMORY);
-    bool known = stats_report(context->dispatcher->shared, context->body, emit_line, &text);
+    bool known = stats_report(context->dispatcher->shared, section, emit_line, &text);
     struct slice body = output_contiguous(&lines);
     if (!known)
         dispatch_frame_status(context->frame, FRAME_NO_SECTION, context->output);
@@ -126,6 +126,17 @@ static enum dispatch stats(const struct context *context)
         reply_body(context->frame, body, context->output);
     output_fini(&lines);
     return DISPATCH_DONE;
+}
+
+/* count 0 asks for a run, 1 only how it goes; both are answered with how it goes. */
+static enum dispatch compact(const struct context *context)
+{
+    struct shared *shared = context->dispatcher->shared;
+    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    bool off = atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF;
+    if (context->frame->count == 0 && off) return refuse(context, FRAME_OFF);
+    if (context->frame->count == 0) compaction_ask(&shared->compaction);
+    return report(context, slice_text("compaction"));
 }
 
 static enum frame_status open_status(enum fp_status status)
@@ -244,7 +255,7 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
     case FRAME_PING:
         return ping(&context);
     case FRAME_STATS:
-        return stats(&context);
+        return report(&context, body);
     case FRAME_OPEN:
         return open_area(&context);
     case FRAME_STORE:
@@ -253,6 +264,8 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
         return load_page(&context);
     case FRAME_INVALIDATE:
         return invalidate(&context);
+    case FRAME_COMPACT:
+        return compact(&context);
     case FRAME_HELLO:
     default:
         return refuse(&context, FRAME_BAD_OPCODE);

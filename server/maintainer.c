@@ -1,23 +1,40 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The thread sleeps for a tick or until somebody asks for a compaction. Automatic compaction waits
+ * until the free space within zspages is a sixty-fourth of what is held, or a quarter of that when
+ * memory is nearly full; it then works for storage.compaction_duty percent of each tick.
+ */
 #include "server/maintainer.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 
-enum { REAP_STEPS_PER_TICK = 8, EVICTIONS_PER_TICK = 4096 };
-static const struct timeval tick_every = {0, 50000};
+enum {
+    TICK_MS = 50,
+    REAP_STEPS_PER_TICK = 8,
+    EVICTIONS_PER_TICK = 4096,
+    MOVES_PER_STEP = 256,
+    FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
+    FREEABLE_PART = 64,      /* of the pages held */
+};
 
 struct maintainer {
     struct shared *shared;
     struct store_scratch *scratch;
-    struct event *tick;
+    pthread_t thread;
+    bool started;
+    _Atomic bool stopping;
 };
 
-static void on_tick(evutil_socket_t fd, short what, void *opaque)
+static void upkeep(struct maintainer *maintainer)
 {
-    (void)fd, (void)what;
-    struct maintainer *maintainer = opaque;
     struct store *store = maintainer->shared->store;
     struct budget *budget = store_budget(store);
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
@@ -26,15 +43,82 @@ static void on_tick(evutil_socket_t fd, short what, void *opaque)
         if (!store_evict_one(store, maintainer->scratch)) break;
 }
 
-enum fp_status maintainer_create(struct shared *shared, struct event_base *base,
-                                 struct maintainer **out)
+/* --- compaction -------------------------------------------------------------------------------- */
+
+static bool worth_it(struct store *store)
+{
+    struct budget *budget = store_budget(store);
+    uint64_t held_pages = budget_held(budget, BUDGET_PAYLOAD) / PAGES_BYTES;
+    uint64_t limit = budget_limit(budget);
+    bool nearly_full = budget_total(budget) > limit - limit / 16;
+    uint64_t wanted = held_pages / (nearly_full ? 4 * FREEABLE_PART : FREEABLE_PART);
+    return zpool_freeable_pages(store_zpool(store)) > wanted + FREEABLE_PAGES_MIN;
+}
+
+/* Steps until there is nothing to gain or the time is over. True: nothing to gain. */
+static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
+{
+    struct compaction *compaction = &maintainer->shared->compaction;
+    struct zpool *pool = store_zpool(maintainer->shared->store);
+    while (!atomic_load(&maintainer->stopping) && clock_monotonic_ns() < deadline_ns) {
+        struct zpool_step step = zpool_compact(pool, MOVES_PER_STEP);
+        atomic_fetch_add(&compaction->moved_objects, step.moved_count);
+        atomic_fetch_add(&compaction->freed_pages, step.freed_pages);
+        atomic_fetch_add(&compaction->skipped_pinned, step.skipped_pinned_count);
+        if (step.done) return true;
+        sched_yield(); /* whoever waits for the same shard goes first */
+    }
+    return false;
+}
+
+static void compact_as_asked(struct maintainer *maintainer)
+{
+    struct compaction *compaction = &maintainer->shared->compaction;
+    if (!atomic_load(&compaction->asked)) return;
+    uint64_t begun_ns = clock_monotonic_ns();
+    atomic_store(&compaction->running, true);
+    atomic_store(&compaction->asked, false);
+    (void)compact_until(maintainer, UINT64_MAX);
+    atomic_store(&compaction->last_ns, clock_monotonic_ns() - begun_ns);
+    atomic_fetch_add(&compaction->runs, 1);
+    atomic_store(&compaction->running, false);
+}
+
+static void compact_by_itself(struct maintainer *maintainer)
+{
+    const struct settings *settings = &maintainer->shared->settings;
+    if (atomic_load(&settings->compaction) != CONFIG_COMPACTION_AUTO) return;
+    if (!worth_it(maintainer->shared->store)) return;
+    uint64_t share_ns = TICK_MS * 10000ull * atomic_load(&settings->compaction_duty_percent);
+    (void)compact_until(maintainer, clock_monotonic_ns() + share_ns);
+}
+
+/* --- the thread -------------------------------------------------------------------------------- */
+
+static void *run(void *opaque)
+{
+    struct maintainer *maintainer = opaque;
+    struct pollfd wake = {.fd = maintainer->shared->compaction.wake_fd, .events = POLLIN};
+    while (!atomic_load(&maintainer->stopping)) {
+        uint64_t ignored;
+        if (poll(&wake, 1, TICK_MS) == 1) {
+            ssize_t got = read(wake.fd, &ignored, sizeof ignored);
+            (void)got; /* only clears it */
+        }
+        compact_as_asked(maintainer);
+        upkeep(maintainer);
+        compact_by_itself(maintainer);
+    }
+    return NULL;
+}
+
+enum fp_status maintainer_create(struct shared *shared, struct maintainer **out)
 {
     struct maintainer *maintainer = calloc(1, sizeof *maintainer);
     if (maintainer == NULL) return FP_NO_MEMORY;
     maintainer->shared = shared;
-    maintainer->tick = event_new(base, -1, EV_PERSIST, on_tick, maintainer);
-    if (maintainer->tick == NULL || store_scratch_create(&maintainer->scratch) != FP_OK ||
-        event_add(maintainer->tick, &tick_every) != 0) {
+    shared->compaction.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (shared->compaction.wake_fd < 0 || store_scratch_create(&maintainer->scratch) != FP_OK) {
         maintainer_destroy(&maintainer);
         return FP_NO_MEMORY;
     }
@@ -42,11 +126,30 @@ enum fp_status maintainer_create(struct shared *shared, struct event_base *base,
     return FP_OK;
 }
 
-void maintainer_destroy(struct maintainer **maintainer)
+enum fp_status maintainer_start(struct maintainer *maintainer)
 {
-    if (*maintainer == NULL) return;
-    if ((*maintainer)->tick != NULL) event_free((*maintainer)->tick);
-    store_scratch_destroy(&(*maintainer)->scratch);
-    free(*maintainer);
-    *maintainer = NULL;
+    if (pthread_create(&maintainer->thread, NULL, run, maintainer) != 0) return FP_NO_MEMORY;
+    maintainer->started = true;
+    return FP_OK;
+}
+
+void maintainer_stop(struct maintainer *maintainer)
+{
+    if (!maintainer->started) return;
+    atomic_store(&maintainer->stopping, true);
+    compaction_ask(&maintainer->shared->compaction);
+    fp_assert(pthread_join(maintainer->thread, NULL) == 0);
+    maintainer->started = false;
+}
+
+void maintainer_destroy(struct maintainer **maintainer_ptr)
+{
+    struct maintainer *maintainer = *maintainer_ptr;
+    if (maintainer == NULL) return;
+    fp_assert(!maintainer->started);
+    if (maintainer->shared->compaction.wake_fd >= 0) close(maintainer->shared->compaction.wake_fd);
+    maintainer->shared->compaction.wake_fd = -1;
+    store_scratch_destroy(&maintainer->scratch);
+    free(maintainer);
+    *maintainer_ptr = NULL;
 }

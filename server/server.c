@@ -184,11 +184,13 @@ static enum exit_code charge_fixed(struct server *server)
     return fail(server, EXIT_CONFIG, "storage.memory_limit", why);
 }
 
-static enum exit_code start_workers(struct server *server)
+static enum exit_code start_threads(struct server *server)
 {
     for (uint32_t i = 0; i < server->shared.worker_count; i++)
         if (worker_start(server->workers[i]) != FP_OK)
             return fail(server, EXIT_RUNTIME, "workers", "the system refuses a thread");
+    if (maintainer_start(server->maintainer) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "maintainer", "the system refuses a thread");
     return EXIT_OK;
 }
 
@@ -221,13 +223,17 @@ static enum exit_code open_listeners(struct server *server)
     return EXIT_OK;
 }
 
+static enum exit_code create_maintainer(struct server *server)
+{
+    if (maintainer_create(&server->shared, &server->maintainer) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "maintainer", "out of memory");
+}
+
 static enum exit_code create_base(struct server *server)
 {
     server->base = event_base_new();
     if (server->base == NULL || !handle_signals(server))
         return fail(server, EXIT_RUNTIME, "event loop", strerror(errno));
-    if (maintainer_create(&server->shared, server->base, &server->maintainer) != FP_OK)
-        return fail(server, EXIT_RUNTIME, "maintainer", "out of memory");
     return EXIT_OK;
 }
 
@@ -237,7 +243,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
-        create_store, create_workers, create_base, charge_fixed, start_workers, open_listeners};
+        create_store,  create_workers, create_maintainer, create_base,
+        charge_fixed, start_threads,  open_listeners};
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
     memset(server, 0, sizeof *server);
@@ -283,6 +290,7 @@ void server_destroy(struct server **server_ptr)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
+    if (server->maintainer != NULL) maintainer_stop(server->maintainer);
     maintainer_destroy(&server->maintainer);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);

@@ -12,6 +12,8 @@ struct settings {
     _Atomic uint64_t idle_timeout_ns; /* 0: never */
     _Atomic uint64_t output_buffer_max_bytes;
     _Atomic uint64_t item_bytes_max;
+    _Atomic uint32_t compaction; /* enum config_compaction */
+    _Atomic uint32_t compaction_duty_percent;
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
 };
@@ -22,6 +24,8 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->idle_timeout_ns, config->server.idle_timeout_ns);
     atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
+    atomic_store(&settings->compaction, config->storage.compaction);
+    atomic_store(&settings->compaction_duty_percent, config->storage.compaction_duty_percent);
     atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
     atomic_store(&settings->max_connections, config->server.max_connections);
 }

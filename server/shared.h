@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "protocol/frame.h"
+#include "server/compaction.h"
 #include "server/conns.h"
 #include "server/counters.h"
 #include "server/settings.h"
@@ -20,6 +21,7 @@ struct shared {
     struct store *store;
     struct settings settings;
     struct conns conns;
+    struct compaction compaction;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */

@@ -172,3 +172,17 @@ void stats_compressors(struct shared *shared, const struct stats_sink *sink)
     }
     stats_number(sink, "swaps", compressor_swap_count(pool));
 }
+
+void stats_compaction(struct shared *shared, const struct stats_sink *sink)
+{
+    static const char *const modes[] = {"auto", "manual", "off"};
+    const struct compaction *compaction = &shared->compaction;
+    stats_text(sink, "mode", modes[atomic_load(&shared->settings.compaction) % 3]);
+    stats_text(sink, "state", compaction_busy(compaction) ? "running" : "idle");
+    stats_number(sink, "moved_objects", atomic_load(&compaction->moved_objects));
+    stats_number(sink, "freed_pages", atomic_load(&compaction->freed_pages));
+    stats_number(sink, "skipped_pinned", atomic_load(&compaction->skipped_pinned));
+    stats_number(sink, "freeable_pages", zpool_freeable_pages(store_zpool(shared->store)));
+    stats_number(sink, "runs", atomic_load(&compaction->runs));
+    stats_number(sink, "last_ms", atomic_load(&compaction->last_ns) / 1000000);
+}

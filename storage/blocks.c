@@ -126,6 +126,7 @@ static void blocks_free(struct zpool *pool, struct zhandle handle)
     uint32_t number = (uint32_t)handle.bits;
     uint64_t cell = atomic_load_explicit(blocks_cell_of(blocks, number), memory_order_acquire);
     struct blocks_place place = blocks_place(cell);
+    fp_assert((cell & BLOCKS_LIVE) != 0); /* freed twice */
     if (place.direct) free_direct(blocks, place);
     else free_in_block(blocks, number);
     idpool_give(&blocks->cells, number - 1);
@@ -139,7 +140,8 @@ static struct block *pin(const struct blocks *blocks, uint32_t handle, struct bl
     for (;;) {
         uint64_t before = atomic_load_explicit(cell, memory_order_acquire);
         *place = blocks_place(before);
-        if ((before & 1) == 0 || place->direct ||
+        if ((before & BLOCKS_LIVE) == 0) place->direct = false;
+        if ((before & BLOCKS_LIVE) == 0 || place->direct ||
             place->number >= atomic_load(&blocks->descriptors.fresh))
             return NULL;
         struct block *block = block_of(blocks, place->number);
@@ -170,8 +172,14 @@ static enum fp_status blocks_map(struct zpool *pool, struct zhandle handle, enum
     struct blocks *blocks = blocks_from(pool);
     if (handle.bits == 0 || handle.bits > atomic_load(&blocks->cells.fresh)) return FP_CORRUPT;
     struct blocks_place place;
-    const struct block *block = pin(blocks, (uint32_t)handle.bits, &place);
+    struct block *block = pin(blocks, (uint32_t)handle.bits, &place);
     if (block == NULL) return place.direct ? map_direct(blocks, place, map) : FP_CORRUPT;
+    /* Only the entry knows whose it is: a damaged cell may lead to somebody else's. */
+    if (place.detail >= tier_units(block->tier) ||
+        block_entry(blocks, block, place.detail)->owner != handle.bits) {
+        atomic_fetch_sub_explicit(&block->pins, 1, memory_order_release);
+        return FP_CORRUPT;
+    }
     const struct block_entry *entry = block_entry(blocks, block, place.detail);
     *map = (struct zmap){
         .bytes = block_base(blocks, block) + (size_t)entry->offset_units * BLOCKS_UNIT_BYTES,

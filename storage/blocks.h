@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * blocks - a backend of zpool.h: best fit by bytes in blocks of a few pages. Seen by blocks*.c only.
+ * blocks - a backend of zpool.h: best fit by bytes in blocks of pages. Seen by blocks*.c only.
  *
  * Where zsmalloc rounds every object up to its class, a block takes objects of any size, 8 bytes
  * apart, and slides them together when a new one would fit but for the gaps:
@@ -13,14 +13,15 @@
  *
  *   handle -> cell -> (block, entry) -> offset -> address
  *
- * Objects of up to 4, 16 and 64 KiB have blocks of 16, 64 and 256 KiB: three tiers. An object of whole
- * pages (an incompressible page, mostly) has a run of its own and no block: it costs just its pages.
+ * Objects of up to 4, 16 and 64 KiB have blocks of 16, 64 and 256 KiB: three tiers. An object of
+ * whole pages (an incompressible page, mostly) has a run of its own and no block: it costs just its
+ * pages.
  *
  * Each tier is cut into shards with a lock each, so that allocating and freeing seldom meet. A map
  * takes no lock: it pins the block, and looks again whether the handle still says the same.
  *
  * Units: *_units are 8 bytes.
- * Locks: a shard's lock guards its buckets and its blocks' descriptors and directories, but for pins.
+ * Locks: a shard's lock guards its buckets and its blocks' descriptors and directories, not pins.
  *        Objects are moved only while their block is closed: no pin, and none can come.
  */
 #ifndef FARPAGE_STORAGE_BLOCKS_H
@@ -38,9 +39,10 @@ enum {
     BLOCKS_SHARDS_ALL = BLOCKS_TIERS * BLOCKS_SHARDS,
     BLOCKS_BUCKETS = 512,   /* of a shard, by free units */
     BLOCKS_ENTRIES_MAX = 4096,
-    BLOCKS_NONE = UINT32_MAX,
 };
-#define BLOCKS_CLOSED 0x80000000u /* in pins: a mover is at work, whoever comes waits or walks past */
+#define BLOCKS_NONE UINT32_MAX /* no int: an enum cannot hold it */
+#define BLOCKS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
+#define BLOCKS_LIVE (1ull << 63) /* in a cell: idpool's link of a free one has 32 bits */
 
 struct block_entry { /* in the block; owner 0: free */
     uint32_t owner;  /* handle */
@@ -51,7 +53,7 @@ struct block {              /* one cell of blocks.descriptors */
     _Atomic uint64_t link;  /* idpool's, while free */
     _Atomic uint32_t pins;  /* maps that have not been unmapped, or BLOCKS_CLOSED */
     uint32_t first_page;    /* its run in the arena; constant while it lives, as are the next two */
-    uint8_t tier, shard;
+    _Atomic uint8_t tier, shard; /* read by who does not know yet which lock to take */
     uint16_t entry_count;   /* of the directory, free ones included */
     uint32_t next, prev;    /* list of its bucket */
     uint16_t used_count;    /* entries with an owner */
@@ -77,7 +79,7 @@ struct blocks {
     struct blocks_shard shards[BLOCKS_SHARDS_ALL]; /* a tier's are neighbours */
 };
 
-/* A live cell: bit 0 set; bit 1: direct. Else entry (12 bits) << 2, block (32 bits) << 14.
+/* A live cell: BLOCKS_LIVE; bit 1: direct. Else entry (12 bits) << 2, block (32 bits) << 14.
  * Direct: pages (7 bits) << 2, first page (32 bits) << 14. */
 struct blocks_place {
     bool direct;
@@ -86,7 +88,7 @@ struct blocks_place {
 };
 static inline uint64_t blocks_cell(struct blocks_place place)
 {
-    return 1 | (uint64_t)place.direct << 1 | (uint64_t)place.detail << 2 |
+    return BLOCKS_LIVE | (uint64_t)place.direct << 1 | (uint64_t)place.detail << 2 |
            (uint64_t)place.number << 14;
 }
 static inline struct blocks_place blocks_place(uint64_t cell)
@@ -110,7 +112,9 @@ static inline struct block *block_of(const struct blocks *blocks, uint32_t id)
 }
 static inline struct blocks_shard *shard_of(struct blocks *blocks, const struct block *block)
 {
-    return &blocks->shards[block->tier * BLOCKS_SHARDS + block->shard];
+    unsigned tier = atomic_load_explicit(&block->tier, memory_order_relaxed);
+    return &blocks->shards[tier * BLOCKS_SHARDS +
+                           atomic_load_explicit(&block->shard, memory_order_relaxed)];
 }
 static inline uint8_t *block_base(const struct blocks *blocks, const struct block *block)
 {

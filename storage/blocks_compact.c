@@ -12,7 +12,7 @@
 
 enum {
     MOVES_PER_LOCK = 8,
-    SOURCES_MAX = 8, /* pinned blocks walked past in one look */
+    SOURCES_MAX = 256, /* pinned blocks walked past in one look */
 };
 
 static struct blocks *blocks_from(struct zpool *pool)

@@ -13,10 +13,11 @@
 
 enum {
     CANDIDATES_MAX = 16, /* blocks looked at before a new one is made */
+    NARROW_MAX = 8,      /* of which in the first bucket, where some are too full by a few bytes */
     GAPS_ENTRIES_MAX = 64, /* more objects than this are slid without looking for a gap */
 };
 
-/* --- buckets: blocks by how much is free in them ----------------------------------------------- */
+/* --- buckets: blocks by how much is free in them ---------------------------------------------- */
 
 static unsigned bucket_of(const struct block *block, uint32_t units)
 {
@@ -71,7 +72,7 @@ static unsigned next_bucket(const struct blocks_shard *shard, unsigned bucket)
     return BLOCKS_BUCKETS;
 }
 
-/* --- one block --------------------------------------------------------------------------------- */
+/* --- one block -------------------------------------------------------------------------------- */
 
 bool block_close(struct block *block)
 {
@@ -158,7 +159,7 @@ static uint32_t free_entry(const struct blocks *blocks, const struct block *bloc
     return index;
 }
 
-/* Tries to place an object in this block. True: *index is its entry, filled in but for the owner. */
+/* Tries to place an object in this block. True: *index is its entry, filled in but the owner. */
 static bool place_locked(struct blocks *blocks, struct blocks_shard *shard, uint32_t id,
                          uint32_t size_units, uint32_t *index)
 {
@@ -186,7 +187,7 @@ static bool place_locked(struct blocks *blocks, struct blocks_shard *shard, uint
     return true;
 }
 
-/* --- finding a block --------------------------------------------------------------------------- */
+/* --- finding a block -------------------------------------------------------------------------- */
 
 static enum fp_status block_create_locked(struct blocks *blocks, struct blocks_shard *shard,
                                           unsigned tier, uint32_t *id)
@@ -217,12 +218,13 @@ enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shar
     lock_assert_held(&shard->lock);
     unsigned tier = (unsigned)(shard - blocks->shards) / BLOCKS_SHARDS;
     struct block any = {.tier = (uint8_t)tier};
-    unsigned looked = 0;
-    for (unsigned bucket = next_bucket(shard, bucket_of(&any, size_units));
+    unsigned looked = 0, first = bucket_of(&any, size_units);
+    for (unsigned bucket = next_bucket(shard, first);
          bucket < BLOCKS_BUCKETS && looked < CANDIDATES_MAX;
          bucket = next_bucket(shard, bucket + 1)) {
         uint32_t id = shard->buckets[bucket];
-        for (; id != BLOCKS_NONE && looked < CANDIDATES_MAX; looked++) {
+        unsigned looked_max = bucket == first ? NARROW_MAX : CANDIDATES_MAX;
+        for (; id != BLOCKS_NONE && looked < looked_max; looked++) {
             uint32_t next = block_of(blocks, id)->next;
             place->number = id;
             if (id != not_this && place_locked(blocks, shard, id, size_units, &place->detail))

@@ -6,7 +6,8 @@
 #include "base/check.h"
 #include "storage/zpool_backend.h"
 
-static const struct zpool_backend *const backends[] = {&zsmalloc_backend, &blocks_backend};
+static const struct zpool_backend *const backends[] = {&zsmalloc_backend, &blocks_backend,
+                                                       &zbud_backend};
 
 enum fp_status zpool_create(const char *name, const struct zpool_options *options,
                             struct zpool **pool)
@@ -69,6 +70,13 @@ struct zpool_step zpool_compact(struct zpool *pool, uint32_t moves_max)
 uint64_t zpool_freeable_pages(struct zpool *pool)
 {
     return pool->backend->freeable_pages == NULL ? 0 : pool->backend->freeable_pages(pool);
+}
+
+enum fp_status zpool_reclaim(struct zpool *pool, const struct zpool_reclaimer *reclaimer)
+{
+    if (pool->backend->reclaim == NULL) return FP_INVALID;
+    fp_assert(reclaimer->pages_max > 0);
+    return pool->backend->reclaim(pool, reclaimer);
 }
 
 struct zpool_fill zpool_fill(struct zpool *pool)

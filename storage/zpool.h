@@ -48,11 +48,28 @@ struct zpool_properties {
     size_t object_bytes_max;
     bool sleep_mapped; /* a map may be held while sleeping */
     bool movable;      /* objects can move while they are not mapped */
+    bool reclaimable;  /* zpool_reclaim can empty pages */
 };
 struct zpool_step { /* what one step of compaction did */
     uint32_t moved_count, skipped_pinned_count;
     uint32_t freed_pages;
     bool done; /* nothing more to gain for now */
+};
+/* How a page is emptied: `give` is called with each object of it, with no lock held. It may alloc,
+ * map and free whatever it likes, in this pool too. Others may free the object until `give` has
+ * taken it out of its owner's tables: so it looks there first, and only then reads the bytes. They
+ * stay readable during the call, and the handle is not given out again, even if it was freed.
+ * Any answer but FP_OK refuses, and the object stays. */
+enum zpool_reclaim_way {
+    ZPOOL_EVICT, /* it takes the object from its owner and writes it elsewhere; we free it then */
+    ZPOOL_UNUSE, /* it gives the object back to its owner, who frees it, within the call or later */
+};
+struct zpool_reclaimer {
+    enum zpool_reclaim_way way;
+    unsigned pages_max; /* to be tried until one is freed, 1 or more */
+    void *owner;        /* passed on */
+    enum fp_status (*give)(void *owner, struct zhandle handle, const uint8_t *bytes,
+                           size_t capacity_bytes);
 };
 struct zpool_fill {
     uint64_t object_count;
@@ -105,6 +122,15 @@ struct zpool_step zpool_compact(struct zpool *pool, uint32_t moves_max) FP_NONNU
 
 /* What compaction could win at most, from the counts alone: cheap, and never too low by much. */
 uint64_t zpool_freeable_pages(struct zpool *pool) FP_NONNULL(1);
+
+/* Empties the page that was placed into longest ago, and gives it back to the OS. It is held by a
+ * reference meanwhile, never by a lock; a page that is mapped is walked past, one whose objects
+ * were refused becomes the youngest. Any number of callers at a time, and from within `give` too.
+ * FP_OK: a page was freed, here or by who freed its last object while it was held here. FP_BUSY:
+ * pages_max were tried, or all others are mapped. FP_ABSENT: no page is left that could be tried.
+ * FP_INVALID: this backend cannot. */
+enum fp_status zpool_reclaim(struct zpool *pool, const struct zpool_reclaimer *reclaimer)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 
 struct zpool_fill zpool_fill(struct zpool *pool) FP_NONNULL(1); /* exact per class, not across */
 unsigned zpool_class_count(const struct zpool *pool) FP_NONNULL(1);

@@ -19,6 +19,8 @@ struct zpool_backend {
     size_t (*cost_bytes)(const struct zpool *pool, size_t size_bytes);
     struct zpool_step (*compact)(struct zpool *pool, uint32_t moves_max); /* NULL: not movable */
     uint64_t (*freeable_pages)(struct zpool *pool);                       /* NULL: 0 */
+    enum fp_status (*reclaim)(struct zpool *pool, const struct zpool_reclaimer *reclaimer);
+                                                                          /* NULL: FP_INVALID */
     void (*fill)(struct zpool *pool, struct zpool_fill *fill);
     unsigned (*class_count)(const struct zpool *pool);
     void (*class_row)(struct zpool *pool, unsigned index, struct zpool_class *row);
@@ -29,6 +31,6 @@ struct zpool {
     const struct zpool_backend *backend;
 };
 
-extern const struct zpool_backend zsmalloc_backend, blocks_backend;
+extern const struct zpool_backend zsmalloc_backend, blocks_backend, zbud_backend;
 
 #endif

@@ -2,13 +2,14 @@
  *
  * Life of a zspage:  none -(its class has no free slot)-> new -(slots taken, freed)-> partly filled
  *                    -(last slot taken)-> full -(a slot freed)-> partly filled
- *                    -(last object freed)-> none, its pages back at the OS
+ *                    -(last object freed, or moved away)-> none, its pages back at the OS
  *
  * A new object goes to the fullest zspage that has room, so that the sparse ones empty themselves.
- * Nothing here moves an object yet, so a map needs no more than the cell and a pin.
+ * Where that is too slow, zsmalloc_compact.c moves the objects of the sparsest ones.
  */
 #include "storage/zsmalloc.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ struct zspage *zs_zspage(const struct zsmalloc *zs, uint32_t id)
 
 uint8_t *zs_slot_address(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot)
 {
-    const struct zs_class *class = &zs->classes[zspage->class_index];
+    const struct zs_class *class = &zs->classes[zs_class_index(zspage)];
     struct page_run run = {.first_page = zspage->first_page};
     return arena_address(zs->arena, run) + (uint64_t)slot * class->slot_bytes;
 }
@@ -82,7 +83,8 @@ static enum fp_status zspage_create_locked(struct zsmalloc *zs, struct zs_class 
     }
     struct zspage *zspage = zs_zspage(zs, *id);
     zspage->first_page = run.first_page;
-    zspage->class_index = (uint16_t)(class - zs->classes);
+    atomic_store_explicit(&zspage->class_index, (uint16_t)(class - zs->classes),
+                          memory_order_relaxed);
     zspage->used_slots = zspage->fresh_slots = zspage->free_slot = 0;
     zspage->direct_owner = 0;
     class->zspage_count++;
@@ -114,13 +116,13 @@ static void store_u32(uint8_t *at, uint32_t value)
 
 uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot)
 {
-    if (zs->classes[zspage->class_index].direct) return zspage->direct_owner;
+    if (zs->classes[zs_class_index(zspage)].direct) return zspage->direct_owner;
     return load_u32(zs_slot_address(zs, zspage, slot));
 }
 
 static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, uint32_t owner)
 {
-    if (zs->classes[zspage->class_index].direct) {
+    if (zs->classes[zs_class_index(zspage)].direct) {
         zspage->direct_owner = owner;
         zspage->fresh_slots = 1;
         return 0;
@@ -139,7 +141,7 @@ static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, uin
 static void slot_give_locked(struct zsmalloc *zs, struct zspage *zspage, struct zs_place place,
                              uint32_t owner)
 {
-    if (zs->classes[zspage->class_index].direct) {
+    if (zs->classes[zs_class_index(zspage)].direct) {
         fp_assert(zspage->direct_owner == owner);
         zspage->direct_owner = 0;
         return;
@@ -151,26 +153,51 @@ static void slot_give_locked(struct zsmalloc *zs, struct zspage *zspage, struct 
     zspage->free_slot = (uint16_t)(place.slot + 1);
 }
 
-static _Atomic uint64_t *cell_of(const struct zsmalloc *zs, struct zhandle handle)
+struct zs_place zs_place_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id,
+                                uint32_t handle)
 {
-    return idpool_cell(&zs->cells, (uint32_t)(handle.bits - 1));
+    lock_assert_held(&class->lock);
+    struct zspage *zspage = zs_zspage(zs, id);
+    struct zs_place place = {.zspage = id, .slot = slot_take_locked(zs, zspage, handle)};
+    set_used_locked(zs, class, id, zspage->used_slots + 1u);
+    return place;
+}
+
+bool zs_remove_locked(struct zsmalloc *zs, struct zs_class *class, struct zs_place place,
+                      uint32_t handle)
+{
+    lock_assert_held(&class->lock);
+    struct zspage *zspage = zs_zspage(zs, place.zspage);
+    slot_give_locked(zs, zspage, place, handle);
+    set_used_locked(zs, class, place.zspage, zspage->used_slots - 1u);
+    if (zspage->used_slots > 0) return false;
+    list_remove_locked(zs, class, place.zspage);
+    class->zspage_count--;
+    return true;
+}
+
+/* On no list: nobody else can find it. */
+void zs_give_back(struct zsmalloc *zs, const struct zs_class *class, uint32_t id)
+{
+    struct page_run run = {.first_page = zs_zspage(zs, id)->first_page};
+    arena_give(zs->arena, class->pages, run);
+    idpool_give(&zs->zspages, id);
 }
 
 static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
 {
     struct zsmalloc *zs = zs_from(pool);
     struct zs_class *class = &zs->classes[class_of_size(zs, size_bytes)];
-    uint32_t cell_id;
+    uint32_t cell_id, zspage;
     if (!idpool_take(&zs->cells, &cell_id)) return FP_NO_MEMORY;
 
     lock_take(&class->lock);
-    struct zs_place place;
-    enum fp_status status = find_room_locked(zs, class, &place.zspage);
+    enum fp_status status = find_room_locked(zs, class, &zspage);
     if (status == FP_OK) {
-        struct zspage *zspage = zs_zspage(zs, place.zspage);
-        place.slot = slot_take_locked(zs, zspage, cell_id + 1);
-        set_used_locked(zs, class, place.zspage, zspage->used_slots + 1u);
+        struct zs_place place = zs_place_locked(zs, class, zspage, cell_id + 1);
         class->object_count++;
+        /* Within the lock: compaction must not meet an object whose cell does not say so. */
+        atomic_store_explicit(zs_cell_of(zs, cell_id + 1), zs_cell(place), memory_order_release);
     }
     lock_drop(&class->lock);
 
@@ -179,35 +206,55 @@ static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, struct zha
         return status;
     }
     handle->bits = (uint64_t)cell_id + 1;
-    atomic_store_explicit(cell_of(zs, *handle), zs_cell(place), memory_order_release);
     return FP_OK;
+}
+
+/* True: the object is gone. False: it was moved before its class was locked; look again. */
+static bool free_at(struct zsmalloc *zs, uint32_t handle, uint64_t cell)
+{
+    struct zs_place place = zs_place(cell);
+    struct zs_class *class = &zs->classes[zs_class_index(zs_zspage(zs, place.zspage))];
+    bool empty = false;
+    lock_take(&class->lock);
+    bool same = atomic_load_explicit(zs_cell_of(zs, handle), memory_order_acquire) == cell;
+    if (same) {
+        empty = zs_remove_locked(zs, class, place, handle);
+        class->object_count--;
+    }
+    lock_drop(&class->lock);
+    if (empty) zs_give_back(zs, class, place.zspage);
+    return same;
 }
 
 static void zs_free(struct zpool *pool, struct zhandle handle)
 {
     struct zsmalloc *zs = zs_from(pool);
-    uint64_t cell = atomic_load_explicit(cell_of(zs, handle), memory_order_acquire);
-    struct zs_place place = zs_place(cell);
-    struct zspage *zspage = zs_zspage(zs, place.zspage);
-    struct zs_class *class = &zs->classes[zspage->class_index];
-    struct page_run run = {.first_page = zspage->first_page};
+    uint32_t number = (uint32_t)handle.bits;
+    uint64_t cell;
+    do {
+        cell = atomic_load_explicit(zs_cell_of(zs, number), memory_order_acquire);
+        fp_assert((cell & ZS_LIVE) != 0); /* freed twice */
+    } while (!free_at(zs, number, cell));
+    idpool_give(&zs->cells, number - 1);
+}
 
-    lock_take(&class->lock);
-    slot_give_locked(zs, zspage, place, (uint32_t)handle.bits);
-    set_used_locked(zs, class, place.zspage, zspage->used_slots - 1u);
-    class->object_count--;
-    bool empty = zspage->used_slots == 0;
-    if (empty) {
-        list_remove_locked(zs, class, place.zspage);
-        class->zspage_count--;
+/* Pins the zspage that the handle's object is in: NULL where the cell names none. A zspage that is
+ * closed opens within microseconds; an object that was moved meanwhile is followed. */
+static struct zspage *pin(const struct zsmalloc *zs, uint32_t handle, struct zs_place *place)
+{
+    const _Atomic uint64_t *cell = zs_cell_of(zs, handle);
+    for (;;) {
+        uint64_t before = atomic_load_explicit(cell, memory_order_acquire);
+        *place = zs_place(before);
+        if ((before & ZS_LIVE) == 0 || place->zspage >= atomic_load(&zs->zspages.fresh))
+            return NULL;
+        struct zspage *zspage = zs_zspage(zs, place->zspage);
+        uint32_t pins = atomic_fetch_add_explicit(&zspage->pins, 1, memory_order_acq_rel);
+        bool open = (pins & ZS_CLOSED) == 0;
+        if (open && atomic_load_explicit(cell, memory_order_acquire) == before) return zspage;
+        atomic_fetch_sub_explicit(&zspage->pins, 1, memory_order_release);
+        if (!open) sched_yield();
     }
-    lock_drop(&class->lock);
-
-    if (empty) { /* on no list: nobody else can find it */
-        arena_give(zs->arena, class->pages, run);
-        idpool_give(&zs->zspages, place.zspage);
-    }
-    idpool_give(&zs->cells, (uint32_t)(handle.bits - 1));
 }
 
 static enum fp_status zs_map(struct zpool *pool, struct zhandle handle, enum zaccess access,
@@ -216,15 +263,15 @@ static enum fp_status zs_map(struct zpool *pool, struct zhandle handle, enum zac
     (void)access; /* both are plain memory here */
     struct zsmalloc *zs = zs_from(pool);
     if (handle.bits == 0 || handle.bits > atomic_load(&zs->cells.fresh)) return FP_CORRUPT;
-    uint64_t cell = atomic_load_explicit(cell_of(zs, handle), memory_order_acquire);
-    struct zs_place place = zs_place(cell);
-    if ((cell & 1) == 0 || place.zspage >= atomic_load(&zs->zspages.fresh)) return FP_CORRUPT;
-    struct zspage *zspage = zs_zspage(zs, place.zspage);
-    const struct zs_class *class = &zs->classes[zspage->class_index];
-    if (place.slot >= class->slots) return FP_CORRUPT;
-    /* A free cell holds a link, which may look like a place: only the slot knows whose it is. */
-    if (zs_slot_owner(zs, zspage, place.slot) != handle.bits) return FP_CORRUPT;
-    atomic_fetch_add_explicit(&zspage->pins, 1, memory_order_acquire);
+    struct zs_place place;
+    struct zspage *zspage = pin(zs, (uint32_t)handle.bits, &place);
+    if (zspage == NULL) return FP_CORRUPT;
+    const struct zs_class *class = &zs->classes[zs_class_index(zspage)];
+    /* Only the slot knows whose it is: a damaged cell may lead to somebody else's. */
+    if (place.slot >= class->slots || zs_slot_owner(zs, zspage, place.slot) != handle.bits) {
+        atomic_fetch_sub_explicit(&zspage->pins, 1, memory_order_release);
+        return FP_CORRUPT;
+    }
     size_t owner_bytes = class->direct ? 0 : ZS_OWNER_BYTES;
     map->bytes = zs_slot_address(zs, zspage, place.slot) + owner_bytes;
     map->capacity_bytes = class->slot_bytes - owner_bytes;
@@ -283,7 +330,7 @@ const struct zpool_backend zsmalloc_backend = {
     .properties = {.name = "zsmalloc",
                    .object_bytes_max = ZPOOL_OBJECT_BYTES_MAX,
                    .sleep_mapped = true,
-                   .movable = false},
+                   .movable = true},
     .create = zs_create,
     .destroy = zs_destroy,
     .alloc = zs_alloc,
@@ -291,6 +338,8 @@ const struct zpool_backend zsmalloc_backend = {
     .map = zs_map,
     .unmap = zs_unmap,
     .cost_bytes = zs_cost_bytes,
+    .compact = zs_compact,
+    .freeable_pages = zs_freeable_pages,
     .fill = zs_fill,
     .class_count = zs_class_count,
     .class_row = zs_class_row,

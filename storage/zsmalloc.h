@@ -12,8 +12,10 @@
  * bytes the number + 1 of the next free slot. A direct zspage keeps its owner in the descriptor: an
  * incompressible page then costs exactly its pages.
  *
- * Locks: a class's lock guards its zspages' descriptors, lists, owners and free slots. A cell is
- * written by who owns the handle. Pins are counts, not locks, and nobody waits for them.
+ * Locks: a class's lock guards its zspages' descriptors, lists, owners and free slots, and the
+ * cells of its objects. A map takes no lock: it pins the zspage, then looks whether the cell still
+ * says the same. Pins are counts, not locks, and nobody waits for them: objects are moved out of a
+ * zspage only while it is closed, which it can be only where it has no pin.
  */
 #ifndef FARPAGE_STORAGE_ZSMALLOC_H
 #define FARPAGE_STORAGE_ZSMALLOC_H
@@ -34,14 +36,16 @@ enum {
     ZS_GROUPS = 11,             /* fullness in tenths; the last one is full */
 };
 #define ZS_NONE UINT32_MAX /* no int: an enum cannot hold it */
+#define ZS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
+#define ZS_LIVE (1ull << 63) /* in a cell: idpool's link of a free one has 32 bits */
 
 struct zspage {             /* one cell of zsmalloc.zspages */
     _Atomic uint64_t link;  /* idpool's, while free */
-    _Atomic uint32_t pins;  /* maps of its objects that have not been unmapped */
+    _Atomic uint32_t pins;  /* maps of its objects that have not been unmapped, or ZS_CLOSED */
     uint32_t first_page;    /* its run in the arena */
     uint32_t next, prev;    /* list of its class and group */
     uint32_t direct_owner;  /* direct classes: the only slot's owner */
-    uint16_t class_index;
+    _Atomic uint16_t class_index; /* read by who does not know yet which lock to take */
     uint16_t used_slots;    /* 1 .. slots */
     uint16_t fresh_slots;   /* slots from here on were never used */
     uint16_t free_slot;     /* first free slot + 1, below fresh_slots; 0: none */
@@ -62,25 +66,24 @@ struct zsmalloc {
     struct arena *arena;
     struct idpool cells;   /* handle - 1 -> where its object is */
     struct idpool zspages; /* descriptors */
+    _Atomic unsigned compact_at; /* the class compaction works on */
     unsigned class_count;
     struct zs_class classes[ZS_CLASSES_MAX];
     uint16_t class_of_size[ZPOOL_OBJECT_BYTES_MAX / ZS_SIZE_STEP + 1]; /* by size rounded up */
 };
 
-/* A live cell: 1 | slot << 1 (12 bits) | zspage << 13 (32 bits). A free one holds idpool's link,
- * which may look like that: who does not own the handle must ask the slot for its owner. */
+/* A live cell: ZS_LIVE | zspage << 12 | slot (12 bits). */
 struct zs_place {
     uint32_t zspage;
     uint32_t slot;
 };
 static inline uint64_t zs_cell(struct zs_place place)
 {
-    return 1 | (uint64_t)place.slot << 1 | (uint64_t)place.zspage << 13;
+    return ZS_LIVE | (uint64_t)place.zspage << 12 | place.slot;
 }
 static inline struct zs_place zs_place(uint64_t cell)
 {
-    return (struct zs_place){.zspage = (uint32_t)(cell >> 13),
-                             .slot = (uint32_t)(cell >> 1) & 4095};
+    return (struct zs_place){.zspage = (uint32_t)(cell >> 12), .slot = (uint32_t)cell & 4095};
 }
 
 /* zsmalloc_class.c: fills classes and class_of_size. */
@@ -89,11 +92,31 @@ void zs_classes_fini(struct zsmalloc *zs);
 /* The fullness group of a zspage with so many used slots. */
 unsigned zs_group_of(const struct zs_class *class, unsigned used_slots);
 
-/* zsmalloc.c, for zsmalloc_check.c */
+/* zsmalloc.c, for the others */
+static inline _Atomic uint64_t *zs_cell_of(const struct zsmalloc *zs, uint32_t handle)
+{
+    return idpool_cell(&zs->cells, handle - 1);
+}
 struct zspage *zs_zspage(const struct zsmalloc *zs, uint32_t id);
+static inline unsigned zs_class_index(const struct zspage *zspage)
+{
+    return atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+}
 uint8_t *zs_slot_address(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
 /* The handle of the slot's object; 0: free. The object's owner may ask unlocked. */
 uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
+/* Takes a free slot of the zspage for the handle, and says so in the cell. */
+struct zs_place zs_place_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id,
+                                uint32_t handle);
+/* Takes the object out of its slot. True: the zspage is empty now and on no list. */
+bool zs_remove_locked(struct zsmalloc *zs, struct zs_class *class, struct zs_place place,
+                      uint32_t handle) FP_MUST_CHECK;
+/* Gives an empty zspage's pages back. Enter holding no class's lock. */
+void zs_give_back(struct zsmalloc *zs, const struct zs_class *class, uint32_t id);
+
+/* zsmalloc_compact.c: the calls of their names. */
+struct zpool_step zs_compact(struct zpool *pool, uint32_t moves_max);
+uint64_t zs_freeable_pages(struct zpool *pool);
 
 /* zsmalloc_check.c: the full check and the statistics. */
 void zs_check(struct zpool *pool);

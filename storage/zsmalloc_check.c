@@ -16,15 +16,14 @@ static const struct zsmalloc *zs_from(const struct zpool *pool)
 static void check_owner(const struct zsmalloc *zs, uint32_t owner, struct zs_place place)
 {
     fp_assert(owner <= atomic_load(&zs->cells.fresh));
-    const _Atomic uint64_t *cell = idpool_cell(&zs->cells, owner - 1);
-    fp_assert(atomic_load(cell) == zs_cell(place));
+    fp_assert(atomic_load(zs_cell_of(zs, owner)) == zs_cell(place));
 }
 
 /* Used slots have an owner whose cell points back; the others are on the free list or fresh. */
 static void check_zspage(const struct zsmalloc *zs, const struct zs_class *class, uint32_t id)
 {
     const struct zspage *zspage = zs_zspage(zs, id);
-    fp_assert(&zs->classes[zspage->class_index] == class);
+    fp_assert(&zs->classes[zs_class_index(zspage)] == class);
     fp_assert(zspage->used_slots <= zspage->fresh_slots && zspage->fresh_slots <= class->slots);
     unsigned used = 0, listed = 0;
     for (uint32_t slot = 0; slot < zspage->fresh_slots; slot++) {
@@ -103,5 +102,6 @@ void zs_fill(struct zpool *pool, struct zpool_fill *fill)
     }
     uint32_t zspages = atomic_load(&zs->zspages.fresh);
     for (uint32_t id = 0; id < zspages; id++)
-        fill->pinned_count += atomic_load_explicit(&zs_zspage(zs, id)->pins, memory_order_relaxed);
+        fill->pinned_count += ~ZS_CLOSED & atomic_load_explicit(&zs_zspage(zs, id)->pins,
+                                                                memory_order_relaxed);
 }

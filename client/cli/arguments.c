@@ -44,7 +44,8 @@ static const struct option_row rows[] = {
      "requests on the way at once, per connection (32)"},
     {"--connections", KIND_NUMBER, MOVERS, FIELD(connections), 0, 1, 64, "N",
      "connections, each with a thread (1)"},
-    {"--area", KIND_TEXT, BIT(TRY), FIELD(area), 0, 0, 0, "NAME", "area to use; it must be new"},
+    {"--area", KIND_TEXT, BIT(TRY) | BIT(REPLAY), FIELD(area), 0, 0, 0, "NAME",
+     "area to use; it must be new"},
     {"--keep", KIND_FLAG, BIT(TRY), FIELD(keep), 0, 0, 0, NULL,
      "leave the pages on the server afterwards"},
     {"--after", KIND_DURATION, BIT(TRY), FIELD(after_ns), FIELD(has_after), 0,
@@ -52,6 +53,10 @@ static const struct option_row rows[] = {
      "look at the memory after so long (when it has not grown for 1s)"},
     {"--pid", KIND_NUMBER, BIT(TRY), FIELD(pid), FIELD(has_pid), 1, 1 << 30, "PID",
      "take this process; it is stopped for the while and continues"},
+    {"--no-wait", KIND_FLAG, BIT(COMPACT), FIELD(no_wait), 0, 0, 0, NULL,
+     "start it and leave the server to it"},
+    {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
+     "load every slot at the end and compare it with the page files"},
 };
 
 struct command_row {
@@ -251,6 +256,25 @@ void arguments_print_overview(void)
     printf("\nexit codes: 0 good, 1 failed or different, 2 usage, 69 no server\n");
 }
 
+static void print_about_replay(void)
+{
+    printf("\nTRACE is text, one record a line:\n"
+           "  # farpage-trace 1             the first line\n"
+           "  # slots N                     slots 0 to N-1\n"
+           "  # corpus K NAME PAGES SHA256  the K-th file has so many pages of 4096 bytes\n"
+           "  w SLOT K J                    store page J of file K\n"
+           "  d SLOT                        forget the slot's page\n"
+           "  c                             compact and wait for its end\n"
+           "  s LABEL                       tell the figures now\n"
+           "  # wait MILLISECONDS           pause; to other programs a comment, as any other #\n"
+           "Pages go out 64 at once; two operations on one slot keep their order.\n"
+           "One line of JSON is printed. resident_bytes is what the server's process holds beyond\n"
+           "what it held before the area was opened: Pss_Anon, Pss_Shmem and SwapPss of\n"
+           "/proc/PID/smaps_rollup, so it must run on this machine, we must be allowed to look,\n"
+           "and it should be freshly started. compressed_bytes is the area's packed_bytes. The\n"
+           "area, 'replay' unless --area says so, is left as the trace ends.\n");
+}
+
 void arguments_print_help(enum cli_command command)
 {
     const struct command_row *row = &commands[command];
@@ -262,6 +286,10 @@ void arguments_print_help(enum cli_command command)
                "back and compared with its memory. A COMMAND started here is ended afterwards;\n"
                "its output goes nowhere, its error messages to the terminal.\n");
     }
+    if (command == CLI_COMPACT) {
+        printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
+    }
+    if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
     print_options(1u << command, false);
     print_options(1u << command, true);

@@ -19,7 +19,7 @@ enum cli_exit {
 struct cli {
     const char *server; /* --server, else FARPAGE_SERVER, else the default; never NULL */
     bool json, help, version;
-    bool pad, sparse, keep;
+    bool pad, sparse, keep, no_wait, verify;
     const char *area;
     uint64_t timeout_ns, size_bytes, depth, connections, after_ns, pid;
     bool has_size, has_after, has_pid;
@@ -39,6 +39,9 @@ struct cli {
       "forget an area's pages, or COUNT of them from slot FIRST on")                               \
     X(TRY, "try", "[--] COMMAND [ARG...]", 0, UINT32_MAX, cli_try,                                 \
       "send a running program's memory out, bring it back, compare")                               \
+    X(COMPACT, "compact", "", 0, 0, cli_compact, "close the gaps in the server's memory")      \
+    X(REPLAY, "replay", "TRACE PAGES...", 2, UINT32_MAX, cli_replay,                               \
+      "replay a churn trace and tell what each moment costs in RAM")                               \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")
 
 enum cli_command {

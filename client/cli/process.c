@@ -75,6 +75,38 @@ uint64_t process_anonymous_bytes(pid_t pid)
     return kib * 1024;
 }
 
+/* Adds the KiB of a line "NAME:   123 kB" to the sum it belongs to. */
+static void add_rollup_line(const char *line, struct holding *holding)
+{
+    static const char *const private_names[] = {"Pss_Anon", "Pss_Shmem", "SwapPss"};
+    char name[32];
+    uint64_t kib;
+    if (sscanf(line, "%31[^:]: %" SCNu64 " kB", name, &kib) != 2) return;
+    if (strcmp(name, "Rss") == 0) holding->resident_bytes += kib * 1024;
+    for (size_t i = 0; i < FP_COUNT_OF(private_names); i++) {
+        if (strcmp(name, private_names[i]) == 0) holding->private_bytes += kib * 1024;
+    }
+}
+
+bool process_holding(pid_t pid, struct holding *holding, struct complaint *complaint)
+{
+    char line[PROC_LINE_BYTES];
+    *holding = (struct holding){0};
+    FILE *rollup = open_proc(pid, "smaps_rollup");
+    int error = rollup == NULL ? errno : 0;
+    errno = 0; /* permission is looked at when the file is read */
+    while (rollup != NULL && fgets(line, sizeof line, rollup) != NULL) {
+        add_rollup_line(line, holding);
+    }
+    if (rollup != NULL) {
+        if (holding->resident_bytes == 0) error = errno != 0 ? errno : ESRCH;
+        fclose(rollup);
+    }
+    if (error == 0) return true;
+    complain_errno(complaint, error, "cannot read /proc/%ld/smaps_rollup", (long)pid);
+    return false;
+}
+
 /* --- finding the pages ---------------------------------------------------------------------- */
 
 static bool add_page(struct memory *memory, uint64_t address, uint64_t bytes)

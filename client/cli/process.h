@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * process - what the kernel tells about another process: its state, and its private anonymous
- * memory, which is what would go to swap. Linux only; the only file here that reads /proc.
+ * process - what the kernel tells about another process: its state, how much it holds, and its
+ * private anonymous memory, which is what would go to swap. Linux only; the only file here that
+ * reads /proc.
  */
 #ifndef FARPAGE_CLIENT_CLI_PROCESS_H
 #define FARPAGE_CLIENT_CLI_PROCESS_H
@@ -30,6 +31,17 @@ char process_state(pid_t pid);
 
 /* Bytes of anonymous memory in RAM; 0 where there is no such process. */
 uint64_t process_anonymous_bytes(pid_t pid);
+
+/* What a process holds, in bytes, from smaps_rollup. */
+struct holding {
+    uint64_t private_bytes; /* its share of anonymous and shared memory, what is swapped included;
+                               files it has mapped, its program among them, are not counted */
+    uint64_t resident_bytes;
+};
+
+/* False with the reason: no such process, or we may not look. */
+bool process_holding(pid_t pid, struct holding *holding, struct complaint *complaint)
+    FP_MUST_CHECK;
 
 /* Finds the memory of a process that is stopped. memory_fini is due either way. */
 bool memory_init(struct memory *memory, pid_t pid, struct complaint *complaint) FP_MUST_CHECK;

@@ -35,7 +35,8 @@ enum {
 
 /* In the order of the choices in config_table.h. */
 enum config_protocol { CONFIG_MEMCACHED };
-enum config_allocator { CONFIG_ZSMALLOC };
+enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC };
+enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_ZSTD, CONFIG_NONE };
 
 /* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
@@ -83,6 +84,8 @@ struct config {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
         enum config_allocator allocator;
+        enum config_compaction compaction;
+        uint32_t compaction_duty_percent; /* of one processor, at most */
         uint64_t item_bytes_max; /* <= memory_limit_bytes / 2 */
     } storage;
     struct {

@@ -77,8 +77,14 @@ enum config_kind {
       "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \
     X("storage.page_size", KIND_SIZE, struct config, storage.page_bytes, "4KiB", 0, 0,             \
       CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART, "One page of an area.")                   \
-    X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "zsmalloc", 0, 0,        \
-      CONFIG_CHOICES("zsmalloc"), RESTART, "How packed pages and items are laid out in memory.")   \
+    X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "blocks", 0, 0,          \
+      CONFIG_CHOICES("blocks", "zsmalloc"), RESTART,                                               \
+      "How packed pages and items are laid out: best fit by bytes, or by size classes.")           \
+    X("storage.compaction", KIND_CHOICE, struct config, storage.compaction, "auto", 0, 0,          \
+      CONFIG_CHOICES("auto", "manual", "off"), RELOAD,                                             \
+      "When gaps are closed: when it is worth it, when asked (compact), or never.")                \
+    X("storage.compaction_duty", KIND_COUNT, struct config, storage.compaction_duty_percent, "20", \
+      1, 100, NULL, RELOAD, "Percent of one processor that automatic compaction may take.")        \
     X("storage.item_size_max", KIND_SIZE, struct config, storage.item_bytes_max, "1MiB",           \
       CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
       "The largest value of a memcached item; at most half of storage.memory_limit.")              \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Random alloc, free, map and unmap against a plain array.
+ * Random alloc, free, map, unmap, compact and reclaim against a plain array.
  *
  * The model of an object is its size and a number: its bytes are that number's random bytes, so an
  * object that got another's bytes, or lost some, is seen. Small pools are checked in full after
@@ -37,7 +37,7 @@ struct model {
         unsigned object;
     } maps[MAPS_MAX];
     unsigned map_count;
-    uint64_t held, allocs, refused, frees, mapped;
+    uint64_t held, allocs, refused, frees, mapped, evicted;
 };
 
 static struct model model;
@@ -124,11 +124,37 @@ static void step_unmap(void)
     model.maps[at] = model.maps[--model.map_count];
 }
 
+/* Reclaim takes an object out of the model, unless it is mapped; it refuses one of four. */
+static enum fp_status evict(void *owner, struct zhandle handle, const uint8_t *bytes,
+                            size_t capacity_bytes)
+{
+    (void)owner;
+    struct object *object = model.objects;
+    while (object->handle.bits != handle.bits) fp_assert(++object < model.objects + OBJECTS_MAX);
+    fp_assert(object->maps == 0 && capacity_bytes >= object->size_bytes);
+    verify(object, bytes);
+    if (rng_below(&model.rng, 4) == 0) return FP_BUSY;
+    object->handle.bits = 0;
+    model.evicted++;
+    model.held--;
+    return FP_OK;
+}
+
+static void step_reclaim(void)
+{
+    struct zpool_reclaimer reclaimer = {.way = ZPOOL_EVICT, .pages_max = 2, .give = evict};
+    uint64_t held_pages = arena_held_pages(model.arena);
+    enum fp_status status = zpool_reclaim(model.pool, &reclaimer);
+    fp_assert((status == FP_INVALID) == !zpool_properties(model.pool)->reclaimable);
+    fp_assert((status == FP_OK) == (arena_held_pages(model.arena) < held_pages));
+}
+
 static void step(void)
 {
     unsigned index = (unsigned)rng_below(&model.rng, model.object_count);
     struct object *object = &model.objects[index];
     if (rng_below(&model.rng, 64) == 0) (void)zpool_compact(model.pool, 32);
+    if (rng_below(&model.rng, 64) == 0) step_reclaim();
     switch (rng_below(&model.rng, 6)) {
     case 0:
         step_map(index);
@@ -185,15 +211,16 @@ static void play(const struct round *round, uint64_t steps)
     model.object_count = round->object_count;
     model.size_max = round->size_max;
     model.check_every = round->check_every;
-    model.allocs = model.refused = model.frees = model.mapped = 0;
+    model.allocs = model.refused = model.frees = model.mapped = model.evicted = 0;
     open_pool(round->limit_bytes);
     for (uint64_t i = 0; i < steps / round->steps_part; i++) {
         step();
         if (i % model.check_every == 0) check();
     }
     close_pool();
-    printf("%-8s allocs %" PRIu64 " refused %" PRIu64 " frees %" PRIu64 " maps %" PRIu64 "\n",
-           round->name, model.allocs, model.refused, model.frees, model.mapped);
+    printf("%-8s allocs %" PRIu64 " refused %" PRIu64 " frees %" PRIu64 " maps %" PRIu64
+           " evicted %" PRIu64 "\n",
+           round->name, model.allocs, model.refused, model.frees, model.mapped, model.evicted);
 }
 
 int main(int argc, char **argv)

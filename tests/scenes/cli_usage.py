@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 
-COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try", "help"]
+COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
+            "compact", "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -59,6 +60,13 @@ ROWS = [
     (["try", "--pid", "0"], 2, "'0' is not a number"),
     (["try", "--after", "soon", "true"], 2, "'soon' is not a time"),
     (["try", "--area", "x" * 99, "true"], 2, "the name is too long"),
+    (["compact", "now"], 2, "does not know what to do with 'now'"),
+    (["compact", "--no-wiat"], 2, "did you mean '--no-wait'\\?"),
+    (["ping", "--no-wait"], 2, "'ping' has no option '--no-wait'"),
+    (["replay", "trace"], 2, "'replay' needs TRACE PAGES"),
+    (["replay", "/nonexistent", "/dev/null"], 1, "cannot open '/nonexistent'"),
+    (["replay", "/etc/passwd", "/dev/null"], 1, "/etc/passwd:1: the first line is not"),
+    (["compact", "--server", NOBODY], 69, "No such file"),
     (["ping", "--server", NOBODY], 69, "cannot connect to unix:/nonexistent/farpage: No such"),
     (["stats", "--server", "127.0.0.1:1"], 69, "Connection refused"),
     (["areas", "--server", NOBODY], 69, "No such file"),

@@ -157,12 +157,25 @@ START_TEST(statistics_come_line_by_line)
 }
 END_TEST
 
+START_TEST(a_compaction_is_started_or_asked_about)
+{
+    char text[256] = "";
+    ck_assert_int_eq(farpage_compact(client, 1, gather, text), FARPAGE_OK);
+    ck_assert_str_eq(text, "state=running;moved_objects=0;");
+    text[0] = '\0';
+    ck_assert_int_eq(farpage_compact(client, 0, gather, text), FARPAGE_OK);
+    ck_assert_str_eq(text, "state=idle;moved_objects=5;");
+}
+END_TEST
+
 START_TEST(arguments_without_sense_are_refused)
 {
     struct farpage_area *area;
     ck_assert_int_eq(farpage_connect(NULL, NULL), FARPAGE_INVALID);
     ck_assert_int_eq(farpage_ping(NULL, NULL), FARPAGE_INVALID);
     ck_assert_int_eq(farpage_stats(client, "", NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_compact(client, 1, NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_compact(NULL, 1, gather, NULL), FARPAGE_INVALID);
     ck_assert_int_eq(farpage_area_open(client, NULL, NULL, &area), FARPAGE_INVALID);
     ck_assert_int_eq(farpage_store(NULL, 0, ""), FARPAGE_INVALID);
     area = open_area("swap", 16);
@@ -213,6 +226,7 @@ int main(void)
     tcase_add_test(tcase, a_range_too_long_for_one_request_is_split);
     tcase_add_test(tcase, areas_are_opened_by_name);
     tcase_add_test(tcase, statistics_come_line_by_line);
+    tcase_add_test(tcase, a_compaction_is_started_or_asked_about);
     tcase_add_test(tcase, arguments_without_sense_are_refused);
     tcase_add_test(tcase, nobody_there_is_unreachable);
     suite_add_tcase(suite, tcase);

@@ -163,7 +163,8 @@ static const struct {
     {FRAME_BAD_HEADER, FARPAGE_PROTOCOL, false},
     {FRAME_LIMIT, FARPAGE_LIMIT, true},
     {FRAME_NO_SECTION, FARPAGE_REFUSED, true},
-    {FRAME_NO_SECTION + 1, FARPAGE_PROTOCOL, false},
+    {FRAME_OFF, FARPAGE_REFUSED, true},
+    {FRAME_OFF + 1, FARPAGE_PROTOCOL, false},
     {65535, FARPAGE_PROTOCOL, false},
 };
 enum { ANSWERS = sizeof answers / sizeof *answers };

@@ -140,6 +140,14 @@ static void answer_stats(struct slice section, struct frame *reply, uint8_t *out
     memcpy(out, text, reply->body_bytes);
 }
 
+static void answer_compact(const struct frame *request, struct frame *reply, uint8_t *out)
+{
+    const char *started = "state running\nmoved_objects 0\n";
+    const char *text = request->count == 0 ? started : "state idle\nmoved_objects 5\n";
+    reply->body_bytes = (uint32_t)strlen(text);
+    memcpy(out, text, reply->body_bytes);
+}
+
 static void answer_hello(const struct fake_server *server, struct frame *reply, uint8_t *out)
 {
     struct frame_welcome welcome = {.version = 1,
@@ -166,6 +174,9 @@ static void answer(struct fake_server *server, const struct frame *request, stru
         break;
     case FRAME_STATS:
         answer_stats(body, reply, out);
+        break;
+    case FRAME_COMPACT:
+        answer_compact(request, reply, out);
         break;
     case FRAME_OPEN:
         answer_open(server, body, reply, out);

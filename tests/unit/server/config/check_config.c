@@ -63,7 +63,7 @@ START_TEST(without_a_file_all_is_default)
     ck_assert_uint_eq(config->server.requests_per_turn, 64);
     ck_assert_uint_eq(config->storage.memory_limit_bytes, 1 << 30);
     ck_assert_uint_eq(config->storage.page_bytes, 4096);
-    ck_assert_int_eq(config->storage.allocator, CONFIG_ZSMALLOC);
+    ck_assert_int_eq(config->storage.allocator, CONFIG_BLOCKS);
     ck_assert_uint_eq(config->storage.item_bytes_max, 1 << 20);
     ck_assert_int_eq(config->compressor.algorithm, CONFIG_LZ4);
     ck_assert_int_eq(config->compressor.level, 0);

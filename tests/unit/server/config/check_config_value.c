@@ -113,6 +113,7 @@ START_TEST(names_of_choices_are_those_of_their_enums)
     ck_assert_str_eq(config_algorithm_name(CONFIG_ZSTD), "zstd");
     ck_assert_str_eq(config_algorithm_name(CONFIG_NONE), "none");
     ck_assert_str_eq(config_allocator_name(CONFIG_ZSMALLOC), "zsmalloc");
+    ck_assert_str_eq(config_allocator_name(CONFIG_BLOCKS), "blocks");
 }
 END_TEST
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What is about blocks: density without compaction, and sliding. */
+#include "storage/blocks.h"
+
+#include "tests/unit/base/suite.h"
+#include "tests/unit/storage/pool.h"
+
+START_TEST(best_fit_stays_dense_without_compaction)
+{
+    struct bench bench;
+    struct crowd crowd;
+    setup(&bench, "blocks", UINT64_MAX);
+    crowd_init(&crowd, &bench, 82000, 21);
+    crowd_fill(&crowd);
+    printf("filled %.4f\n", crowd_density(&crowd));
+    ck_assert(crowd_density(&crowd) >= 0.97);
+    for (int round = 0; round < 2; round++) {
+        crowd_churn(&crowd, crowd.count);
+        printf("churned %.4f\n", crowd_density(&crowd));
+        ck_assert(crowd_density(&crowd) >= 0.97);
+    }
+    crowd_thin(&crowd, 2);
+    printf("half discarded %.4f\n", crowd_density(&crowd));
+    while (!zpool_compact(bench.pool, 1000).done) {}
+    printf("compacted %.4f\n", crowd_density(&crowd));
+    ck_assert(crowd_density(&crowd) >= 0.97);
+    zpool_check(bench.pool);
+    crowd_fini(&crowd);
+    teardown(&bench);
+}
+END_TEST
+
+/* One block's worth in four shards: freeing every other object leaves gaps too small for the new
+ * ones, which therefore fit only after sliding, and no new block may be needed. */
+START_TEST(sliding_makes_room_and_keeps_bytes)
+{
+    enum { SMALL = 1000, LARGE = 1900, OBJECTS = 64, MORE = 28 };
+    struct zhandle small[OBJECTS], large[MORE];
+    static uint8_t bytes[OBJECTS][SMALL], other[MORE][LARGE];
+    struct bench bench;
+    struct rng rng = {.state = 2};
+    setup(&bench, "blocks", UINT64_MAX);
+    rng_fill(&rng, bytes[0], sizeof bytes);
+    rng_fill(&rng, other[0], sizeof other);
+    for (int i = 0; i < OBJECTS; i++) small[i] = keep(&bench, bytes[i], SMALL);
+    uint64_t held = arena_held_pages(bench.arena);
+    ck_assert(held == 16);
+    for (int i = 0; i < OBJECTS; i++) /* handles i, i + 4, .. share a shard, and so a block */
+        if (i / 4 % 2 == 0) zpool_free(bench.pool, &small[i]);
+    for (int i = 0; i < MORE / 2; i++) large[i] = keep(&bench, other[i], LARGE);
+    ck_assert(arena_held_pages(bench.arena) == held);
+    zpool_check(bench.pool);
+    for (int i = 0; i < OBJECTS; i++)
+        if (small[i].bits != 0) ck_assert(holds(&bench, small[i], bytes[i], SMALL));
+    for (int i = 0; i < MORE / 2; i++) ck_assert(holds(&bench, large[i], other[i], LARGE));
+    for (int i = 0; i < OBJECTS; i++)
+        if (small[i].bits != 0) zpool_free(bench.pool, &small[i]);
+    for (int i = 0; i < MORE / 2; i++) zpool_free(bench.pool, &large[i]);
+    teardown(&bench);
+}
+END_TEST
+
+/* The same, with an object pinned: its neighbours may come and go, it stays, and nothing of it is
+ * written over when the others want its place. */
+START_TEST(a_pinned_block_is_not_slid)
+{
+    enum { SMALL = 1000, LARGE = 1900, OBJECTS = 64 };
+    struct zhandle small[OBJECTS], large[OBJECTS];
+    static uint8_t bytes[OBJECTS][SMALL], other[LARGE];
+    struct bench bench;
+    struct rng rng = {.state = 4};
+    struct zmap map;
+    setup(&bench, "blocks", UINT64_MAX);
+    rng_fill(&rng, bytes[0], sizeof bytes);
+    rng_fill(&rng, other, sizeof other);
+    for (int i = 0; i < OBJECTS; i++) small[i] = keep(&bench, bytes[i], SMALL);
+    ck_assert_int_eq(zpool_map(bench.pool, small[30], ZACCESS_READ, &map), FP_OK);
+    for (int i = 0; i < OBJECTS; i++)
+        if (i / 4 % 2 == 0) zpool_free(bench.pool, &small[i]);
+    for (int i = 0; i < OBJECTS; i++) large[i] = keep(&bench, other, LARGE);
+    ck_assert(memcmp(map.bytes, bytes[30], SMALL) == 0);
+    ck_assert(holds(&bench, small[30], bytes[30], SMALL));
+    zpool_unmap(bench.pool, &map);
+    zpool_check(bench.pool);
+    for (int i = 0; i < OBJECTS; i++) {
+        ck_assert(holds(&bench, large[i], other, LARGE));
+        zpool_free(bench.pool, &large[i]);
+        if (small[i].bits != 0) zpool_free(bench.pool, &small[i]);
+    }
+    teardown(&bench);
+}
+END_TEST
+
+/* A damaged cell leads to nothing, or to a place whose owner is somebody else. */
+START_TEST(a_damaged_cell_is_corrupt)
+{
+    struct bench bench;
+    struct zmap map;
+    static const uint8_t bytes[PAGES_BYTES];
+    setup(&bench, "blocks", UINT64_MAX);
+    struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
+    const struct blocks *blocks = (const struct blocks *)bench.pool;
+    _Atomic uint64_t *cell = blocks_cell_of(blocks, (uint32_t)one.bits);
+    uint64_t good = atomic_load(cell);
+    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
+    const uint8_t *right = map.bytes;
+    zpool_unmap(bench.pool, &map);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (bit == 1) continue; /* a run of its own has no owner to ask: the checksum finds it */
+        atomic_store(cell, good ^ 1ull << bit);
+        enum fp_status status = zpool_map(bench.pool, one, ZACCESS_READ, &map);
+        ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
+        if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
+    }
+    atomic_store(cell, atomic_load(blocks_cell_of(blocks, (uint32_t)other.bits)));
+    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
+    atomic_store(cell, good);
+    ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);
+    zpool_free(bench.pool, &one);
+    zpool_free(bench.pool, &other);
+    teardown(&bench);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run("blocks", best_fit_stays_dense_without_compaction,
+                     sliding_makes_room_and_keeps_bytes, a_pinned_block_is_not_slid,
+                     a_damaged_cell_is_corrupt);
+}
