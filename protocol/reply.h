@@ -19,6 +19,8 @@
 #define REPLY_OK "OK\r\n"
 #define REPLY_RESET "RESET\r\n"
 #define REPLY_END "END\r\n"
+/* Clients take the major version for what the server can do, and some refuse 0. */
+#define REPLY_VERSION_TEXT "1.6.45-farpage-" FARPAGE_VERSION
 #define REPLY_ERROR "ERROR\r\n"
 #define REPLY_TOO_MANY_CONNECTIONS "ERROR Too many open connections\r\n"
 #define REPLY_NOT_A_NUMBER "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"

@@ -35,7 +35,7 @@
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
-    KEPT_FIRST_BYTES = 64 << 10, /* a long request gets its room as its bytes arrive */
+    KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
 };
 
 struct kept { /* input left over, in memory of its own */
@@ -143,15 +143,33 @@ struct conn *conn_next(const struct conn *conn)
 
 /* --- input that is kept ----------------------------------------------------------------------- */
 
-/* Makes room for `capacity` bytes in all, charged. False: there is no memory for it. */
-static bool kept_grow(struct conn *conn, size_t capacity)
+/* What a connection may always keep, also when memory is full: a request that asks for statistics
+ * or frees memory, or a page, which then has its own answer. */
+static size_t always_bytes(const struct conn *conn)
+{
+    size_t page = FRAME_HEADER_BYTES + store_page_bytes(conn->worker->shared->store);
+    return max_u64(page, KEPT_ALWAYS_BYTES);
+}
+
+static bool charge_kept(struct conn *conn, uint64_t more)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    while (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more))
+        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) return false;
+    return true;
+}
+
+/* Makes room for `capacity` bytes in all, charged. False: there is no memory for it; `anyway` is
+ * for bytes that have arrived already. */
+static bool kept_grow(struct conn *conn, size_t capacity, bool anyway)
 {
     struct kept *kept = &conn->kept;
     if (capacity <= kept->capacity_bytes) return true;
     uint64_t more = capacity - kept->capacity_bytes;
-    struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    while (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more))
-        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) return false;
+    if (!charge_kept(conn, more)) {
+        if (!anyway && capacity > always_bytes(conn)) return false;
+        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, more);
+    }
     uint8_t *bytes = realloc(kept->bytes, capacity);
     if (bytes == NULL) {
         budget_return(budget_of(conn), BUDGET_CONNECTIONS, more);
@@ -181,8 +199,8 @@ static bool keep(struct conn *conn, struct slice left)
     }
     bool own = conn->kept.bytes != NULL && left.bytes >= conn->kept.bytes &&
                left.bytes < conn->kept.bytes + conn->kept.capacity_bytes;
-    size_t room = max_u64(left.size_bytes, min_u64(conn->need_bytes, KEPT_FIRST_BYTES));
-    if (!own && !kept_grow(conn, room)) return false;
+    size_t room = max_u64(left.size_bytes, min_u64(conn->need_bytes, always_bytes(conn)));
+    if (!own && !kept_grow(conn, room, true)) return false;
     memmove(conn->kept.bytes, left.bytes, left.size_bytes);
     conn->kept.size_bytes = left.size_bytes;
     return true;
@@ -389,29 +407,46 @@ static void settle(struct conn *conn, enum step why)
 static void work(struct conn *conn, struct slice input)
 {
     enum step why = carry_out(conn, &input);
-    if (why != STEP_CLOSE && !keep(conn, input)) {
-        output_text(&conn->output, REPLY_OUT_OF_MEMORY);
-        why = STEP_CLOSE;
-    }
+    if (why != STEP_CLOSE && !keep(conn, input)) why = STEP_CLOSE; /* malloc itself refuses */
     settle(conn, why);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* Where the next bytes go: behind those kept, or into the worker's buffer. False: no memory. */
+/* Where the next bytes go: behind those kept, or into the worker's buffer. False: no memory. When
+ * memory is nearly full no more is read than may be kept in any case. */
 static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
 {
     struct kept *kept = &conn->kept;
     if (kept->size_bytes == 0) {
+        const struct budget *budget = budget_of(conn);
+        bool tight = budget_total(budget) + 2 * WORKER_INPUT_BYTES > budget_limit(budget);
         *at = conn->worker->input;
-        *room = WORKER_INPUT_BYTES;
+        *room = tight ? always_bytes(conn) : WORKER_INPUT_BYTES;
         return true;
     }
-    size_t wanted = max_u64(min_u64(conn->need_bytes, 2 * kept->capacity_bytes), KEPT_FIRST_BYTES);
-    if (kept->size_bytes == kept->capacity_bytes && !kept_grow(conn, wanted)) return false;
+    size_t wanted = max_u64(min_u64(conn->need_bytes, 2 * kept->capacity_bytes),
+                            max_u64(kept->size_bytes + 1, always_bytes(conn)));
+    if (kept->size_bytes == kept->capacity_bytes && !kept_grow(conn, wanted, false)) return false;
     *at = kept->bytes + kept->size_bytes;
     *room = kept->capacity_bytes - kept->size_bytes;
     return true;
+}
+
+/* The request that has begun is larger than there is memory for: it is refused in its own language
+ * and the rest of it dropped as it comes. Only a line without end cannot be dropped. */
+static void refuse_for_memory(struct conn *conn)
+{
+    struct kept *kept = &conn->kept;
+    struct frame frame;
+    bool framed = atomic_load(&conn->row.dialect) == DIALECT_FRAMES;
+    bool line = !framed && conn->need_bytes == kept->size_bytes + 1;
+    if (!framed) output_text(&conn->output, REPLY_OUT_OF_MEMORY);
+    else if (frame_decode(kept->bytes, FRAME_MAGIC_REQUEST, &frame))
+        dispatch_frame_status(&frame, FRAME_NO_MEMORY, &conn->output);
+    conn->swallow_bytes = conn->need_bytes - kept->size_bytes;
+    kept_drop(conn);
+    settle(conn, line ? STEP_CLOSE : STEP_WAIT);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *opaque)
@@ -422,8 +457,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     size_t room;
     worker_tick(conn->worker);
     if (!place_to_read(conn, &at, &room)) {
-        output_text(&conn->output, REPLY_OUT_OF_MEMORY);
-        settle(conn, STEP_CLOSE);
+        refuse_for_memory(conn);
         return;
     }
     ssize_t got = recv(fd, at, room, 0);

@@ -19,7 +19,6 @@
     X(cmd_touch, "keys touched, gat included")                                                     \
     X(get_hits, "keys found")                                                                      \
     X(get_misses, "keys not found")                                                                \
-    X(get_expired, "always 0: expired keys count as misses")                                       \
     X(delete_misses, "keys to delete that were not there")                                         \
     X(delete_hits, "keys deleted")                                                                 \
     X(incr_misses, "incr of keys that were not there")                                             \

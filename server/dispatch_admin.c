@@ -110,7 +110,7 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request
     if (request->command == COMMAND_DEBUG) return debug(dispatcher, request, output);
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
-    output_text(output, "VERSION " FARPAGE_VERSION "\r\n");
+    output_text(output, "VERSION " REPLY_VERSION_TEXT "\r\n");
     return DISPATCH_DONE;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "protocol/reply.h"
 #include "server/process.h"
 #include "server/stats_internal.h"
 
@@ -25,7 +26,7 @@ static void emit_process(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "pid", (uint64_t)getpid());
     stats_number(sink, "uptime", (clock_monotonic_ns() - shared->started_ns) / 1000000000);
     stats_number(sink, "time", clock_unix_ns() / 1000000000);
-    stats_text(sink, "version", FARPAGE_VERSION);
+    stats_text(sink, "version", REPLY_VERSION_TEXT);
     stats_number(sink, "pointer_size", 8 * sizeof(void *));
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         emit_time(sink, "rusage_user", usage.ru_utime);
@@ -76,6 +77,7 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     char boot_id[2 * FRAME_BOOT_ID_BYTES + 1];
     for (int i = 0; i < FRAME_BOOT_ID_BYTES; i++)
         snprintf(boot_id + 2 * i, 3, "%02x", shared->boot_id[i]);
+    stats_text(sink, "farpage_version", FARPAGE_VERSION);
     stats_text(sink, "farpage_boot_id", boot_id);
     stats_number(sink, "farpage_page_bytes", store_page_bytes(shared->store));
     stats_number(sink, "farpage_pages_stored", pages.stored);
@@ -88,6 +90,15 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "farpage_resident_bytes", process_resident_bytes());
 }
 
+/* What memcached counts in machinery that we do not have; its exporter asks for them. */
+static void emit_zeros(const struct stats_sink *sink)
+{
+    static const char *const names[] = {
+        "lru_crawler_starts", "direct_reclaims", "crawler_items_checked", "crawler_reclaimed",
+        "moves_to_cold",      "moves_to_warm",   "moves_within_lru",      "get_expired"};
+    for (size_t i = 0; i < FP_COUNT_OF(names); i++) stats_number(sink, names[i], 0);
+}
+
 void stats_general(struct shared *shared, const struct stats_sink *sink)
 {
     emit_process(shared, sink);
@@ -95,6 +106,7 @@ void stats_general(struct shared *shared, const struct stats_sink *sink)
     emit_counters(shared, sink);
     emit_items(shared, sink);
     emit_pages(shared, sink);
+    emit_zeros(sink);
 }
 
 /* --- stats settings --------------------------------------------------------------------------- */
@@ -112,6 +124,11 @@ void stats_settings(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "maxconns", atomic_load(&shared->settings.max_connections));
     stats_number(sink, "item_size_max", setting(&shared->settings.item_bytes_max));
     stats_number(sink, "num_threads", shared->worker_count);
+    stats_number(sink, "verbosity", 0);
+    stats_number(sink, "idle_timeout", setting(&shared->settings.idle_timeout_ns) / 1000000000);
+    stats_number(sink, "reqs_per_event", atomic_load(&shared->settings.requests_per_turn));
+    stats_number(sink, "tcp_backlog", 1024);
+    stats_text(sink, "domain_socket", "NULL");
     stats_text(sink, "evictions", "on");
     stats_text(sink, "cas_enabled", "yes");
     stats_text(sink, "flush_enabled", "yes");

@@ -35,7 +35,7 @@ enum {
 
 /* In the order of the choices in config_table.h. */
 enum config_protocol { CONFIG_MEMCACHED };
-enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC };
+enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_ZSTD, CONFIG_NONE };
 

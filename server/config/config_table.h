@@ -78,8 +78,8 @@ enum config_kind {
     X("storage.page_size", KIND_SIZE, struct config, storage.page_bytes, "4KiB", 0, 0,             \
       CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART, "One page of an area.")                   \
     X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "blocks", 0, 0,          \
-      CONFIG_CHOICES("blocks", "zsmalloc"), RESTART,                                               \
-      "How packed pages and items are laid out: best fit by bytes, or by size classes.")           \
+      CONFIG_CHOICES("blocks", "zsmalloc", "zbud"), RESTART,                                       \
+      "The layout: best fit by bytes, size classes, or two objects a page.")                       \
     X("storage.compaction", KIND_CHOICE, struct config, storage.compaction, "auto", 0, 0,          \
       CONFIG_CHOICES("auto", "manual", "off"), RELOAD,                                             \
       "When gaps are closed: when it is worth it, when asked (compact), or never.")                \

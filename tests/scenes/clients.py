@@ -35,7 +35,7 @@ def pymemcache_works(programs):
             assert client.append("k2", b"+") and client.prepend("k2", b"-")
             assert client.get("k2") == b"-v2+"
             assert client.touch("k2", 100) and client.delete("k2") and client.get("k2") is None
-            assert client.version().startswith(b"0.")
+            assert client.version().startswith(b"1.6.")
             held = int(client.stats()[b"curr_items"])
             assert held >= 100, held  # those that were flushed may still be counted
             client.set("quiet", b"1", noreply=True)
@@ -43,6 +43,20 @@ def pymemcache_works(programs):
             assert client.flush_all() and client.get("k1") is None
             client.quit()
         return None
+
+
+def memccapable_passes(programs):
+    """libmemcached's conformance test, all of its 27 text checks."""
+    if shutil.which("memccapable") is None:
+        return missing("libmemcached-tools")
+    with Server(programs.farpaged) as server:
+        done = subprocess.run(["memccapable", "-h", "127.0.0.1", "-p", str(server.port), "-a"],
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert done.stdout.count("[pass]") == 27 and "FAIL" not in done.stdout, done.stdout
+        done = subprocess.run(["memcstat", f"--servers=127.0.0.1:{server.port}"],
+                              capture_output=True, text=True, timeout=20, check=False)
+        assert "curr_items" in done.stdout, done
+    return None
 
 
 def netcat_works_with_bare_newlines(programs):
@@ -75,4 +89,4 @@ def telnet_works(programs):
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([pymemcache_works, netcat_works_with_bare_newlines, telnet_works])
+    tell([pymemcache_works, memccapable_passes, netcat_works_with_bare_newlines, telnet_works])

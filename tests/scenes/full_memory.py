@@ -68,6 +68,29 @@ def pages_are_refused_and_the_old_ones_stay(programs):
         programs.run(server, "verify", "kept", small)
 
 
+def a_full_server_answers_every_request_of_a_pipeline(programs):
+    """Again and again, 32 on the way: each is refused with its status, none is hung up on."""
+    with Server(programs.farpaged, ["storage.memory_limit=24MiB"]) as server, \
+            tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "large")
+        with open(path, "wb") as f:
+            f.write(noise(4, 40 * MIB))
+        for area in ("a", "a", "b", "c"):
+            said = programs.run(server, "store", area, path, "--depth", 32, code=1)
+            assert "memory limit is reached" in said, said
+        programs.run(server, "ping")
+        programs.run(server, "stats", "areas")
+        with server.connect("tcp") as s:  # items have nothing that could give way either
+            s.sendall(b"set k 0 0 1000000\r\n" + noise(5, 1000000) + b"\r\nversion\r\n")
+            assert s.recv(100).startswith(b"SERVER_ERROR out of memory storing object\r\n")
+            assert s.recv(100).startswith(b"VERSION"), "the rest of the value was dropped"
+        programs.run(server, "invalidate", "a")
+        with open(path, "wb") as f:
+            f.write(noise(6, MIB))
+        programs.run(server, "store", "d", path)
+        programs.run(server, "verify", "d", path)
+
+
 def items_give_way_to_pages(programs):
     with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
             tempfile.TemporaryDirectory() as directory:
@@ -110,4 +133,5 @@ def resident_memory_stays_within_the_limit(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([items_give_way_least_recently_used_first, pages_are_refused_and_the_old_ones_stay,
+          a_full_server_answers_every_request_of_a_pipeline,
           items_give_way_to_pages, resident_memory_stays_within_the_limit])

@@ -154,6 +154,7 @@ static const struct row rows[] = {
     {"and any other number", "delete k 10\r\n", READY, .command = COMMAND_DELETE, .key = "k"},
     {"delete may want no reply", "delete k 0 noreply\r\n", READY, .command = COMMAND_DELETE,
      .key = "k", .noreply = true},
+    {"delete of many words is no command", "delete a b c d e\r\n", REFUSED = "ERROR"},
     {"delete without key is badly formed", "delete\r\n", REFUSED = BAD_LINE,
      .command = COMMAND_DELETE},
     {"incr adds 64 bits", "incr k 18446744073709551615\r\n", READY, .command = COMMAND_INCR,
