@@ -47,6 +47,24 @@ static enum farpage_status ask_open(struct farpage *client, const char *name,
     return client_ask(client, &single);
 }
 
+/* The server says BAD_AREA for several reasons; asking for the area of any size tells them apart. */
+static enum farpage_status explain_refusal(struct farpage *client, const char *name,
+                                           const struct opening *refused)
+{
+    struct opening any = {.page_bytes = refused->page_bytes};
+    enum farpage_status status = ask_open(client, name, &any);
+    if (client->closed_because != FARPAGE_OK) return status;
+    unsigned long long wanted = refused->slots, slots = any.opened.slots;
+    if (status == FARPAGE_OK) {
+        reason_set(&client->reason, "area '%s' exists with %llu slots, not %llu", name, slots,
+                   wanted);
+    } else if (status == FARPAGE_NO_AREA) {
+        reason_set(&client->reason, "creating area '%s': the server takes none of %llu slots", name,
+                   wanted);
+    }
+    return FARPAGE_BAD_AREA;
+}
+
 static struct farpage_area *area_create(struct farpage *client, const char *name,
                                         const struct opening *opening)
 {
@@ -95,6 +113,9 @@ enum farpage_status farpage_area_open(struct farpage *client, const char *name,
         return FARPAGE_BAD_AREA;
     }
     status = ask_open(client, name, &opening);
+    if (status == FARPAGE_BAD_AREA && opening.slots != 0) {
+        return explain_refusal(client, name, &opening);
+    }
     if (status != FARPAGE_OK) return status;
     *area = area_create(client, name, &opening);
     if (*area != NULL) return FARPAGE_OK;

@@ -51,7 +51,7 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_NO_MEMORY] = {FARPAGE_NO_MEMORY, "the server's memory limit is reached"},
         [FRAME_RANGE] = {FARPAGE_RANGE, "the slots are not all within the area"},
         [FRAME_NO_AREA] = {FARPAGE_NO_AREA, "there is no such area"},
-        [FRAME_BAD_AREA] = {FARPAGE_BAD_AREA, "its name or size is not possible, or it differs"},
+        [FRAME_BAD_AREA] = {FARPAGE_BAD_AREA, "the server takes no area of that name"},
         [FRAME_BAD_LENGTH] = {FARPAGE_REFUSED, "the server found the request's length wrong"},
         [FRAME_BAD_CHECKSUM] = {FARPAGE_CORRUPT, "the page did not arrive as it was sent"},
         [FRAME_BAD_OPCODE] = {FARPAGE_REFUSED, "the server does not know this request"},
@@ -177,6 +177,12 @@ static enum farpage_status say_hello(struct farpage *client, uint64_t deadline_n
     client->timeout_ns = now < deadline_ns ? deadline_ns - now : 0;
     enum farpage_status status = client_ask(client, &hello);
     client->timeout_ns = whole;
+    if (status == FARPAGE_TIMEOUT) {
+        char patience[REASON_DURATION_BYTES];
+        reason_duration(whole, patience);
+        reason_set(&client->reason,
+                   "the server did not answer within %s; is it a farpage server?", patience);
+    }
     return status;
 }
 

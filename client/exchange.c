@@ -313,8 +313,9 @@ static enum farpage_status await(struct run *run)
     bool also_send = run->queue_first != NULL && !run->mute;
     int events = transport_wait(run->transport, also_send, run->deadline_ns);
     if (events == 0) {
-        reason_set(run->reason, "the server did not answer within %llu ms",
-                   (unsigned long long)((run->timeout_ns + 999999) / 1000000));
+        char patience[REASON_DURATION_BYTES];
+        reason_duration(run->timeout_ns, patience);
+        reason_set(run->reason, "the server did not answer within %s", patience);
         return FARPAGE_TIMEOUT;
     }
     if (events < 0) {

@@ -2,6 +2,7 @@
 #include "client/reason.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,4 +34,12 @@ void reason_quote(struct slice bytes, char quoted[REASON_QUOTE_BYTES])
         quoted[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
     }
     quoted[i] = '\0';
+}
+
+void reason_duration(uint64_t nanoseconds, char text[REASON_DURATION_BYTES])
+{
+    uint64_t ms = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
+    bool whole = ms % 1000 == 0;
+    snprintf(text, REASON_DURATION_BYTES, "%llu %s", (unsigned long long)(whole ? ms / 1000 : ms),
+             whole ? "s" : "ms");
 }

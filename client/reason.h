@@ -5,10 +5,12 @@
  */
 #ifndef FARPAGE_CLIENT_REASON_H
 #define FARPAGE_CLIENT_REASON_H
+#include <stdint.h>
+
 #include "base/attrs.h"
 #include "base/slice.h"
 
-enum { REASON_BYTES = 256, REASON_QUOTE_BYTES = 48 };
+enum { REASON_BYTES = 256, REASON_QUOTE_BYTES = 48, REASON_DURATION_BYTES = 32 };
 
 struct reason {
     char text[REASON_BYTES];
@@ -24,5 +26,8 @@ void reason_set_errno(struct reason *reason, int error, const char *format, ...)
 
 /* The first bytes of `bytes` up to a line end, with what is not printable ASCII as '?'. */
 void reason_quote(struct slice bytes, char quoted[REASON_QUOTE_BYTES]) FP_NONNULL(2);
+
+/* "10 s", or "1500 ms" where no whole seconds; rounded up to milliseconds. */
+void reason_duration(uint64_t nanoseconds, char text[REASON_DURATION_BYTES]) FP_NONNULL(2);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * compaction - how the job of closing gaps goes: asked for by anybody, done by the maintainer, shown
- * in `stats compaction`.
+ * compaction - how the job of closing gaps goes: asked for by anybody, done by the maintainer,
+ * shown in `stats compaction`.
  *
  * Threads: any; lock-free. Blocks: never.
  */

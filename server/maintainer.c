@@ -43,7 +43,7 @@ static void upkeep(struct maintainer *maintainer)
         if (!store_evict_one(store, maintainer->scratch)) break;
 }
 
-/* --- compaction -------------------------------------------------------------------------------- */
+/* --- compaction ------------------------------------------------------------------------------- */
 
 static bool worth_it(struct store *store)
 {
@@ -93,7 +93,7 @@ static void compact_by_itself(struct maintainer *maintainer)
     (void)compact_until(maintainer, clock_monotonic_ns() + share_ns);
 }
 
-/* --- the thread -------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void *run(void *opaque)
 {

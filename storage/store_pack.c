@@ -14,8 +14,8 @@
 #include "base/crc32c.h"
 #include "storage/store_internal.h"
 
-/* Some of the largest zspages: where so much is free and an object is refused, memory is not what is
- * missing, and the store is refused rather than the cache emptied. */
+/* Some of the largest zspages: where so much is free and an object is refused, memory is not what
+ * is missing, and the store is refused rather than the cache emptied. */
 enum { EVICTION_ENOUGH_BYTES = 256 << 10 };
 
 static bool same_filled(struct plain plain, uint64_t *word)

@@ -40,6 +40,8 @@ static const struct option_row rows[] = {
      "fill the file's last page with zeros"},
     {"--sparse", KIND_FLAG, BIT(LOAD), FIELD(sparse), 0, 0, 0, NULL,
      "leave a hole for a slot that holds nothing"},
+    {"--count", KIND_NUMBER, BIT(LOAD), FIELD(count), FIELD(has_count), 1, UINT64_MAX, "N",
+     "load only the first N slots (the area's)"},
     {"--depth", KIND_NUMBER, MOVERS, FIELD(depth), 0, 1, 1024, "N",
      "requests on the way at once, per connection (32)"},
     {"--connections", KIND_NUMBER, MOVERS, FIELD(connections), 0, 1, 64, "N",
@@ -138,7 +140,10 @@ static int set_option(const struct option_row *row, const char *value, const cha
         return cli_usage(of, "%s: '%s' is not a number from %llu to %llu", row->name, value,
                          (unsigned long long)row->lowest, (unsigned long long)row->highest);
     } else {
-        return cli_usage(of, "%s: '%s' is not %s", row->name, value, wants[row->kind]);
+        bool bare = row->kind == KIND_DURATION && number_u64(slice_text(value), &number) &&
+                    number > 0 && number <= row->highest / 1000000000;
+        return cli_usage(of, bare ? "%s: '%s' is not %s; did you mean '%ss'?" : "%s: '%s' is not %s",
+                         row->name, value, wants[row->kind], value);
     }
     if (row->given != 0) *(bool *)(void *)(base + row->given) = true;
     return CLI_GOOD;
@@ -224,7 +229,10 @@ int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *co
     }
     cli->operands[cli->operand_count] = NULL;
     const char *from_environment = getenv("FARPAGE_SERVER");
-    if (cli->server == NULL) cli->server = from_environment;
+    if (cli->server == NULL && from_environment != NULL && from_environment[0] != '\0') {
+        cli->server = from_environment;
+        cli->server_from_environment = true;
+    }
     if (cli->server == NULL || cli->server[0] == '\0') cli->server = "127.0.0.1:11211";
     return *command == CLI_COMMANDS_COUNT ? CLI_GOOD : check_operands(cli, *command);
 }
@@ -278,13 +286,16 @@ static void print_about_replay(void)
 void arguments_print_help(enum cli_command command)
 {
     const struct command_row *row = &commands[command];
-    printf("farpage %s - %s\n\nusage: farpage %s [OPTION...] %s\n", row->name, row->summary,
-           row->name, row->operands);
+    printf("farpage %s - %s\n\nusage: farpage %s [OPTION...]%s%s\n", row->name, row->summary,
+           row->name, row->operands[0] != '\0' ? " " : "", row->operands);
     if (command == CLI_TRY) {
         printf("       farpage try --pid PID [OPTION...]\n\n"
                "The program is stopped, its private anonymous pages are stored one by one, loaded\n"
                "back and compared with its memory. A COMMAND started here is ended afterwards;\n"
                "its output goes nowhere, its error messages to the terminal.\n");
+    }
+    if (command == CLI_LOAD) {
+        printf("\nFILE keeps its old bytes until all of the new ones are there.\n");
     }
     if (command == CLI_COMPACT) {
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");

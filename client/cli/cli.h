@@ -21,8 +21,9 @@ struct cli {
     bool json, help, version;
     bool pad, sparse, keep, no_wait, verify;
     const char *area;
-    uint64_t timeout_ns, size_bytes, depth, connections, after_ns, pid;
-    bool has_size, has_after, has_pid;
+    uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid;
+    bool has_size, has_count, has_after, has_pid;
+    bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
     unsigned operand_count;
 };

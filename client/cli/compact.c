@@ -9,6 +9,7 @@
 #include "client/cli/human.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/json.h"
+#include "client/cli/progress.h"
 
 static bool on_a_terminal(void)
 {
@@ -21,13 +22,15 @@ static void show(void *context, const struct compaction_watch *watch)
     const bool *terminal = context;
     const struct compaction *now = &watch->now, *before = &watch->before;
     if (!*terminal) return;
-    fprintf(stderr,
-            "\rcompacting  %s objects moved, %s pages freed, %s pinned passed by, %s pages left to "
-            "gain\x1b[K",
-            human_count(compaction_since(before->moved_objects, now->moved_objects)).text,
-            human_count(compaction_since(before->freed_pages, now->freed_pages)).text,
-            human_count(compaction_since(before->skipped_pinned, now->skipped_pinned)).text,
-            human_count(now->freeable_pages).text);
+    char line[256];
+    snprintf(line, sizeof line,
+             "compacting  %s objects moved, %s pages freed, %s pinned passed by, %s pages left to "
+             "gain",
+             human_count(compaction_since(before->moved_objects, now->moved_objects)).text,
+             human_count(compaction_since(before->freed_pages, now->freed_pages)).text,
+             human_count(compaction_since(before->skipped_pinned, now->skipped_pinned)).text,
+             human_count(now->freeable_pages).text);
+    fprintf(stderr, "\r%.*s\x1b[K", (int)progress_columns(sizeof line), line);
     fflush(stderr);
 }
 

@@ -2,6 +2,7 @@
 #include "client/cli/human.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -60,7 +61,8 @@ struct human human_share(uint64_t of, uint64_t all)
 {
     struct human human;
     double share = all == 0 ? 0.0 : 100.0 * (double)of / (double)all;
-    snprintf(human.text, sizeof human.text, "%.1f %%", share);
+    bool little = of > 0 && share < 0.05;
+    snprintf(human.text, sizeof human.text, little ? "< 0.1 %%" : "%.1f %%", share);
     return human;
 }
 

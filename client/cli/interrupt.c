@@ -15,7 +15,11 @@ static sigset_t held_set(void)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < FP_COUNT_OF(held); i++) sigaddset(&set, held[i]);
+    for (size_t i = 0; i < FP_COUNT_OF(held); i++) {
+        struct sigaction action; /* nohup's HUP and a background job's INT are nobody's wish */
+        bool ignored = sigaction(held[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+        if (!ignored) sigaddset(&set, held[i]);
+    }
     return set;
 }
 

@@ -63,7 +63,10 @@ bool cli_connect(const struct cli *cli, struct farpage **client, int *code)
     if (status == FARPAGE_OK) return true;
     *code = exit_code_of(status);
     if (*code == CLI_USAGE) {
-        cli_usage(NULL, "--server: %s", farpage_error(*client));
+        cli_usage(NULL, "%s: %s", cli->server_from_environment ? "FARPAGE_SERVER" : "--server",
+                  farpage_error(*client));
+    } else if (status == FARPAGE_UNREACHABLE) { /* its sentence names the server */
+        cli_fail(cli, *code, "%s", farpage_error(*client));
     } else {
         cli_fail(cli, *code, "server %.108s: %s", cli->server, farpage_error(*client));
     }

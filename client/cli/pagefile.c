@@ -1,9 +1,16 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A file that is written has two lives: .farpage-XXXX in the same folder until it is whole, then one
+ * rename gives it its name. Whoever looks at the name sees the old bytes or all of the new ones. */
 #include "client/cli/pagefile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,20 +38,114 @@ bool pagefile_open(struct pagefile *file, const char *path, struct complaint *co
     return false;
 }
 
-bool pagefile_create(struct pagefile *file, const char *path, struct complaint *complaint)
+/* --- a file that is written ----------------------------------------------------------------- */
+
+/* The folder's part of `path` with its last slash, and behind it a name that nobody uses. */
+static char *temporary_name(const char *path)
 {
-    *file = (struct pagefile){.path = path};
-    bool standard = strcmp(path, "-") == 0;
-    file->fd =
-        standard ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->fd < 0) {
-        complain_errno(complaint, errno, "cannot write '%.100s'", path);
+    enum { NAME_BYTES = 40 };
+    const char *slash = strrchr(path, '/');
+    size_t folder_bytes = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) return NULL;
+    char *name = malloc(folder_bytes + NAME_BYTES);
+    if (name == NULL) return NULL;
+    memcpy(name, path, folder_bytes);
+    snprintf(name + folder_bytes, NAME_BYTES, ".farpage-%016" PRIx64, random);
+    return name;
+}
+
+/* Opens the file beside file->target; it gets the old one's mode, where there is an old one. */
+static bool open_beside(struct pagefile *file, const struct stat *old, struct complaint *complaint)
+{
+    file->temporary = file->target != NULL ? temporary_name(file->target) : NULL;
+    if (file->temporary == NULL) {
+        complain_errno(complaint, errno, "cannot write '%.100s'", file->path);
         return false;
     }
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->fd < 0) {
+        complain_errno(complaint, errno, "cannot make a file in the folder of '%.100s'",
+                       file->path);
+        return false;
+    }
+    if (old == NULL) return true;
+    /* Only root can keep a foreign owner; then the file is the writer's, as with any new one. */
+    int kept = fchown(file->fd, old->st_uid, old->st_gid);
+    if (kept == 0 || old->st_uid == geteuid()) (void)fchmod(file->fd, old->st_mode & 07777);
+    return true;
+}
+
+static bool create_named(struct pagefile *file, struct complaint *complaint)
+{
+    struct stat old;
+    bool there = stat(file->path, &old) == 0;
+    if (!there && errno == ENOENT && lstat(file->path, &old) != 0) {
+        file->target = strdup(file->path);
+        return open_beside(file, NULL, complaint);
+    }
+    if (there && S_ISREG(old.st_mode)) {
+        if (access(file->path, W_OK) == 0) {
+            file->target = realpath(file->path, NULL); /* a link stays one */
+            return open_beside(file, &old, complaint);
+        }
+    } else if (there) {
+        file->fd = open(file->path, O_WRONLY | O_CLOEXEC);
+        if (file->fd >= 0) return true;
+    }
+    complain_errno(complaint, errno, "cannot write '%.100s'", file->path);
+    return false;
+}
+
+static void forget_names(struct pagefile *file)
+{
+    free(file->target);
+    free(file->temporary);
+    file->target = file->temporary = NULL;
+}
+
+bool pagefile_create(struct pagefile *file, const char *path, struct complaint *complaint)
+{
+    *file = (struct pagefile){.path = path, .fd = -1};
+    bool standard = strcmp(path, "-") == 0;
+    if (standard) {
+        file->fd = dup(STDOUT_FILENO);
+        if (file->fd < 0) complain_errno(complaint, errno, "cannot write to standard output");
+    } else if (!create_named(file, complaint)) {
+        forget_names(file);
+    }
+    if (file->fd < 0) return false;
     /* Standard output may be a file that others have written to: it is written in order too. */
     file->is_stream = standard || lseek(file->fd, 0, SEEK_CUR) < 0;
     return true;
 }
+
+void pagefile_unlink(struct pagefile *file)
+{
+    if (file->temporary != NULL) (void)unlink(file->temporary);
+}
+
+void pagefile_abandon(struct pagefile *file)
+{
+    pagefile_unlink(file);
+    (void)close(file->fd);
+    file->fd = -1;
+    forget_names(file);
+}
+
+bool pagefile_commit(struct pagefile *file, struct complaint *complaint)
+{
+    bool good = pagefile_close(file, complaint);
+    if (good && file->temporary != NULL && rename(file->temporary, file->target) != 0) {
+        complain_errno(complaint, errno, "writing '%.100s'", file->path);
+        good = false;
+    }
+    if (!good) pagefile_unlink(file);
+    forget_names(file);
+    return good;
+}
+
+/* --- both ----------------------------------------------------------------------------------- */
 
 bool pagefile_close(struct pagefile *file, struct complaint *complaint)
 {

@@ -13,6 +13,7 @@
 
 struct pagefile {
     const char *path;
+    char *target, *temporary; /* owned; what pagefile_commit renames to what; NULL: in place */
     int fd;
     bool is_stream;      /* written in order: standard output, a pipe */
     uint64_t size_bytes; /* of what can be read */
@@ -21,11 +22,23 @@ struct pagefile {
 bool pagefile_open(struct pagefile *file, const char *path, struct complaint *complaint)
     FP_MUST_CHECK;
 
-/* "-" is standard output. A file that exists is emptied. */
+/* "-" is standard output. A file is written anew beside the one of that name, which stays as it is
+ * until pagefile_commit; what is no regular file is written in place. Ends with pagefile_commit or
+ * pagefile_abandon. */
 bool pagefile_create(struct pagefile *file, const char *path, struct complaint *complaint)
     FP_MUST_CHECK;
 
-/* False, with the reason, where what was written may not have arrived. */
+/* Puts what was written into the place of the old file, if any. False, with the reason, where it
+ * may not have arrived; then the old file is as it was. */
+bool pagefile_commit(struct pagefile *file, struct complaint *complaint) FP_MUST_CHECK;
+
+/* Forgets what was written; the old file is as it was. */
+void pagefile_abandon(struct pagefile *file);
+
+/* Only takes the unfinished file away, while others may still write to it. */
+void pagefile_unlink(struct pagefile *file);
+
+/* Of one that was opened. False, with the reason, where it could not be read well. */
 bool pagefile_close(struct pagefile *file, struct complaint *complaint) FP_MUST_CHECK;
 
 /* How many pages the file has; 0, with the reason, where it has none or the last is not whole and

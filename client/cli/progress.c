@@ -4,12 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "client/cli/human.h"
 
-enum { BAR_CELLS = 24 };
+enum {
+    BAR_CELLS_MIN = 6,
+    BAR_CELLS_MAX = 24,
+    BAR_FRAME = 3, /* [, ] and a blank */
+    VERB_CELLS = 9,
+    PARTS = 4,
+    TEXT_BYTES = 4 * 96,
+};
 
 void progress_init(struct progress *progress, const char *verb, uint64_t pages, uint64_t page_bytes)
 {
@@ -22,21 +30,58 @@ void progress_init(struct progress *progress, const char *verb, uint64_t pages, 
     progress->colour = no_colour == NULL || no_colour[0] == '\0';
 }
 
-void progress_show(struct progress *progress, uint64_t done)
+unsigned progress_columns(unsigned otherwise)
 {
-    if (!progress->shown) return;
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return otherwise;
+    return size.ws_col - 1u; /* a full last column begins a new line on some terminals */
+}
+
+/* What is told behind the bar, as many of the parts as fit beside the rest; how long it became. */
+static size_t write_parts(const struct progress *progress, uint64_t done, size_t room,
+                          char text[TEXT_BYTES])
+{
     double seconds = (double)(clock_monotonic_ns() - progress->begun_ns) / 1e9;
     double share = (double)done / (double)progress->pages;
     double mib = (double)done * (double)progress->page_bytes / (1 << 20);
-    char bar[BAR_CELLS + 1];
-    int full = (int)(share * BAR_CELLS);
-    for (int i = 0; i < BAR_CELLS; i++) bar[i] = i < full ? '#' : '.';
-    bar[BAR_CELLS] = '\0';
-    double left = done > 0 ? seconds * (1 - share) / share : 0;
-    fprintf(stderr, "\r%-9s [%s%s%s] %3.0f %%  %s/%s pages  %.0f MiB/s  %.0f s left\x1b[K",
-            progress->verb, progress->colour ? "\x1b[32m" : "", bar,
-            progress->colour ? "\x1b[0m" : "", 100 * share, human_count(done).text,
-            human_count(progress->pages).text, seconds > 0 ? mib / seconds : 0, left);
+    char parts[PARTS][TEXT_BYTES / PARTS];
+    snprintf(parts[0], sizeof parts[0], "%3.0f %%", 100 * share);
+    snprintf(parts[1], sizeof parts[1], "  %.0f s left", done > 0 ? seconds / share - seconds : 0);
+    snprintf(parts[2], sizeof parts[2], "  %.0f MiB/s", seconds > 0 ? mib / seconds : 0);
+    snprintf(parts[3], sizeof parts[3], "  %s/%s pages", human_count(done).text,
+             human_count(progress->pages).text);
+    size_t used = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < PARTS; i++) {
+        size_t bytes = strlen(parts[i]);
+        if (used + bytes > room) break;
+        memcpy(text + used, parts[i], bytes + 1);
+        used += bytes;
+    }
+    return used;
+}
+
+void progress_show(struct progress *progress, uint64_t done)
+{
+    if (!progress->shown) return;
+    char text[TEXT_BYTES];
+    size_t columns = progress_columns(80 - 1), verb = strlen(progress->verb);
+    if (verb < VERB_CELLS) verb = VERB_CELLS;
+    verb = verb + 1 < columns ? verb + 1 : 0;
+    size_t used = verb + write_parts(progress, done, columns - verb, text);
+    size_t cells = columns > used + BAR_FRAME ? columns - used - BAR_FRAME : 0;
+    if (cells > BAR_CELLS_MAX) cells = BAR_CELLS_MAX;
+    fputc('\r', stderr);
+    if (verb > 0) fprintf(stderr, "%-*s", (int)verb, progress->verb);
+    if (cells >= BAR_CELLS_MIN) {
+        char bar[BAR_CELLS_MAX + 1];
+        size_t full = (size_t)((double)done / (double)progress->pages * (double)cells);
+        for (size_t i = 0; i < cells; i++) bar[i] = i < full ? '#' : '.';
+        bar[cells] = '\0';
+        fprintf(stderr, "[%s%s%s] ", progress->colour ? "\x1b[32m" : "", bar,
+                progress->colour ? "\x1b[0m" : "");
+    }
+    fprintf(stderr, "%s\x1b[K", text);
     fflush(stderr);
 }
 

@@ -17,4 +17,7 @@ void progress_init(struct progress *progress, const char *verb, uint64_t pages,
 void progress_show(struct progress *progress, uint64_t done);
 void progress_fini(struct progress *progress); /* wipes the line */
 
+/* Columns that one line on stderr may fill now; `otherwise` where nobody knows. */
+unsigned progress_columns(unsigned otherwise);
+
 #endif

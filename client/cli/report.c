@@ -24,11 +24,17 @@ void report_json_end(struct json *json)
 void report_line(FILE *out, const char *what, const struct transfer_result *result,
                  uint32_t page_bytes)
 {
-    fprintf(out, "%s %s pages (%s) in %s: %s pages/s, %s MiB/s, p50 %s, p99 %s\n", what,
-            human_count(result->pages).text, human_size(result->pages * page_bytes).text,
+    fprintf(out, "%s %s page%s (%s) in %s: %s pages/s, %s MiB/s, p50 %s, p99 %s", what,
+            human_count(result->pages).text, result->pages == 1 ? "" : "s",
+            human_size(result->pages * page_bytes).text,
             human_time((uint64_t)(result->seconds * 1e9)).text,
             human_rate(transfer_pages_per_second(result)).text,
             human_rate(transfer_mib_per_second(result, page_bytes)).text,
             human_time(histogram_quantile(&result->latency, 0.50)).text,
             human_time(histogram_quantile(&result->latency, 0.99)).text);
+    if (result->absent > 0) {
+        fprintf(out, "; %s %s nothing", human_count(result->absent).text,
+                result->absent == 1 ? "slot holds" : "slots hold");
+    }
+    putc('\n', out);
 }

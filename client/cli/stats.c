@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,16 +7,19 @@
 #include "client/cli/human.h"
 #include "client/cli/json.h"
 #include "client/cli/statlines.h"
+#include "client/cli/table.h"
 
+/* The lines that stand in no table. */
 static void print_aligned(const struct statlines *statlines)
 {
     size_t widest = 0;
     for (size_t i = 0; i < statlines->count; i++) {
         size_t bytes = strlen(statlines->lines[i].name);
-        if (bytes > widest) widest = bytes;
+        if (bytes > widest && !table_takes(&statlines->lines[i])) widest = bytes;
     }
     for (size_t i = 0; i < statlines->count; i++) {
         const struct statline *line = &statlines->lines[i];
+        if (table_takes(line)) continue;
         human_print(stdout, line->name);
         printf("%*s", (int)(widest - strlen(line->name)) + 2, "");
         human_print(stdout, line->value);
@@ -36,6 +40,31 @@ static void print_json(const struct statlines *statlines)
     putchar('\n');
 }
 
+/* What stands above the names of a section's rows. */
+static const char *corner_of(const char *section)
+{
+    static const char *const rows[][2] = {
+        {"areas", "area"},       {"classes", "class"}, {"slabs", "class"},
+        {"compressors", "seat"}, {"conns", "fd"},
+    };
+    for (size_t i = 0; section != NULL && i < FP_COUNT_OF(rows); i++) {
+        if (strcmp(rows[i][0], section) == 0) return rows[i][1];
+    }
+    return "name";
+}
+
+static bool print_text(const struct cli *cli, const struct statlines *statlines)
+{
+    struct table table;
+    bool good = table_init(&table, statlines);
+    if (good) {
+        table_print(&table, corner_of(cli->operands[0]));
+        print_aligned(statlines);
+    }
+    table_fini(&table);
+    return good;
+}
+
 int cli_stats(const struct cli *cli)
 {
     struct farpage *client;
@@ -48,8 +77,8 @@ int cli_stats(const struct cli *cli)
         code = cli_fail(cli, CLI_FAILED, "%s", here ? "out of memory" : farpage_error(client));
     } else if (cli->json) {
         print_json(&statlines);
-    } else {
-        print_aligned(&statlines);
+    } else if (!print_text(cli, &statlines)) {
+        code = cli_fail(cli, CLI_FAILED, "out of memory");
     }
     statlines_fini(&statlines);
     farpage_disconnect(&client);

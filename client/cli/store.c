@@ -3,6 +3,7 @@
 
 #include "base/number.h"
 #include "client/cli/cli.h"
+#include "client/cli/human.h"
 #include "client/cli/pagefile.h"
 #include "client/cli/report.h"
 
@@ -11,36 +12,52 @@ static bool read_piece(void *context, const struct piece *piece, struct complain
     return pagefile_read(context, piece, complaint);
 }
 
-/* Opens the area, or creates it where it does not exist; 0 or an exit code. */
+static int too_small(const struct cli *cli, uint64_t slots, uint64_t pages, uint32_t page_bytes)
+{
+    return cli_fail(cli, CLI_FAILED, "area '%s' has %s slots (%s), '%s' needs %s (%s)",
+                    cli->operands[0], human_count(slots).text, human_size(slots * page_bytes).text,
+                    cli->operands[1], human_count(pages).text,
+                    human_size(pages * page_bytes).text);
+}
+
+/* Opens the area, or creates it where it does not exist; 0 or an exit code. Asks before it creates:
+ * an area of the wrong size could not be taken back. */
 static int make_area(const struct cli *cli, struct farpage *client, uint64_t pages)
 {
     const char *name = cli->operands[0];
     uint32_t page_bytes = farpage_server(client)->page_bytes;
-    uint64_t wanted = cli->has_size ? cli->size_bytes / page_bytes : 0;
-    struct farpage_area_options options = {.slots = wanted};
+    struct farpage_area_options options = {
+        .slots = cli->has_size ? cli->size_bytes / page_bytes : pages};
     struct farpage_area *area;
-    enum farpage_status status = farpage_area_open(client, name, &options, &area);
+    enum farpage_status status = farpage_area_open(client, name, NULL, &area);
     if (status == FARPAGE_NO_AREA) {
-        options.slots = pages;
         status = farpage_area_open(client, name, &options, &area);
     }
-    if (status == FARPAGE_BAD_AREA && cli->has_size) {
-        return cli_fail(cli, CLI_FAILED, "%s (it may exist with another size than --size)",
-                        farpage_error(client));
-    }
     if (status != FARPAGE_OK) return cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
-    if (farpage_area_slots(area) >= pages) return CLI_GOOD;
-    return cli_fail(cli, CLI_FAILED, "area '%s' has %llu slots, '%s' needs %llu", name,
-                    (unsigned long long)farpage_area_slots(area), cli->operands[1],
-                    (unsigned long long)pages);
+    uint64_t slots = farpage_area_slots(area);
+    if (cli->has_size && slots != options.slots) {
+        return cli_fail(cli, CLI_FAILED,
+                        "area '%s' exists with %s slots (%s), --size wants %s (%s)", name,
+                        human_count(slots).text, human_size(slots * page_bytes).text,
+                        human_count(options.slots).text, human_size(cli->size_bytes).text);
+    }
+    return slots >= pages ? CLI_GOOD : too_small(cli, slots, pages, page_bytes);
 }
 
-static int check_size(const struct cli *cli, uint32_t page_bytes)
+static int check_size(const struct cli *cli, uint32_t page_bytes, uint64_t pages)
 {
-    if (!cli->has_size || cli->size_bytes % page_bytes == 0) return CLI_GOOD;
-    char page[NUMBER_TEXT_BYTES];
-    number_size_text(page_bytes, page);
-    return cli_fail(cli, CLI_USAGE, "--size must be a whole number of %s pages", page);
+    if (!cli->has_size) return CLI_GOOD;
+    if (cli->size_bytes % page_bytes != 0) {
+        char page[NUMBER_TEXT_BYTES];
+        number_size_text(page_bytes, page);
+        return cli_fail(cli, CLI_USAGE, "--size must be a whole number of %s pages", page);
+    }
+    if (cli->size_bytes / page_bytes >= pages) return CLI_GOOD;
+    char size[NUMBER_TEXT_BYTES];
+    number_size_text(cli->size_bytes, size);
+    return cli_fail(cli, CLI_FAILED, "--size %s is %s pages, '%s' needs %s (%s)", size,
+                    human_count(cli->size_bytes / page_bytes).text, cli->operands[1],
+                    human_count(pages).text, human_size(pages * page_bytes).text);
 }
 
 static int store_file(const struct cli *cli, struct pagefile *file, uint32_t page_bytes,
@@ -84,7 +101,7 @@ int cli_store(const struct cli *cli)
         uint32_t page_bytes = farpage_server(client)->page_bytes;
         uint64_t pages = pagefile_pages(&file, page_bytes, cli->pad, &complaint);
         if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
-        if (code == CLI_GOOD) code = check_size(cli, page_bytes);
+        if (code == CLI_GOOD) code = check_size(cli, page_bytes, pages);
         if (code == CLI_GOOD) code = make_area(cli, client, pages);
         farpage_disconnect(&client);
         if (code == CLI_GOOD) code = store_file(cli, &file, page_bytes, pages);

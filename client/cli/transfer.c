@@ -15,7 +15,7 @@
 #include "client/cli/json.h"
 #include "client/cli/progress.h"
 
-enum { PIECE_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 20, MOMENT_NS = 100000000, PATIENCE_MOMENTS = 5 };
 
 struct shared {
     const struct transfer *transfer;
@@ -82,9 +82,11 @@ static bool fail_op(struct worker *worker, const struct farpage_op *op)
     const char *sentence = NULL;
     if ((unsigned)op->status < FP_COUNT_OF(sentences)) sentence = sentences[op->status];
     if (sentence == NULL) sentence = farpage_error(worker->client);
-    complain(&worker->complaint, "%s slot %llu of area '%.64s': %.120s",
-             worker->shared->transfer->verb, (unsigned long long)op->slot,
-             worker->shared->transfer->area, sentence);
+    const struct transfer *transfer = worker->shared->transfer;
+    bool advise = op->status == FARPAGE_ABSENT && transfer->absent_advice != NULL;
+    complain(&worker->complaint, "%s slot %llu of area '%.64s': %.120s%s%s", transfer->verb,
+             (unsigned long long)op->slot, transfer->area, sentence, advise ? "; " : "",
+             advise ? transfer->absent_advice : "");
     return false;
 }
 
@@ -96,8 +98,10 @@ static bool judge_ops(struct worker *worker, uint32_t count)
         bool absent = op->status == FARPAGE_ABSENT && transfer->absent_is_fine;
         worker->absent[i] = absent;
         if (op->status != FARPAGE_OK && !absent) return fail_op(worker, op);
-        histogram_add(&worker->latency, op->latency_ns);
-        if (!absent) continue;
+        if (!absent) {
+            histogram_add(&worker->latency, op->latency_ns);
+            continue;
+        }
         worker->absent_count++;
         memset(op->page, 0, transfer->page_bytes);
     }
@@ -152,7 +156,6 @@ static void *work(void *context)
 /* Waits a moment for a worker to end; true where one did. */
 static bool one_ended(struct shared *shared)
 {
-    enum { MOMENT_NS = 100000000 };
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += MOMENT_NS;
@@ -177,12 +180,19 @@ static void run_workers(struct shared *shared, struct worker *workers,
         break;
     }
     struct progress progress;
+    unsigned moments = 0; /* since a signal came */
     progress_init(&progress, transfer->verb, transfer->pages, transfer->page_bytes);
     for (uint32_t running = started; running > 0;) {
-        if (one_ended(shared))
+        if (one_ended(shared)) {
             running--;
-        else
-            progress_show(&progress, atomic_load(&shared->done));
+            continue;
+        }
+        progress_show(&progress, atomic_load(&shared->done));
+        if (transfer->abandon == NULL || !interrupt_came()) continue;
+        if (++moments < PATIENCE_MOMENTS) continue;
+        progress_fini(&progress);
+        transfer->abandon(transfer->context);
+        interrupt_release();
     }
     progress_fini(&progress);
     uint64_t ended_ns = begun_ns, wire_ns = 0;
@@ -205,6 +215,7 @@ static bool gather(const struct worker *workers, uint32_t count, struct transfer
         result->absent += workers[i].absent_count;
         if (workers[i].failed && failed == NULL) failed = &workers[i];
     }
+    result->pages -= min_u64(result->pages, result->absent); /* an empty slot is answered faster than a page is loaded */
     if (failed != NULL) result->complaint = failed->complaint;
     return failed == NULL;
 }

@@ -33,14 +33,18 @@ struct transfer {
     uint32_t page_bytes;
     uint32_t depth, connections;
     bool absent_is_fine;
+    const char *absent_advice; /* where it is not: what to do about it; may be NULL */
     bool time_wire_only; /* result->seconds without what `move` took */
     /* STORE: fills the piece. LOAD: takes it. False, with a reason, stops the transfer. */
     bool (*move)(void *context, const struct piece *piece, struct complaint *complaint);
+    /* A held signal came and some thread still waits for the server: cleans up, for the signal ends
+     * the process then. NULL: the thread's answer or timeout is awaited. */
+    void (*abandon)(void *context);
     void *context;
 };
 
 struct transfer_result {
-    uint64_t pages, absent; /* answered; how many of them held nothing */
+    uint64_t pages, absent; /* moved; asked for, but the slots held nothing */
     double seconds;
     bool interrupted;
     struct histogram latency;

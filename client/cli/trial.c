@@ -134,9 +134,10 @@ static void print_table(const struct cli *cli, const struct trial *trial)
     print_speed("store", &trial->stored, trial);
     print_speed("load", &trial->loaded, trial);
     print_speed("load, one by one", &trial->alone, trial);
-    printf("  (store and load: %llu on the way at once on each of %llu connection%s)\n\n",
-           (unsigned long long)cli->depth, (unsigned long long)cli->connections,
-           cli->connections == 1 ? "" : "s");
+    bool one = cli->connections == 1;
+    printf("  (store and load: %llu on the way at once on %s%llu connection%s)\n\n",
+           (unsigned long long)cli->depth, one ? "" : "each of ",
+           (unsigned long long)cli->connections, one ? "" : "s");
     print_verdict(cli, trial);
 }
 

@@ -152,6 +152,7 @@ static bool out_and_back(const struct cli *cli, struct trial *trial, struct comp
     back.verb = "loading";
     back.move = compare_piece;
     alone = back; /* what a page fault would wait for */
+    alone.verb = "loading, one by one";
     alone.pages = min_u64(trial->pages, ALONE_PAGES);
     alone.depth = alone.connections = 1;
     trial_measure(trial, &trial->before);

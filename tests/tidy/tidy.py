@@ -42,7 +42,7 @@ MAY_INCLUDE = {
     "server/session": BASE | {"storage/store"},
     "server/shared": BASE | {"protocol", "storage/store", "server/compaction",
                              "server/config", "server/conns", "server/counters", "server/settings"},
-    "server/stats": BASE | {"storage/store", "storage/zpool", "server/shared", "server/conns",
+    "server/stats": BASE | {"protocol", "storage/store", "storage/zpool", "server/shared", "server/conns",
                             "server/config", "server/process"},
     "server/dispatch": BASE | {"protocol", "storage/store", "server/output", "server/session",
                                "server/shared", "server/stats"},
