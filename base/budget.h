@@ -2,8 +2,9 @@
  * budget - how much memory the process may hold, and who holds it.
  *
  * Everything that grows with use is charged here before it is allocated, under one of the uses
- * below, and given back when freed. The sum never exceeds the limit by more than what was charged
- * before the limit was lowered. Fixed costs (code, stacks, libraries) are charged once at start.
+ * below, and given back when freed. The sum passes the limit only by what was charged before it was
+ * lowered, and by what exists already and is charged anyway: the program itself at its start, and
+ * what a client has sent or has yet to read, which its connection bounds.
  *
  * Invariant: sum of held_bytes[] == total_bytes, at rest.
  * Threads: any; lock-free. Blocks: never.

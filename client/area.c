@@ -47,7 +47,7 @@ static enum farpage_status ask_open(struct farpage *client, const char *name,
     return client_ask(client, &single);
 }
 
-/* The server says BAD_AREA for several reasons; asking for the area of any size tells them apart. */
+/* BAD_AREA has several reasons; asking for the area of any size tells them apart. */
 static enum farpage_status explain_refusal(struct farpage *client, const char *name,
                                            const struct opening *refused)
 {

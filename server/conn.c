@@ -20,8 +20,6 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,11 +27,14 @@
 
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "protocol/limits.h"
 #include "protocol/reply.h"
 
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
+    TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
+    UNREAD_NS_MAX = 250000000, /* when memory is short, replies may go unread for so long */
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
 };
@@ -319,22 +320,36 @@ static enum step step(struct conn *conn, struct slice *input)
 
 /* --- many requests ---------------------------------------------------------------------------- */
 
+/* Memory is at its limit: replies must not pile up. */
+static bool is_short(struct conn *conn)
+{
+    return budget_total(budget_of(conn)) >= budget_limit(budget_of(conn));
+}
+
+/* A request was carried out, or a long one went on: the client has nothing to hurry for. */
+static void request_moved(struct conn *conn)
+{
+    conn->begun_ns = 0;
+    atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+}
+
 /* Carries out requests from the front of *input until something stops it. */
 static enum step carry_out(struct conn *conn, struct slice *input)
 {
     const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t full = setting(&settings->output_buffer_max_bytes);
+    uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     conn->need_bytes = 0;
     for (uint32_t done = 0;; done++) {
         if (output_pending(&conn->output) >= full) return STEP_FULL;
-        if (done == turn && input->size_bytes > 0) return STEP_TURN;
+        bool over = done == turn || clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+        if (done > 0 && over && input->size_bytes > 0) return STEP_TURN;
         size_t before = input->size_bytes;
         enum step next = step(conn, input);
-        if (input->size_bytes < before) conn->begun_ns = 0;
+        bool moved = input->size_bytes < before && conn->swallow_bytes == 0;
+        if (moved || next == STEP_TURN) request_moved(conn);
         if (conn->output.broken) return STEP_CLOSE;
         if (next != STEP_ON) return next;
-        atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
     }
 }
 
@@ -345,7 +360,10 @@ static void send_output(struct conn *conn)
         conn->output.broken = true;
         return;
     }
-    if (sent > 0) conn->moved_ns = conn->worker->now_ns;
+    if (sent > 0) {
+        conn->moved_ns = conn->worker->now_ns;
+        atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+    }
     count(conn, COUNTER_bytes_written, (uint64_t)sent);
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
 }
@@ -425,12 +443,31 @@ static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
         *room = tight ? always_bytes(conn) : WORKER_INPUT_BYTES;
         return true;
     }
-    size_t wanted = max_u64(min_u64(conn->need_bytes, 2 * kept->capacity_bytes),
-                            max_u64(kept->size_bytes + 1, always_bytes(conn)));
+    /* A line says only that it needs more: then it is doubled, not fed byte by byte. */
+    size_t doubled = 2 * kept->capacity_bytes;
+    size_t needed = conn->need_bytes > kept->size_bytes + 1 ? conn->need_bytes : doubled;
+    size_t wanted = max_u64(min_u64(needed, doubled), always_bytes(conn));
     if (kept->size_bytes == kept->capacity_bytes && !kept_grow(conn, wanted, false)) return false;
     *at = kept->bytes + kept->size_bytes;
     *room = kept->capacity_bytes - kept->size_bytes;
     return true;
+}
+
+/* What the text request that has begun takes in all, refused as one too large would be; 0: it is a
+ * line without end. */
+static uint64_t refuse_text(struct conn *conn)
+{
+    static const struct request_limits none = {.item_bytes_max = 0};
+    struct slice input = slice_of(conn->kept.bytes, conn->kept.size_bytes);
+    struct request request;
+    size_t more_bytes;
+    const char *refusal;
+    enum request_parse parsed = request_parse(input, &none, &request, &more_bytes, &refusal);
+    bool value = parsed == REQUEST_REFUSED && request.too_large;
+    if (!value || !request.noreply) output_text(&conn->output, REPLY_OUT_OF_MEMORY);
+    if (!value) return 0;
+    dispatch_no_memory(&conn->worker->dispatcher, &request);
+    return request.size_bytes + request.swallow_bytes;
 }
 
 /* The request that has begun is larger than there is memory for: it is refused in its own language
@@ -439,14 +476,13 @@ static void refuse_for_memory(struct conn *conn)
 {
     struct kept *kept = &conn->kept;
     struct frame frame;
-    bool framed = atomic_load(&conn->row.dialect) == DIALECT_FRAMES;
-    bool line = !framed && conn->need_bytes == kept->size_bytes + 1;
-    if (!framed) output_text(&conn->output, REPLY_OUT_OF_MEMORY);
+    uint64_t whole = conn->need_bytes;
+    if (atomic_load(&conn->row.dialect) != DIALECT_FRAMES) whole = refuse_text(conn);
     else if (frame_decode(kept->bytes, FRAME_MAGIC_REQUEST, &frame))
         dispatch_frame_status(&frame, FRAME_NO_MEMORY, &conn->output);
-    conn->swallow_bytes = conn->need_bytes - kept->size_bytes;
+    conn->swallow_bytes = whole > kept->size_bytes ? whole - kept->size_bytes : 0;
     kept_drop(conn);
-    settle(conn, line ? STEP_CLOSE : STEP_WAIT);
+    settle(conn, whole == 0 ? STEP_CLOSE : STEP_WAIT);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *opaque)
@@ -523,7 +559,8 @@ void conn_sweep(struct conn *conn)
     bool pending = output_pending(&conn->output) > 0;
     const char *reason = NULL;
     enum worker_counter counter = COUNTER_farpage_slow_kicks;
-    if (pending && overdue(conn->moved_ns, now_ns, request_ns)) {
+    uint64_t unread_ns = is_short(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
+    if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
         reason = "it does not read its replies";
     } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
         reason = "its request did not become complete";

@@ -34,6 +34,10 @@ enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *sessi
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
     FP_NONNULL(1, 2);
 
+/* The same where a value cannot be taken in for want of memory. */
+void dispatch_no_memory(struct dispatcher *dispatcher, const struct request *request)
+    FP_NONNULL(1, 2);
+
 enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,
                              const struct frame *frame, struct slice body, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 5);

@@ -209,6 +209,12 @@ void dispatch_refusal(struct dispatcher *dispatcher, const struct request *reque
     if (request->drop_old) forget(dispatcher, request->key);
 }
 
+void dispatch_no_memory(struct dispatcher *dispatcher, const struct request *request)
+{
+    count(dispatcher, COUNTER_store_no_memory);
+    if (request->drop_old) forget(dispatcher, request->key);
+}
+
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
 {

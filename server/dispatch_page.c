@@ -94,7 +94,7 @@ static enum dispatch ping(const struct context *context)
     return DISPATCH_DONE;
 }
 
-struct stats_text { /* the reply being written: header first, filled in at the end */
+struct stats_text { /* the body of a reply, as it grows */
     struct output *lines;
     bool full;
 };
@@ -165,6 +165,8 @@ static enum dispatch open_area(const struct context *context)
     if (!open_sensible(context, &open)) return refuse(context, FRAME_BAD_AREA);
     struct area *area;
     enum fp_status status = store_area_open(store, open.name, 0, &area);
+    bool room = context->session->area_count < SESSION_AREAS_MAX;
+    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE) && !room) status = FP_TOO_BIG;
     if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE))
         status = store_area_open(store, open.name, open.slots, &area);
     if (status == FP_OK && open.slots != 0 && open.slots != area->slot_count) status = FP_EXISTS;

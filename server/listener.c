@@ -130,14 +130,15 @@ static void on_accept(evutil_socket_t fd, short what, void *opaque)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* True where somebody answers on the socket file. */
+/* Only a refused connection means that nobody listens on the socket file any more: a full backlog
+ * or a socket of another type is somebody's. */
 static bool unix_socket_alive(const union any_address *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return false;
-    bool alive = connect(fd, &address->any, sizeof address->local) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return true;
+    bool refused = connect(fd, &address->any, sizeof address->local) != 0 && errno == ECONNREFUSED;
     close(fd);
-    return alive;
+    return !refused;
 }
 
 static enum fp_status clear_unix_path(const union any_address *address, char *reason)
@@ -272,8 +273,9 @@ void listener_close(struct listener **listener_ptr)
     if (listener == NULL) return;
     if (listener->event != NULL) event_free(listener->event);
     if (listener->pause != NULL) event_free(listener->pause);
-    if (listener->fd >= 0) close(listener->fd);
+    /* The name goes first: a successor may take it as soon as we no longer answer. */
     if (listener->path[0] != '\0') (void)unlink(listener->path);
+    if (listener->fd >= 0) close(listener->fd);
     free(listener);
     *listener_ptr = NULL;
 }

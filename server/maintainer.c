@@ -6,6 +6,7 @@
  */
 #include "server/maintainer.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "server/process.h"
 
 enum {
     TICK_MS = 50,
@@ -23,6 +25,8 @@ enum {
     MOVES_PER_STEP = 256,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
     FREEABLE_PART = 64,      /* of the pages held */
+    TRIM_EVERY_TICKS = 10,
+    TRIM_SLACK_BYTES = 1 << 20,
 };
 
 struct maintainer {
@@ -30,8 +34,18 @@ struct maintainer {
     struct store_scratch *scratch;
     pthread_t thread;
     bool started;
+    uint64_t ticks;
     _Atomic bool stopping;
 };
+
+/* malloc keeps what was freed; where that has become more than a little, the OS gets it back.
+ * Asking for the resident size costs a read, so not at every tick. */
+static void trim_heap(struct maintainer *maintainer)
+{
+    if (maintainer->ticks++ % TRIM_EVERY_TICKS != 0) return;
+    uint64_t charged = budget_total(store_budget(maintainer->shared->store));
+    if (process_resident_bytes() > charged + TRIM_SLACK_BYTES) malloc_trim(0);
+}
 
 static void upkeep(struct maintainer *maintainer)
 {
@@ -107,6 +121,7 @@ static void *run(void *opaque)
         }
         compact_as_asked(maintainer);
         upkeep(maintainer);
+        trim_heap(maintainer);
         compact_by_itself(maintainer);
     }
     return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/reload.h"
 
+#include "server/descriptors.h"
+
 struct compressor_config reload_compressor(const struct config *config)
 {
     return (struct compressor_config){
@@ -32,6 +34,7 @@ static enum fp_status apply(struct shared *shared, const struct config *next)
     enum fp_status status = compressor_pool_swap(store_compressors(shared->store), &compressor);
     if (status != FP_OK && status != FP_EXISTS) return status;
     settings_apply(&shared->settings, next);
+    descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);
     budget_set_limit(store_budget(shared->store), next->storage.memory_limit_bytes);
     return FP_OK;

@@ -2,17 +2,18 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/number.h"
+#include "server/descriptors.h"
 #include "server/listener.h"
 #include "server/maintainer.h"
 #include "server/process.h"
@@ -20,7 +21,6 @@
 #include "server/worker.h"
 
 enum {
-    DESCRIPTORS_BESIDES_CONNECTIONS = 64,
     WORKER_FIXED_BYTES = 1 << 20,     /* stack, buffers, codec states once they are warm */
     ROOM_TO_START_BYTES = 4 << 20,    /* less than this for data is no server */
 };
@@ -96,26 +96,6 @@ static bool handle_signals(struct server *server)
 }
 
 /* --- the parts -------------------------------------------------------------------------------- */
-
-/* Raises the limit of open files to what max_connections needs; lowers max_connections where that
- * is refused. */
-static void fit_descriptors(struct server *server)
-{
-    struct settings *settings = &server->shared.settings;
-    uint64_t wanted = atomic_load(&settings->max_connections) + DESCRIPTORS_BESIDES_CONNECTIONS;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-    struct rlimit raised = {.rlim_cur = wanted, .rlim_max = max_u64(wanted, limit.rlim_max)};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
-    raised = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-    (void)setrlimit(RLIMIT_NOFILE, &raised);
-    uint64_t left = limit.rlim_max > 2 * DESCRIPTORS_BESIDES_CONNECTIONS
-                        ? limit.rlim_max - DESCRIPTORS_BESIDES_CONNECTIONS
-                        : DESCRIPTORS_BESIDES_CONNECTIONS;
-    atomic_store(&settings->max_connections, (uint32_t)min_u64(left, wanted));
-    log_event(&server->log, LOG_WARN, "server.max_connections is lowered: RLIMIT_NOFILE is too low",
-              log_number("rlimit", limit.rlim_max), log_number("max_connections", left));
-}
 
 static bool random_bytes(void *bytes, size_t size_bytes)
 {
@@ -239,12 +219,22 @@ static enum exit_code create_base(struct server *server)
 
 /* --- in order, and in the mirror -------------------------------------------------------------- */
 
+/* malloc adapts its threshold upwards and keeps large buffers in its heaps then, where one small
+ * survivor holds them resident; and a heap a thread would hold free memory many times over. */
+static void tame_malloc(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    (void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
+    (void)mallopt(M_ARENA_MAX, 2);
+}
+
 enum exit_code server_create(struct config **config, const struct options *options,
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         create_store,  create_workers, create_maintainer, create_base,
         charge_fixed, start_threads,  open_listeners};
+    tame_malloc();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
     memset(server, 0, sizeof *server);
@@ -259,7 +249,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     *config = NULL;
     settings_apply(&shared->settings, shared->config);
     conns_init(&shared->conns);
-    fit_descriptors(server);
+    descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
     if (code == EXIT_OK)

@@ -156,6 +156,12 @@ static const char *dialect_name(int dialect)
     return dialect == DIALECT_FRAMES ? "frames" : "unknown";
 }
 
+/* Another worker's clock may be a moment ahead of ours. */
+static uint64_t seconds_since(uint64_t then_ns, uint64_t now_ns)
+{
+    return now_ns > then_ns ? (now_ns - then_ns) / 1000000000 : 0;
+}
+
 static void emit_conn(void *opaque, const struct conn_row *row)
 {
     const struct conns_context *context = opaque;
@@ -166,9 +172,9 @@ static void emit_conn(void *opaque, const struct conn_row *row)
     stats_text(&sink, "listen_addr", row->listener);
     stats_text(&sink, "state", conn_state_name((enum conn_state)atomic_load(&row->state)));
     stats_number(&sink, "secs_since_last_cmd",
-                 (context->now_ns - atomic_load(&row->active_ns)) / 1000000000);
+                 seconds_since(atomic_load(&row->active_ns), context->now_ns));
     stats_text(&sink, "protocol", dialect_name(atomic_load(&row->dialect)));
-    stats_number(&sink, "secs_open", (context->now_ns - row->opened_ns) / 1000000000);
+    stats_number(&sink, "secs_open", seconds_since(row->opened_ns, context->now_ns));
     stats_number(&sink, "bytes_in", atomic_load(&row->bytes_in));
     stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));
     stats_number(&sink, "pending_bytes", atomic_load(&row->pending_bytes));

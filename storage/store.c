@@ -75,9 +75,7 @@ enum fp_status store_scratch_create(struct store_scratch **out)
     struct store_scratch *scratch = calloc(1, sizeof *scratch);
     if (scratch == NULL) return FP_NO_MEMORY;
     scratch->packed = malloc(ZPOOL_OBJECT_BYTES_MAX);
-    scratch->plain = malloc(ZPOOL_OBJECT_BYTES_MAX);
-    if (scratch->packed == NULL || scratch->plain == NULL ||
-        codec_scratch_create(&scratch->codec) != FP_OK) {
+    if (scratch->packed == NULL || codec_scratch_create(&scratch->codec) != FP_OK) {
         store_scratch_destroy(&scratch);
         return FP_NO_MEMORY;
     }
@@ -90,7 +88,6 @@ void store_scratch_destroy(struct store_scratch **scratch)
     if (*scratch == NULL) return;
     codec_scratch_destroy(&(*scratch)->codec);
     free((*scratch)->packed);
-    free((*scratch)->plain);
     free(*scratch);
     *scratch = NULL;
 }

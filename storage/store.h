@@ -23,7 +23,9 @@
 #include "storage/item.h"
 #include "storage/zpool.h"
 
-enum { STORE_AREAS_MAX = 1024 };
+/* An unused slot costs no memory, but the page tables of a slot table that was used here and there
+ * do: 12 bytes a slot / 512. With so many slots a byte of the limit they stay below 3 % of it. */
+enum { STORE_AREAS_MAX = 1024, STORE_SLOT_BYTES_PER_LIMIT_BYTE = 4096 };
 
 struct store;
 
@@ -54,7 +56,6 @@ struct store_counters {
 struct store_scratch { /* one thread's working memory and its view of the time */
     struct codec_scratch *codec;
     uint8_t *packed; /* ZPOOL_OBJECT_BYTES_MAX */
-    uint8_t *plain;  /* ZPOOL_OBJECT_BYTES_MAX */
     uint64_t now_ms; /* store time: monotonic, 2 s at least */
     uint64_t unix_s;
 };
@@ -77,7 +78,8 @@ uint64_t store_item_count(struct store *store) FP_NONNULL(1);
 /* --- areas and pages (store_area.c, store_page.c) ------------------------------------------- */
 
 /* The area of that name. slots 0: it must exist (FP_ABSENT). Else it is made if it does not exist,
- * and must have as many slots if it does (FP_EXISTS). FP_TOO_BIG: too many areas. Areas live as
+ * and must have as many slots if it does (FP_EXISTS). FP_TOO_BIG: too many areas, or their pages
+ * together would be more than STORE_SLOT_BYTES_PER_LIMIT_BYTE times the memory limit. Areas live as
  * long as the store. */
 enum fp_status store_area_open(struct store *store, struct slice name, uint64_t slots,
                                struct area **area) FP_MUST_CHECK FP_NONNULL(1, 4);

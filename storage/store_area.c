@@ -10,11 +10,20 @@ static struct area *find_area(struct store *store, struct slice name, unsigned c
     return NULL;
 }
 
+static bool slots_fit(struct store *store, uint64_t slots)
+{
+    uint64_t limit = budget_limit(&store->budget) / store->page_bytes;
+    uint64_t sum = slots;
+    const struct area *area;
+    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) sum += area->slot_count;
+    return sum <= limit * STORE_SLOT_BYTES_PER_LIMIT_BYTE;
+}
+
 static enum fp_status add_area_locked(struct store *store, struct slice name, uint64_t slots,
                                       struct area **area)
 {
     unsigned count = atomic_load(&store->area_count);
-    if (count == STORE_AREAS_MAX) return FP_TOO_BIG;
+    if (count == STORE_AREAS_MAX || !slots_fit(store, slots)) return FP_TOO_BIG;
     struct area_options options = {.name = name,
                                    .slot_count = slots,
                                    .page_bytes = store->page_bytes,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The areas as a person asks about them: how large, how full, how well packed. Every number that the
- * server has is in `farpage stats areas`, and here with --json. */
+ * The areas as a person asks about them: how large, how full, how well packed. Every number that
+ * the server has is in `farpage stats areas`, and here with --json. */
 #include <stdio.h>
 #include <string.h>
 

@@ -142,8 +142,9 @@ static int set_option(const struct option_row *row, const char *value, const cha
     } else {
         bool bare = row->kind == KIND_DURATION && number_u64(slice_text(value), &number) &&
                     number > 0 && number <= row->highest / 1000000000;
-        return cli_usage(of, bare ? "%s: '%s' is not %s; did you mean '%ss'?" : "%s: '%s' is not %s",
-                         row->name, value, wants[row->kind], value);
+        if (!bare) return cli_usage(of, "%s: '%s' is not %s", row->name, value, wants[row->kind]);
+        return cli_usage(of, "%s: '%s' is not %s; did you mean '%ss'?", row->name, value,
+                         wants[row->kind], value);
     }
     if (row->given != 0) *(bool *)(void *)(base + row->given) = true;
     return CLI_GOOD;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A file that is written has two lives: .farpage-XXXX in the same folder until it is whole, then one
- * rename gives it its name. Whoever looks at the name sees the old bytes or all of the new ones. */
+ * A file that is written has two lives: .farpage-XXXX in the same folder until it is whole, then
+ * one rename gives it its name. Whoever looks at the name sees the old bytes or all new ones. */
 #include "client/cli/pagefile.h"
 
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include "client/cli/human.h"
 
 enum {
-    BAR_CELLS_MIN = 6,
+    BAR_CELLS_MIN = 10,
     BAR_CELLS_MAX = 24,
     BAR_FRAME = 3, /* [, ] and a blank */
     VERB_CELLS = 9,
@@ -68,7 +68,9 @@ void progress_show(struct progress *progress, uint64_t done)
     size_t columns = progress_columns(80 - 1), verb = strlen(progress->verb);
     if (verb < VERB_CELLS) verb = VERB_CELLS;
     verb = verb + 1 < columns ? verb + 1 : 0;
-    size_t used = verb + write_parts(progress, done, columns - verb, text);
+    size_t room = columns - verb, bar_room = BAR_CELLS_MIN + BAR_FRAME;
+    if (room >= 2 * bar_room) room -= bar_room; /* the bar goes before the parts */
+    size_t used = verb + write_parts(progress, done, room, text);
     size_t cells = columns > used + BAR_FRAME ? columns - used - BAR_FRAME : 0;
     if (cells > BAR_CELLS_MAX) cells = BAR_CELLS_MAX;
     fputc('\r', stderr);

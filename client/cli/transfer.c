@@ -215,7 +215,8 @@ static bool gather(const struct worker *workers, uint32_t count, struct transfer
         result->absent += workers[i].absent_count;
         if (workers[i].failed && failed == NULL) failed = &workers[i];
     }
-    result->pages -= min_u64(result->pages, result->absent); /* an empty slot is answered faster than a page is loaded */
+    /* An empty slot is answered faster than a page. A piece that failed is in neither sum whole. */
+    result->pages -= min_u64(result->pages, result->absent);
     if (failed != NULL) result->complaint = failed->complaint;
     return failed == NULL;
 }

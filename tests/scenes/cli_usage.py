@@ -38,7 +38,8 @@ ROWS = [
     (["ping", "--json=yes"], 2, "option '--json' takes no value"),
     (["ping", "--depth", "3"], 2, "'ping' has no option '--depth'"),
     (["--depth", "3", "store"], 2, "option '--depth' belongs behind its command"),
-    (["ping", "--timeout", "5"], 2, "'5' is not a time"),
+    (["ping", "--timeout", "5"], 2, "'5' is not a time.*; did you mean '5s'\\?"),
+    (["ping", "--timeout", "5x"], 2, "'5x' is not a time, such as 500ms or 5s\n"),
     (["ping", "--timeout", "0"], 2, "'0' is not a time"),
     (["stats", "a", "b"], 2, "does not know what to do with 'b'"),
     (["store"], 2, "'store' needs AREA FILE"),
@@ -50,6 +51,8 @@ ROWS = [
     (["store", "a", "b", "--depth", "18446744073709551616"], 2, "is not a number"),
     (["store", "a", "b", "--connections", "65"], 2, "not a number from 1 to 64"),
     (["store", "a", "b", "--size", "64Q"], 2, "'64Q' is not a size"),
+    (["load", "a", "b", "--count", "0"], 2, "'0' is not a number from 1"),
+    (["verify", "a", "b", "--count", "1"], 2, "'verify' has no option '--count'"),
     (["load", "a", "b", "--pad"], 2, "'load' has no option '--pad'"),
     (["load", "a", "-", "--json"], 2, "cannot both go to standard output"),
     (["invalidate", "a", "1"], 2, "FIRST COUNT"),
@@ -68,7 +71,8 @@ ROWS = [
     (["replay", "/etc/passwd", "/dev/null"], 1, "/etc/passwd:1: the first line is not"),
     (["compact", "--server", NOBODY], 69, "No such file"),
     (["ping", "--server", NOBODY], 69, "cannot connect to unix:/nonexistent/farpage: No such"),
-    (["stats", "--server", "127.0.0.1:1"], 69, "Connection refused"),
+    (["stats", "--server", "127.0.0.1:1"], 69,
+     "^farpage: cannot connect to 127.0.0.1 port 1: Connection refused$"),
     (["areas", "--server", NOBODY], 69, "No such file"),
     (["load", "a", "/dev/null", "--server", NOBODY], 69, "No such file"),
     (["store", "a", "/dev/zero", "--server", NOBODY], 1, "is not a file with a size"),
@@ -117,6 +121,7 @@ def check_help(checker):
         checker.check(by_option.returncode == 0 and by_option.stdout == by_command.stdout,
                       f"{command} --help and help {command} differ")
         checker.check(f"usage: farpage {command}".encode() in by_option.stdout, f"help {command}")
+        checker.check(b" \n" not in by_option.stdout, f"help {command}: a blank ends a line")
     version = checker.run(["--version"])
     checker.check(re.fullmatch(rb"farpage \d+\.\d+\.\d+\n", version.stdout) is not None, "--version")
 
@@ -134,6 +139,11 @@ def check_environment(checker):
     checker.check(b"/nonexistent/farpage" in done.stderr, "FARPAGE_SERVER is used")
     done = checker.run(["ping", "--server", "unix:/other"], FARPAGE_SERVER=NOBODY)
     checker.check(b"unix:/other" in done.stderr, "--server goes before FARPAGE_SERVER")
+    done = checker.run(["ping"], FARPAGE_SERVER="junk")
+    checker.check(done.returncode == 2 and b"FARPAGE_SERVER: 'junk' is not" in done.stderr,
+                  f"a wrong FARPAGE_SERVER is named: {done.stderr!r}")
+    done = checker.run(["ping", "--server", "junk"], FARPAGE_SERVER=NOBODY)
+    checker.check(b"--server: 'junk' is not" in done.stderr, f"--server is named: {done.stderr!r}")
 
 
 def check_strangers(checker, directory):
@@ -166,10 +176,11 @@ def check_silence(checker, directory):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        done = checker.run(["ping", "--server", f"unix:{path}", "--timeout", "200ms"])
-        waited = re.search(rb"did not answer within (\d+) ms", done.stderr)  # what is left of 200
-        checker.check(done.returncode == 69 and waited and 100 <= int(waited[1]) <= 200,
-                      f"silence: exit {done.returncode}, {done.stderr!r}")
+        for given, said in (("200ms", b"200 ms"), ("1s", b"1 s")):
+            done = checker.run(["ping", "--server", f"unix:{path}", "--timeout", given])
+            sentence = b"did not answer within " + said + b"; is it a farpage server?"
+            checker.check(done.returncode == 69 and sentence in done.stderr,
+                          f"silence: exit {done.returncode}, {done.stderr!r}")
 
 
 def main(arguments):

@@ -1,9 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The main job: pages go out compressed and come back byte for byte."""
+import fcntl
 import os
+import pty
+import re
+import signal
+import stat
+import struct
+import subprocess
 import sys
 import tempfile
+import termios
+import time
 
 from running import Server
 from story import ask, sample, sanitized, stats, tell
@@ -106,9 +115,160 @@ def a_damaged_page_is_reported_never_returned(programs):
             back = os.path.join(directory, "back")
             said = programs.run(server, "load", "a", back, code=1)
             assert "corrupt" in said, said
-            assert not os.path.exists(back) or os.path.getsize(back) <= slot * 4096
+            assert not os.path.exists(back), "half a file is worse than none"
             programs.run(server, "store", "a", path)
         assert int(stats(server)["farpage_corrupt"]) >= len(kinds)
+
+
+def _content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def a_load_that_fails_keeps_the_old_file(programs):
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+        path = page_file(directory, 8 << 20)
+        back, link = os.path.join(directory, "back"), os.path.join(directory, "link")
+        os.symlink("back", link)
+        with open(back, "wb") as f:
+            f.write(b"precious")
+        os.chmod(back, 0o640)
+        programs.run(server, "load", "nosuch", back, code=1)
+        programs.run(server, "store", "a", path)
+        programs.run(server, "invalidate", "a", 2000, 1)
+        programs.run(server, "load", "a", back, code=1)
+        assert _content(back) == b"precious"
+        programs.run(server, "load", "a", os.path.join(directory, "new"), code=1)
+        programs.run(server, "load", "a", os.path.join(directory, "no/such"), code=1)
+        assert sorted(os.listdir(directory)) == ["back", "link", "pages"], os.listdir(directory)
+        programs.run(server, "store", "a", path)
+        programs.run(server, "load", "a", link)
+        assert _content(back) == _content(path) and os.path.islink(link)
+        assert stat.S_IMODE(os.stat(back).st_mode) == 0o640
+        programs.run(server, "load", "a", "/dev/null")
+        assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+        assert sorted(os.listdir(directory)) == ["back", "link", "pages"], os.listdir(directory)
+
+
+def _start_long_load(programs, server, directory, **how):
+    """Loads an area of nearly nothing but many slots; returns once the file is being written."""
+    path = page_file(directory, 1 << 20)
+    programs.run(server, "store", "huge", path, "--size", "64GiB")
+    back = os.path.join(directory, "back")
+    with open(back, "wb") as f:
+        f.write(b"precious")
+    load = subprocess.Popen([programs.farpage, "--server", "unix:" + server.unix, "load",
+                             "--sparse", "huge", back], **how)
+    end = time.monotonic() + 30
+    while len(os.listdir(directory)) < 3:
+        assert time.monotonic() < end and load.poll() is None, load.returncode
+        time.sleep(0.005)
+    return load, back
+
+
+def _end(process):
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def ctrl_c_keeps_the_old_file(programs):
+    for stalled in (False, True):
+        with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+            load, back = _start_long_load(programs, server, directory, stderr=subprocess.PIPE)
+            try:
+                if stalled:
+                    server.process.send_signal(signal.SIGSTOP)
+                    time.sleep(0.2)
+                load.send_signal(signal.SIGINT)
+                _, error = load.communicate(timeout=8)
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+                _end(load)
+            ends = (1, -signal.SIGINT) if stalled else (1,)
+            assert load.returncode in ends, (load.returncode, error)
+            assert _content(back) == b"precious"
+            assert sorted(os.listdir(directory)) == ["back", "pages"], os.listdir(directory)
+
+
+def the_progress_line_fits_its_terminal(programs):
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+        terminal, its_end = pty.openpty()
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+        load, _ = _start_long_load(programs, server, directory, stderr=its_end,
+                                   env={**os.environ, "TERM": "xterm"})
+        os.close(its_end)
+        try:
+            seen = b""
+            while seen.count(b"\r") < 4:
+                seen += os.read(terminal, 65536)
+        finally:
+            load.send_signal(signal.SIGINT)
+            load.wait(timeout=30)
+            os.close(terminal)
+        lines = re.sub(r"\x1b\[[\d;]*[mK]", "", seen.decode()).split("\r")
+        assert all(len(line) < 50 for line in lines) and "\n" not in lines[1], lines
+        assert re.match(r"loading +\[[#.]+\] +\d+ %", lines[1]), lines
+
+
+def empty_slots_are_told_and_not_counted(programs):
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+        path = page_file(directory, 2000 * 4096)
+        back = os.path.join(directory, "back")
+        programs.run(server, "store", "a", path, "--size", "16MiB")
+        said = programs.run(server, "load", "a", back, code=1)
+        assert "--sparse" in said and "--count" in said, said
+        said = programs.run(server, "load", "a", back, "--sparse")
+        assert "loaded 2,000 pages" in said and "2,096 slots hold nothing" in said, said
+        assert os.path.getsize(back) == 16 << 20
+        told = programs.json(server, "load", "a", back, "--sparse")
+        assert (told["pages"], told["absent"]) == (2000, 2096), told
+        assert abs(told["pages_per_second"] * told["seconds"] - 2000) < 1, told
+        programs.run(server, "load", "a", back, "--count", 2000)
+        assert _content(back) == _content(path)
+        said = programs.run(server, "load", "a", back, "--count", 4097, code=1)
+        assert "has 4,096 slots, --count wants 4,097" in said, said
+
+
+def a_size_too_small_creates_nothing(programs):
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+        path = page_file(directory, 8 << 20)
+        said = programs.run(server, "store", "z", path, "--size", "4MiB", code=1)
+        assert "1,024 pages" in said and "needs 2,048 (8.00 MiB)" in said, said
+        assert "z:slots" not in stats(server, "areas")
+        programs.run(server, "store", "z", path)
+        said = programs.run(server, "store", "z", path, "--size", "16MiB", code=1)
+        assert "exists with 2,048 slots (8.00 MiB), --size wants 4,096" in said, said
+        said = programs.run(server, "store", "-z", path, code=2)
+        said = programs.run(server, "store", ".z", path, code=1)
+        assert "an area's name is" in said, said
+        longer = os.path.join(directory, "longer")
+        with open(longer, "wb") as f:
+            f.truncate(9 << 20)
+        said = programs.run(server, "store", "z", longer, code=1)
+        assert "has 2,048 slots (8.00 MiB)" in said and "needs 2,304" in said, said
+
+
+def statistics_are_tables(programs):
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged) as server:
+        programs.run(server, "store", "an-ordinary-name/of-29-bytes", page_file(directory, 4 << 20),
+                     "--size", "1TiB")
+        lines = programs.run(server, "areas").splitlines()
+        assert lines[0].split() == ["area", "size", "stored", "packed", "ratio", "same-filled"]
+        assert len(lines) == 2 and "1.00 TiB  4.00 MiB" in lines[1], lines
+        assert all(len(line) <= 80 for line in lines), lines
+        told, = programs.json(server, "areas")["areas"]
+        assert told["slots"] == 1 << 28 and told["stored"] == 1024 and told["packed_bytes"] > 0
+        for section, corner, column in (("classes", "class", "slot_bytes"), ("conns", "fd", "state"),
+                                        ("compressors", "seat", "algorithm")):
+            lines = programs.run(server, "stats", section).splitlines()
+            assert lines[0].startswith(corner) and column in lines[0].split(), lines
+            rows = [line for line in lines[1:] if not line.startswith("swaps")]
+            assert rows and all(len(row.split()) >= 5 for row in rows), lines
+            assert not any(":" + column in line for line in lines), lines
+            assert all(line == line.rstrip() for line in lines), lines
+            told = programs.json(server, "stats", section)
+            assert all(":" in name or name == "swaps" for name in told), told
 
 
 def a_running_program_is_paged_out(programs):
@@ -116,6 +276,8 @@ def a_running_program_is_paged_out(programs):
     with Server(programs.farpaged) as server:
         said = programs.run(server, "try", "--after", "2s", "--", "perl", "-e", program)
         assert "came back byte for byte" in said, said
+        assert "32 on the way at once on 1 connection)" in said, said
+        assert " 0.0 %" not in said or re.search(r"  0   +0\.0 %", said), said
         assert stats(server)["farpage_pages_stored"] == "0", "nothing is left behind"
 
 
@@ -124,4 +286,7 @@ if __name__ == "__main__":
     tell([every_way_out_and_back, every_page_size, several_connections_at_once,
           a_changed_file_is_told_apart, a_size_that_is_no_multiple_wants_padding,
           what_is_invalidated_is_absent, a_damaged_page_is_reported_never_returned,
+          a_load_that_fails_keeps_the_old_file, ctrl_c_keeps_the_old_file,
+          the_progress_line_fits_its_terminal, empty_slots_are_told_and_not_counted,
+          a_size_too_small_creates_nothing, statistics_are_tables,
           a_running_program_is_paged_out])

@@ -126,6 +126,7 @@ START_TEST(areas_are_opened_by_name)
     ck_assert_str_eq(farpage_error(client), "opening area 'none': there is no such area");
     struct farpage_area_options other = {.slots = 17};
     ck_assert_int_eq(farpage_area_open(client, "swap", &other, &area), FARPAGE_BAD_AREA);
+    ck_assert_str_eq(farpage_error(client), "area 'swap' exists with 16 slots, not 17");
     ck_assert_int_eq(farpage_area_open(client, "a b", NULL, &area), FARPAGE_BAD_AREA);
     ck_assert_int_eq(farpage_area_open(client, "", NULL, &area), FARPAGE_BAD_AREA);
     other.slots = (1ull << 34) + 1;

@@ -31,6 +31,7 @@ static enum farpage_status every_call(struct farpage *client)
     uint8_t page[4096] = {1, 2, 3};
     enum farpage_status status = farpage_ping(client, NULL);
     if (status == FARPAGE_OK) status = farpage_stats(client, "", ignore_line, NULL);
+    if (status == FARPAGE_OK) status = farpage_compact(client, 1, ignore_line, NULL);
     if (status == FARPAGE_OK) status = farpage_area_open(client, "a", &size, &area);
     if (status != FARPAGE_OK) return status;
     status = farpage_store(area, 3, page);
@@ -55,8 +56,8 @@ static struct outcome meet(const struct fake_plan *plan)
     return outcome;
 }
 
-static const uint8_t opcodes[] = {FRAME_HELLO, FRAME_PING, FRAME_STATS,     FRAME_OPEN,
-                                  FRAME_STORE, FRAME_LOAD, FRAME_INVALIDATE};
+static const uint8_t opcodes[] = {FRAME_HELLO, FRAME_PING, FRAME_STATS,      FRAME_OPEN,
+                                  FRAME_STORE, FRAME_LOAD, FRAME_INVALIDATE, FRAME_COMPACT};
 enum { OPCODES = sizeof opcodes };
 
 static const enum mischief lies[] = {
@@ -105,7 +106,7 @@ END_TEST
 
 START_TEST(a_server_cut_off_after_any_byte_is_a_disconnect)
 {
-    static const size_t bodies[OPCODES] = {40, 8, 53, 24, 0, 4096, 0};
+    static const size_t bodies[OPCODES] = {40, 8, 53, 24, 0, 4096, 0, 30};
     size_t whole = FRAME_HEADER_BYTES + bodies[_i];
     for (size_t cut = 0; cut < whole; cut += cut < 100 ? 1 : 499) {
         struct fake_plan plan = {.mischief = FAKE_CUT, .to = opcodes[_i], .amount = cut};

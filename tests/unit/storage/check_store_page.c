@@ -217,11 +217,24 @@ START_TEST(when_memory_is_full_a_store_is_refused_and_the_old_page_stays)
 }
 END_TEST
 
+START_TEST(the_slots_of_all_areas_together_are_bounded_by_the_limit)
+{
+    struct bench bench;
+    struct area *area;
+    uint64_t most = 32ull * BENCH_MIB / KIT_PAGE_BYTES * STORE_SLOT_BYTES_PER_LIMIT_BYTE;
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 32ull * BENCH_MIB}, 100);
+    ck_assert_int_eq(store_area_open(bench.store, slice_text("a"), most - 99, &area), FP_TOO_BIG);
+    ck_assert_int_eq(store_area_open(bench.store, slice_text("a"), most - 100, &area), FP_OK);
+    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 1, &area), FP_TOO_BIG);
+    bench_teardown(&bench);
+}
+END_TEST
+
 START_TEST(a_refusal_by_the_slot_table_is_counted_and_loses_nothing)
 {
     struct bench bench;
     uint8_t page[KIT_PAGE_BYTES];
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 12 * 1024 * 3}, 1 << 20);
+    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 12 * 1024 * 3}, 8192);
     memset(page, 1, sizeof page);
     uint64_t stored = 0, refused = 0;
     for (uint64_t slot = 0; slot < 8192; slot += 1024) {
@@ -572,6 +585,7 @@ int main(void)
     tcase_add_test(rules, too_many_areas_are_refused);
     tcase_add_test(rules, an_option_that_makes_no_sense_is_refused);
     tcase_add_test(rules, when_memory_is_full_a_store_is_refused_and_the_old_page_stays);
+    tcase_add_test(rules, the_slots_of_all_areas_together_are_bounded_by_the_limit);
     tcase_add_test(rules, a_refusal_by_the_slot_table_is_counted_and_loses_nothing);
     tcase_add_test(rules, items_give_way_to_pages_and_pages_never_to_items);
     tcase_add_test(rules, any_number_of_small_items_gives_way_to_a_large_page);
