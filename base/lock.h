@@ -18,7 +18,7 @@
     X(RANK_AREAS, "area names to areas")                                                           \
     X(RANK_SLOTS, "one stripe of an area's slot table")                                            \
     X(RANK_KEYDIR_SHARD, "one shard of key to item, and its eviction order")                       \
-    X(RANK_ZSCLASS, "one size class: its zspages and their slots")                                 \
+    X(RANK_ZSCLASS, "one shard of blocks, or one size class")                                      \
     X(RANK_PAGES, "pages taken from and given to the OS")                                          \
     X(RANK_WORKER_INBOX, "connections handed to a worker and not yet its own")                     \
     X(RANK_LOG, "one line to the log at a time")

@@ -19,7 +19,7 @@
 #include "server/shared.h"
 
 enum {
-    WORKER_INPUT_BYTES = 256 << 10, /* read at once; idle connections keep no buffer */
+    WORKER_INPUT_BYTES = 64 << 10, /* read at once; idle connections keep no buffer */
     WORKER_INBOX_MAX = 1024,
 };
 
