@@ -21,8 +21,7 @@
 #include "server/worker.h"
 
 enum {
-    WORKER_FIXED_BYTES = 1 << 20,     /* stack, buffers, codec states once they are warm */
-    ROOM_TO_START_BYTES = 4 << 20,    /* less than this for data is no server */
+    ROOM_TO_START_BYTES = 4 << 20, /* less than this for data is no server */
 };
 
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -154,7 +153,7 @@ static enum exit_code create_workers(struct server *server)
 static enum exit_code charge_fixed(struct server *server)
 {
     struct budget *budget = store_budget(server->shared.store);
-    uint64_t fixed = process_resident_bytes() + server->shared.worker_count * WORKER_FIXED_BYTES;
+    uint64_t fixed = process_resident_bytes() + server->shared.worker_count * CONFIG_THREAD_BYTES;
     char text[NUMBER_TEXT_BYTES], why[128];
     budget_charge_anyway(budget, BUDGET_FIXED, fixed);
     if (fixed + ROOM_TO_START_BYTES <= budget_limit(budget)) return EXIT_OK;

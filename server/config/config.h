@@ -27,6 +27,8 @@ enum {
     CONFIG_DEPTH_MAX = 16, /* of YAML within YAML; ours needs 3 */
     CONFIG_LISTENERS_MAX = 16,
     CONFIG_AREAS_MAX = 256,
+    CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
+    CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
     CONFIG_KEYS_MAX = 32,      /* rows of the table */
     CONFIG_ITEM_KEYS_MAX = 2,  /* rows of one list */
     CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */

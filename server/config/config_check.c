@@ -46,6 +46,22 @@ static void check_item_size(struct config_build *build)
                      item_text, limit_text);
 }
 
+/* What the server needs before it keeps a byte; it measures itself again at the start. */
+static void check_memory(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *limit = origin_of(config, "storage.memory_limit");
+    const struct config_origin *threads = origin_of(config, "server.threads");
+    if (limit->bad || threads->bad || config->server.threads == 0) return;
+    uint64_t needed = CONFIG_START_BYTES + (uint64_t)config->server.threads * CONFIG_THREAD_BYTES;
+    if (config->storage.memory_limit_bytes >= needed) return;
+    char needed_text[NUMBER_TEXT_BYTES];
+    number_size_text(needed, needed_text);
+    config_error_add(build->errors, place_of_either(build, limit, threads),
+                     "storage.memory_limit: %" PRIu32 " threads need %s to start with",
+                     config->server.threads, needed_text);
+}
+
 static void check_level(struct config_build *build)
 {
     static const struct {
@@ -139,6 +155,7 @@ static void check_area_name(struct config_build *build, uint32_t i)
 void config_check(struct config_build *build)
 {
     check_item_size(build);
+    check_memory(build);
     check_level(build);
     check_listeners(build);
     for (uint32_t i = 0; i < build->config->areas_count; i++) {
