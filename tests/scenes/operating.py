@@ -126,7 +126,7 @@ def answers(path):
 def too_little_memory_to_start_is_named(programs):
     done = start(programs, "--set", "storage.memory_limit=16MiB", "--set", "server.threads=64")
     assert done.returncode == 78 and "storage.memory_limit" in done.stderr, done
-    assert "needs" in done.stderr, done
+    assert "64 threads need 72MiB" in done.stderr, done
 
 
 def few_descriptors_lower_the_connections(programs):
