@@ -74,6 +74,7 @@ unsigned blocks_class_count(const struct zpool *pool)
     return BLOCKS_TIERS + 1;
 }
 
+/* Runs have different lengths: they are counted in pages, so that the rows add up. */
 static struct zpool_class direct_row(struct blocks *blocks)
 {
     uint64_t count = atomic_load(&blocks->direct_count);
@@ -82,7 +83,7 @@ static struct zpool_class direct_row(struct blocks *blocks)
                                 .pages_per_zspage = 1,
                                 .object_count = count,
                                 .slot_count = count,
-                                .zspage_count = count};
+                                .zspage_count = atomic_load(&blocks->direct_pages)};
 }
 
 void blocks_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
@@ -116,6 +117,7 @@ void blocks_fill(struct zpool *pool, struct zpool_fill *fill)
                                                idpool_held_bytes(&blocks->descriptors),
                                 .object_count = atomic_load(&blocks->direct_count),
                                 .pinned_count = atomic_load(&blocks->direct_pins),
+                                .zspage_count = atomic_load(&blocks->direct_pages),
                                 .slot_bytes = atomic_load(&blocks->direct_pages) * PAGES_BYTES};
     for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
         struct blocks_shard *shard = &blocks->shards[i];

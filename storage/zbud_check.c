@@ -87,7 +87,8 @@ unsigned zbud_class_count(const struct zpool *pool)
     return 2;
 }
 
-/* Single pages have two slots each; a run has one, and is as long as its object needs. */
+/* Single pages have two slots each; a run has one, and is as long as its object needs: runs are
+ * counted in pages, so that the rows add up. */
 void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
 {
     struct zbud *zbud = zbud_from(pool);
@@ -99,6 +100,8 @@ void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
                                 .object_count = zbud->object_count[index],
                                 .slot_count = zbud->page_count[index] * slots,
                                 .zspage_count = zbud->page_count[index]};
+    uint64_t single = zbud->page_count[0], held = arena_held_pages(zbud->arena);
+    if (index == 1) row->zspage_count = held > single ? held - single : 0;
     lock_drop(&zbud->lock);
 }
 
@@ -110,7 +113,7 @@ void zbud_fill(struct zpool *pool, struct zpool_fill *fill)
                                                idpool_held_bytes(&zbud->descriptors)};
     lock_take(&zbud->lock);
     fill->object_count = zbud->object_count[0] + zbud->object_count[1];
-    fill->zspage_count = zbud->page_count[0] + zbud->page_count[1];
+    fill->zspage_count = fill->held_pages;
     fill->slot_bytes = (zbud->chunks[0] + zbud->chunks[1]) * ZBUD_CHUNK_BYTES;
     lock_drop(&zbud->lock);
     uint32_t descriptors = atomic_load(&zbud->descriptors.fresh);

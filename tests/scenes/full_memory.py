@@ -95,6 +95,38 @@ def a_full_server_answers_every_request_of_a_pipeline(programs):
         programs.run(server, "verify", "d", path)
 
 
+def the_statistics_add_up(programs):
+    """With every allocator: classes to the pool, the pool and the tables to the memory held."""
+    for allocator in ("blocks", "zsmalloc", "zbud"):
+        with Server(programs.farpaged, [f"storage.allocator={allocator}",
+                                        "storage.compaction=manual"]) as server, \
+                tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "pages")
+            with open(path, "wb") as f:
+                f.write(sample() + noise(7, MIB) + bytes(MIB))
+            programs.run(server, "store", "a", path)
+            with server.connect("tcp") as s:
+                for n in range(300):
+                    put(s, f"k{n}", noise(n, 20000) if n % 3 else sample()[n:n + 50000])
+                present(s, ["k1"])
+            programs.run(server, "invalidate", "a", 100, 200)
+            zpool, memory, areas = (stats(server, x) for x in ("zpool", "memory", "areas"))
+            classes = stats(server, "classes")
+            total = lambda word: sum(int(v) for k, v in classes.items() if k.endswith(":" + word))
+            assert total("pages") == int(zpool["held_pages"]), (allocator, zpool, classes)
+            assert total("objects") == int(zpool["objects"]), (allocator, zpool, classes)
+            assert total("zspages") == int(zpool["zspages"]), (allocator, zpool, classes)
+            assert int(memory["payload_bytes"]) == int(zpool["held_bytes"])
+            assert int(memory["allocator_bytes"]) == int(zpool["table_bytes"])
+            uses = [int(v) for k, v in memory.items() if k not in ("total_bytes", "limit_bytes")]
+            assert sum(uses) == int(memory["total_bytes"])
+            now = stats(server)
+            packed = int(now["farpage_pages_packed_bytes"]) + int(now["farpage_item_packed_bytes"])
+            assert packed == int(zpool["objects_bytes"]) <= int(zpool["slots_bytes"])
+            assert int(zpool["slots_bytes"]) <= int(zpool["held_bytes"])
+            assert areas["a:stored"] == now["farpage_pages_stored"] == str(500 + 512 - 200)
+
+
 def items_give_way_to_pages(programs):
     with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
             tempfile.TemporaryDirectory() as directory:
@@ -137,5 +169,5 @@ def resident_memory_stays_within_the_limit(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([items_give_way_least_recently_used_first, pages_are_refused_and_the_old_ones_stay,
-          a_full_server_answers_every_request_of_a_pipeline,
+          a_full_server_answers_every_request_of_a_pipeline, the_statistics_add_up,
           items_give_way_to_pages, resident_memory_stays_within_the_limit])
