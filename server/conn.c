@@ -34,7 +34,8 @@
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
-    UNREAD_NS_MAX = 250000000, /* when memory is short, replies may go unread for so long */
+    UNREAD_NS_MAX = 1000000000, /* with memory full and no item left, replies may wait so long */
+    EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
 };
@@ -375,9 +376,11 @@ static enum conn_state state_of(const struct conn *conn)
     return conn->begun_ns != 0 ? CONN_READING : CONN_IDLE;
 }
 
-/* What is waiting to be sent counts as memory, though it cannot be refused any more. */
+/* What is waiting to be sent counts as memory, though it cannot be refused any more: items give way
+ * for it, a few at a time; the maintainer does the rest. */
 static void charge_output(struct conn *conn)
 {
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
     uint64_t fixed = CONN_FIXED_BYTES + conn->kept.capacity_bytes;
     uint64_t now = fixed + output_pending(&conn->output);
     if (now > conn->charged_bytes)
@@ -385,6 +388,8 @@ static void charge_output(struct conn *conn)
     else
         budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes - now);
     conn->charged_bytes = now;
+    for (int i = 0; i < EVICTIONS_PER_TURN && is_short(conn); i++)
+        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) break;
 }
 
 static void event_want(struct event *event, bool wanted, const struct timeval *timeout)

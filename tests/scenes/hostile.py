@@ -328,7 +328,7 @@ def a_crowd_that_does_not_read(program):
         crowd = [server.connect() for _ in range(100)]
         for s in crowd:
             s.sendall(b"get big\r\n" * 50)
-        time.sleep(2)
+        time.sleep(3)
         held = int(stats(server)["farpage_memory_held_bytes"])
         assert held <= limit + 4 * MIB, f"{held >> 20} MiB are held of {limit >> 20}"
         assert server.rss_bytes() <= limit + 8 * MIB or sanitized(program), server.rss_bytes() >> 20
