@@ -178,14 +178,16 @@ def ctrl_c_keeps_the_old_file(programs):
             load, back = _start_long_load(programs, server, directory, stderr=subprocess.PIPE)
             try:
                 if stalled:
+                    time.sleep(0.3)
                     server.process.send_signal(signal.SIGSTOP)
                     time.sleep(0.2)
                 load.send_signal(signal.SIGINT)
-                _, error = load.communicate(timeout=8)
+                _, error = load.communicate(timeout=40)
             finally:
                 server.process.send_signal(signal.SIGCONT)
                 _end(load)
-            ends = (1, -signal.SIGINT) if stalled else (1,)
+            # a server that stalls while it is greeted is waited for: --timeout, then no server
+            ends = (1, 69, -signal.SIGINT) if stalled else (1,)
             assert load.returncode in ends, (load.returncode, error)
             assert _content(back) == b"precious"
             assert sorted(os.listdir(directory)) == ["back", "pages"], os.listdir(directory)
