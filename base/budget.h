@@ -21,7 +21,7 @@
     X(BUDGET_FIXED, "fixed", "the program itself: code, stacks, per-thread working memory")        \
     X(BUDGET_PAYLOAD, "payload", "pages of the allocator, full or not")                            \
     X(BUDGET_ALLOCATOR, "allocator", "handles and zspage descriptors")                             \
-    X(BUDGET_SLOTS, "slots", "tables from slot to entry")                                          \
+    X(BUDGET_SLOTS, "slots", "slots of areas, 8 bytes each where any of 1024 is used")             \
     X(BUDGET_ITEMS, "items", "keys and item records")                                              \
     X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
     X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")

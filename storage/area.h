@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * area - a named, sized array of slots, each an entry or nothing. Knows no page, only entries.
+ * area - a named, sized array of slots, each of which names a stored page or nothing.
  *
- * The table is a reservation cut into chunks of AREA_CHUNK_SLOTS slots, 12 KiB each: an area of a
- * terabyte costs nothing until it is used, and a chunk whose last entry goes is given back.
+ * A slot is a handle, and AREA_ROW_SLOTS of them are a row of the allocator's: so the slot table is
+ * the allocator's cells, 8 bytes each. An area of a terabyte costs nothing until it is used, and a
+ * row whose last page goes is given back.
  *
- * Invariant: used_slots[c] == entries in chunk c; the sum over chunks == counters.stored.
- * Threads: any. A slot's lock (one of AREA_STRIPES, by chunk) guards its entry.
- * Locks:   slots calls take RANK_SLOTS or say that it must be held.
+ * Invariant: used_slots of a row == its slots that name something; the sum over rows ==
+ * counters.stored.
+ * Threads: any. A slot's lock (one of AREA_STRIPES, by row) guards what its handle names.
+ * Locks:   takes RANK_SLOTS, or says that it must be held; within it the allocator's.
  */
 #ifndef FARPAGE_STORAGE_AREA_H
 #define FARPAGE_STORAGE_AREA_H
 #include <stdatomic.h>
 
-#include "base/budget.h"
 #include "base/lock.h"
 #include "base/slice.h"
 #include "storage/entry.h"
 
 enum {
-    AREA_CHUNK_SLOTS = 1024,
+    AREA_ROW_SLOTS = ZPOOL_ROW_HANDLES,
     AREA_STRIPES = 64,
     AREA_NAME_CAPACITY = 65,
-    AREA_SKIP_CHUNKS = 1 << 16,
+    AREA_SKIP_ROWS = 1 << 16,
 };
 
 /* What an area holds, for people. Relaxed: exact when nobody writes. */
 struct area_counters {
     _Atomic uint64_t stored, same_filled, incompressible, packed_bytes;
     _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused;
+};
+
+struct area_row { /* written under its stripe */
+    _Atomic uint32_t first; /* handle of its first slot; meaningless where none is used */
+    _Atomic uint32_t used_slots;
 };
 
 struct area {
@@ -37,10 +43,9 @@ struct area {
     uint64_t generation; /* never the same for two areas of one run of the server */
     struct area_counters counters;
     /* private to area.c */
-    struct budget *budget;
-    uint8_t *table;
-    uint64_t chunk_count;
-    _Atomic uint16_t *used_slots; /* per chunk, in a reservation; written under its stripe */
+    struct zpool *zpool;
+    uint64_t row_count;
+    struct area_row *rows; /* a reservation */
     struct lock stripes[AREA_STRIPES];
 };
 
@@ -51,8 +56,8 @@ struct area_options {
     uint64_t generation;
 };
 
-/* FP_NO_MEMORY: no address space or heap for it. */
-enum fp_status area_create(struct budget *budget, const struct area_options *options,
+/* FP_NO_MEMORY: no address space or heap for it. The pool outlives the area. */
+enum fp_status area_create(struct zpool *zpool, const struct area_options *options,
                            struct area **area) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 /* Every slot must be empty. */
 void area_destroy(struct area **area) FP_NONNULL(1);
@@ -60,18 +65,19 @@ void area_destroy(struct area **area) FP_NONNULL(1);
 void area_slot_take(struct area *area, uint64_t slot) FP_NONNULL(1); /* its stripe's lock */
 void area_slot_drop(struct area *area, uint64_t slot) FP_NONNULL(1);
 
-/* The entry of a slot; enter holding its lock. */
-struct entry area_get_locked(const struct area *area, uint64_t slot) FP_NONNULL(1);
+/* The slot's handle, which may name nothing, or 0 where no slot nearby is used; enter holding its
+ * lock. */
+struct zhandle area_handle_locked(const struct area *area, uint64_t slot) FP_NONNULL(1);
 
-/* Puts `next` (possibly absent) into the slot and returns what was there, the caller's now.
+/* Lets the slot name what *next does, and clears its handle; *old is what it named before.
  * FP_NO_MEMORY: the table cannot grow; nothing has changed. Takes and drops the slot's lock. */
-enum fp_status area_put(struct area *area, uint64_t slot, struct entry next, struct entry *old)
-    FP_MUST_CHECK FP_NONNULL(1, 4);
+enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
+    FP_MUST_CHECK FP_NONNULL(1, 3, 4);
 
-/* Takes out up to `max` entries from [*slot, end) and moves *slot behind what was looked at.
- * Returns how many. Done when *slot == end. Looks at the slots of one chunk at most, and skips
- * AREA_SKIP_CHUNKS unused ones, so that a caller can bound its time. */
-unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct entry *entries,
+/* Empties up to `max` slots of [*slot, end), writes what they named to `ended`, and moves *slot
+ * behind what was looked at. Returns how many. Done when *slot == end. Looks at the slots of one
+ * row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */
+unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max) FP_NONNULL(1, 2, 4);
 
 void area_check(struct area *area) FP_NONNULL(1); /* recomputes the counts: slow */

@@ -9,7 +9,6 @@
 #include "storage/blocks.h"
 
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
@@ -34,133 +33,142 @@ static unsigned tier_for(size_t size_bytes)
     return tier;
 }
 
-static enum fp_status alloc_direct(struct blocks *blocks, size_t size_bytes,
-                                   struct blocks_place *place)
+static enum fp_status alloc_direct(struct blocks *blocks, size_t size_bytes, uint32_t note,
+                                   struct zhandle handle)
 {
     struct page_run run;
     unsigned pages = (unsigned)(size_bytes / PAGES_BYTES);
-    enum fp_status status = arena_take(blocks->arena, pages, &run);
+    enum fp_status status = arena_take(blocks->pool.arena, pages, &run);
     if (status != FP_OK) return status;
     atomic_fetch_add(&blocks->direct_count, 1);
     atomic_fetch_add(&blocks->direct_pages, pages);
-    *place = (struct blocks_place){.direct = true, .number = run.first_page, .detail = pages};
+    struct blocks_place place = {.direct = true, .number = run.first_page, .detail = pages};
+    cells_store(&blocks->pool.cells, handle.number, cell_object(note, blocks_place_bits(place)));
     return FP_OK;
 }
 
-static enum fp_status alloc_in_block(struct blocks *blocks, size_t size_bytes, uint32_t handle,
-                                     struct blocks_place *place)
+static enum fp_status alloc_in_block(struct blocks *blocks, size_t size_bytes, uint32_t note,
+                                     struct zhandle handle)
 {
-    /* Handles come in no order, so their low bits spread the threads over the shards. */
-    unsigned tier = tier_for(size_bytes);
-    struct blocks_shard *shard =
-        &blocks->shards[tier * BLOCKS_SHARDS + (handle & (BLOCKS_SHARDS - 1))];
-    uint32_t units = (uint32_t)div_up_u64(size_bytes, BLOCKS_UNIT_BYTES);
-    *place = (struct blocks_place){.direct = false};
+    /* Spreads threads over the shards: packed pages by their sizes, of which the lowest bits say
+     * nothing, and items of one size by their handles. */
+    unsigned spread = ((unsigned)size_bytes ^ handle.number) & (BLOCKS_SHARDS - 1);
+    struct blocks_shard *shard = &blocks->shards[tier_for(size_bytes) * BLOCKS_SHARDS + spread];
+    struct blocks_place place = {.direct = false};
     lock_take(&shard->lock);
-    enum fp_status status = blocks_find_room_locked(blocks, shard, place, units, BLOCKS_NONE);
+    enum fp_status status =
+        blocks_find_room_locked(blocks, shard, &place, (uint32_t)size_bytes, BLOCKS_NONE);
     if (status == FP_OK) {
-        struct block *block = block_of(blocks, place->number);
-        block_entry(blocks, block, place->detail)->owner = handle;
+        block_entry(blocks, block_of(blocks, place.number), place.detail)->owner = handle.number;
         shard->object_count++;
         /* Within the lock: compaction must not meet an object whose cell does not say so. */
-        atomic_store_explicit(blocks_cell_of(blocks, handle), blocks_cell(*place),
-                              memory_order_release);
+        cells_store(&blocks->pool.cells, handle.number,
+                    cell_object(note, blocks_place_bits(place)));
     }
     lock_drop(&shard->lock);
     return status;
 }
 
-static enum fp_status blocks_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
+static enum fp_status blocks_alloc(struct zpool *pool, size_t size_bytes, uint32_t note,
+                                   struct zhandle handle)
 {
     struct blocks *blocks = blocks_from(pool);
-    struct blocks_place place;
-    uint32_t cell_id;
-    if (!idpool_take(&blocks->cells, &cell_id)) return FP_NO_MEMORY;
-    bool direct = is_direct(size_bytes);
-    enum fp_status status = direct ? alloc_direct(blocks, size_bytes, &place)
-                                   : alloc_in_block(blocks, size_bytes, cell_id + 1, &place);
-    if (status != FP_OK) {
-        idpool_give(&blocks->cells, cell_id);
-        return status;
-    }
-    if (direct)
-        atomic_store_explicit(blocks_cell_of(blocks, cell_id + 1), blocks_cell(place),
-                              memory_order_release);
-    handle->bits = (uint64_t)cell_id + 1;
-    return FP_OK;
+    return is_direct(size_bytes) ? alloc_direct(blocks, size_bytes, note, handle)
+                                 : alloc_in_block(blocks, size_bytes, note, handle);
 }
 
-static void free_direct(struct blocks *blocks, struct blocks_place place)
+/* Locks the shard of the block that the handle's object is in. It may be moved until then, so the
+ * cell is looked at again. Returns the cell; *shard stays NULL for an object with a run of its
+ * own. */
+static uint64_t lock_object(struct blocks *blocks, struct zhandle handle,
+                            struct blocks_shard **shard)
 {
-    arena_give(blocks->arena, place.detail, (struct page_run){.first_page = place.number});
+    *shard = NULL;
+    for (;;) {
+        uint64_t cell = cells_load(&blocks->pool.cells, handle.number);
+        fp_assert(cell_what(cell) == ZOBJECT);
+        struct blocks_place place = blocks_place_of(cell);
+        if (place.direct) return cell;
+        *shard = shard_of(blocks, block_of(blocks, place.number));
+        lock_take(&(*shard)->lock);
+        if (cells_load(&blocks->pool.cells, handle.number) == cell) return cell;
+        lock_drop(&(*shard)->lock);
+    }
+}
+
+static uint32_t free_direct(struct blocks *blocks, struct blocks_place place)
+{
+    arena_give(blocks->pool.arena, place.detail, (struct page_run){.first_page = place.number});
     atomic_fetch_sub(&blocks->direct_count, 1);
     atomic_fetch_sub(&blocks->direct_pages, place.detail);
+    return place.detail * PAGES_BYTES;
 }
 
-/* The handle's object may be moved until its shard is locked: look again then. */
-static void free_in_block(struct blocks *blocks, uint32_t handle)
-{
-    for (;;) {
-        _Atomic uint64_t *cell = blocks_cell_of(blocks, handle);
-        uint64_t before = atomic_load_explicit(cell, memory_order_acquire);
-        struct blocks_place place = blocks_place(before);
-        struct block *block = block_of(blocks, place.number);
-        struct blocks_shard *shard = shard_of(blocks, block);
-        lock_take(&shard->lock);
-        bool same = atomic_load_explicit(cell, memory_order_acquire) == before;
-        bool empty = false;
-        if (same) {
-            fp_assert(block_entry(blocks, block, place.detail)->owner == handle);
-            empty = blocks_remove_locked(blocks, shard, place.number, place.detail);
-            shard->object_count--;
-        }
-        lock_drop(&shard->lock);
-        if (empty) blocks_give_back(blocks, place.number);
-        if (same) return;
-    }
-}
-
-static void blocks_free(struct zpool *pool, struct zhandle handle)
+static uint32_t blocks_free(struct zpool *pool, struct zhandle handle)
 {
     struct blocks *blocks = blocks_from(pool);
-    uint32_t number = (uint32_t)handle.bits;
-    uint64_t cell = atomic_load_explicit(blocks_cell_of(blocks, number), memory_order_acquire);
-    struct blocks_place place = blocks_place(cell);
-    fp_assert((cell & BLOCKS_LIVE) != 0); /* freed twice */
-    if (place.direct) free_direct(blocks, place);
-    else free_in_block(blocks, number);
-    idpool_give(&blocks->cells, number - 1);
+    struct blocks_shard *shard;
+    struct blocks_place place = blocks_place_of(lock_object(blocks, handle, &shard));
+    if (shard == NULL) {
+        cells_store(&pool->cells, handle.number, ZNOTHING);
+        return free_direct(blocks, place);
+    }
+    const struct block_entry *entry =
+        block_entry(blocks, block_of(blocks, place.number), place.detail);
+    fp_assert(entry->owner == handle.number);
+    uint32_t size_bytes = entry->size_less_one + 1u;
+    bool empty = blocks_remove_locked(blocks, shard, place.number, place.detail);
+    shard->object_count--;
+    cells_store(&pool->cells, handle.number, ZNOTHING);
+    lock_drop(&shard->lock);
+    if (empty) blocks_give_back(blocks, place.number);
+    return size_bytes;
 }
 
-/* Pins the block that the handle's object is in. A block that is closed opens within microseconds;
- * a handle that was moved meanwhile is followed. */
-static struct block *pin(const struct blocks *blocks, uint32_t handle, struct blocks_place *place)
+static void blocks_rename(struct zpool *pool, struct zhandle from, struct zhandle to)
 {
-    _Atomic uint64_t *cell = blocks_cell_of(blocks, handle);
+    struct blocks *blocks = blocks_from(pool);
+    struct blocks_shard *shard;
+    uint64_t cell = lock_object(blocks, from, &shard);
+    struct blocks_place place = blocks_place_of(cell);
+    if (shard != NULL)
+        block_entry(blocks, block_of(blocks, place.number), place.detail)->owner = to.number;
+    cells_store(&pool->cells, to.number, cell);
+    cells_store(&pool->cells, from.number, ZNOTHING);
+    if (shard != NULL) lock_drop(&shard->lock);
+}
+
+/* Pins the block that the handle's object is in, and says what the cell did. A block that is closed
+ * opens within microseconds; an object that was moved meanwhile is followed. NULL: it is in no
+ * block. */
+static struct block *pin(const struct blocks *blocks, struct zhandle handle, uint64_t *cell)
+{
     for (;;) {
-        uint64_t before = atomic_load_explicit(cell, memory_order_acquire);
-        *place = blocks_place(before);
-        if ((before & BLOCKS_LIVE) == 0) place->direct = false;
-        if ((before & BLOCKS_LIVE) == 0 || place->direct ||
-            place->number >= atomic_load(&blocks->descriptors.fresh))
+        *cell = cells_load(&blocks->pool.cells, handle.number);
+        struct blocks_place place = blocks_place_of(*cell);
+        if (cell_what(*cell) != ZOBJECT || place.direct ||
+            place.number >= atomic_load(&blocks->descriptors.fresh))
             return NULL;
-        struct block *block = block_of(blocks, place->number);
+        struct block *block = block_of(blocks, place.number);
         uint32_t pins = atomic_fetch_add_explicit(&block->pins, 1, memory_order_acq_rel);
         bool open = (pins & BLOCKS_CLOSED) == 0;
-        if (open && atomic_load_explicit(cell, memory_order_acquire) == before) return block;
+        if (open && cells_load(&blocks->pool.cells, handle.number) == *cell) return block;
         atomic_fetch_sub_explicit(&block->pins, 1, memory_order_release);
         if (!open) sched_yield();
     }
 }
 
-static enum fp_status map_direct(struct blocks *blocks, struct blocks_place place,
-                                 struct zmap *map)
+static enum fp_status map_direct(struct blocks *blocks, uint64_t cell, struct zmap *map)
 {
+    struct blocks_place place = blocks_place_of(cell);
     struct page_run run = {.first_page = place.number};
-    if ((uint64_t)place.number + place.detail > arena_size_pages(blocks->arena)) return FP_CORRUPT;
+    if (cell_what(cell) != ZOBJECT || !place.direct ||
+        (uint64_t)place.number + place.detail > arena_size_pages(blocks->pool.arena))
+        return FP_CORRUPT;
     atomic_fetch_add_explicit(&blocks->direct_pins, 1, memory_order_relaxed); /* only shown */
-    *map = (struct zmap){.bytes = arena_address(blocks->arena, run),
-                         .capacity_bytes = (size_t)place.detail * PAGES_BYTES,
+    *map = (struct zmap){.bytes = arena_address(blocks->pool.arena, run),
+                         .size_bytes = place.detail * PAGES_BYTES,
+                         .note = cell_note(cell),
                          .pinned = BLOCKS_NONE};
     return FP_OK;
 }
@@ -170,20 +178,21 @@ static enum fp_status blocks_map(struct zpool *pool, struct zhandle handle, enum
 {
     (void)access; /* both are plain memory here */
     struct blocks *blocks = blocks_from(pool);
-    if (handle.bits == 0 || handle.bits > atomic_load(&blocks->cells.fresh)) return FP_CORRUPT;
-    struct blocks_place place;
-    struct block *block = pin(blocks, (uint32_t)handle.bits, &place);
-    if (block == NULL) return place.direct ? map_direct(blocks, place, map) : FP_CORRUPT;
+    uint64_t cell;
+    struct block *block = pin(blocks, handle, &cell);
+    if (block == NULL) return map_direct(blocks, cell, map);
+    struct blocks_place place = blocks_place_of(cell);
     /* Only the entry knows whose it is: a damaged cell may lead to somebody else's. */
     if (place.detail >= tier_units(block->tier) ||
-        block_entry(blocks, block, place.detail)->owner != handle.bits) {
+        block_entry(blocks, block, place.detail)->owner != handle.number) {
         atomic_fetch_sub_explicit(&block->pins, 1, memory_order_release);
         return FP_CORRUPT;
     }
     const struct block_entry *entry = block_entry(blocks, block, place.detail);
     *map = (struct zmap){
         .bytes = block_base(blocks, block) + (size_t)entry->offset_units * BLOCKS_UNIT_BYTES,
-        .capacity_bytes = (size_t)entry->size_units * BLOCKS_UNIT_BYTES,
+        .size_bytes = entry->size_less_one + 1u,
+        .note = cell_note(cell),
         .pinned = place.number};
     return FP_OK;
 }
@@ -215,41 +224,27 @@ static void blocks_destroy(struct zpool *pool)
         fp_assert(blocks->shards[i].object_count == 0);
         lock_fini(&blocks->shards[i].lock);
     }
-    idpool_fini(&blocks->cells);
     idpool_fini(&blocks->descriptors);
-    free(blocks);
 }
 
-static enum fp_status blocks_create(const struct zpool_options *options, struct zpool **pool)
+static enum fp_status blocks_create(struct zpool *pool, const struct zpool_options *options)
 {
-    struct blocks *blocks = aligned_alloc(64, div_up_u64(sizeof *blocks, 64) * 64);
-    if (blocks == NULL) return FP_NO_MEMORY;
-    memset(blocks, 0, sizeof *blocks);
-    blocks->pool.backend = &blocks_backend;
-    blocks->arena = options->arena;
-    uint64_t pages = arena_size_pages(blocks->arena);
-    uint64_t cells = min_u64(pages * PAGES_BYTES / 16, UINT32_MAX - 1);
-    uint64_t descriptors = min_u64(pages / tier_pages(0) + 1, UINT32_MAX - 1);
-    if (!idpool_init(&blocks->cells, options->budget, sizeof(uint64_t), (uint32_t)cells))
-        goto no_cells;
+    struct blocks *blocks = blocks_from(pool);
+    uint64_t pages = arena_size_pages(pool->arena);
+    uint64_t descriptors = min_u64(pages / tier_pages(0) + 1, BLOCKS_MAX);
     if (!idpool_init(&blocks->descriptors, options->budget, sizeof(struct block),
                      (uint32_t)descriptors))
-        goto no_descriptors;
+        return FP_NO_MEMORY;
     for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++) {
         struct blocks_shard *shard = &blocks->shards[i];
         lock_init(&shard->lock, RANK_ZSCLASS);
         memset(shard->buckets, 0xff, sizeof shard->buckets); /* BLOCKS_NONE */
     }
-    *pool = &blocks->pool;
     return FP_OK;
-no_descriptors:
-    idpool_fini(&blocks->cells);
-no_cells:
-    free(blocks);
-    return FP_NO_MEMORY;
 }
 
 _Static_assert(sizeof(struct block_entry) == BLOCKS_UNIT_BYTES, "an entry is one unit");
+_Static_assert(ZPOOL_OBJECT_BYTES_MAX / PAGES_BYTES < 32, "a run's pages have five bits");
 _Static_assert(sizeof(struct block) % 8 == 0, "an idpool cell");
 
 const struct zpool_backend blocks_backend = {
@@ -257,10 +252,12 @@ const struct zpool_backend blocks_backend = {
                    .object_bytes_max = ZPOOL_OBJECT_BYTES_MAX,
                    .sleep_mapped = true,
                    .movable = true},
+    .pool_bytes = sizeof(struct blocks),
     .create = blocks_create,
     .destroy = blocks_destroy,
     .alloc = blocks_alloc,
     .free = blocks_free,
+    .rename = blocks_rename,
     .map = blocks_map,
     .unmap = blocks_unmap,
     .cost_bytes = blocks_cost_bytes,

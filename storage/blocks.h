@@ -29,7 +29,6 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
-#include "storage/idpool.h"
 #include "storage/zpool_backend.h"
 
 enum {
@@ -38,15 +37,17 @@ enum {
     BLOCKS_SHARDS = 4,      /* of each tier; a power of two */
     BLOCKS_SHARDS_ALL = BLOCKS_TIERS * BLOCKS_SHARDS,
     BLOCKS_BUCKETS = 512,   /* of a shard, by free units */
-    BLOCKS_ENTRIES_MAX = 4096,
+    BLOCKS_ENTRIES_MAX = 1024,
+    BLOCKS_MAX = 1 << 27,
 };
 #define BLOCKS_NONE UINT32_MAX /* no int: an enum cannot hold it */
 #define BLOCKS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
-#define BLOCKS_LIVE (1ull << 63) /* in a cell: idpool's link of a free one has 32 bits */
 
-struct block_entry { /* in the block; owner 0: free */
-    uint32_t owner;  /* handle */
-    uint16_t offset_units, size_units;
+struct block_entry {             /* in the block; owner 0: free */
+    uint32_t owner;              /* handle */
+    uint32_t offset_units : 15;
+    uint32_t size_less_one : 16; /* bytes */
+    uint32_t spare : 1;
 };
 
 struct block {              /* one cell of blocks.descriptors */
@@ -71,31 +72,37 @@ struct blocks_shard {
 
 struct blocks {
     struct zpool pool; /* first: the backend's base */
-    struct arena *arena;
-    struct idpool cells;       /* handle - 1 -> where its object is */
     struct idpool descriptors; /* blocks */
     _Atomic uint64_t direct_count, direct_pages, direct_pins;
     _Atomic uint32_t compact_at; /* the shard compaction works on: tier * BLOCKS_SHARDS + shard */
     struct blocks_shard shards[BLOCKS_SHARDS_ALL]; /* a tier's are neighbours */
 };
 
-/* A live cell: BLOCKS_LIVE; bit 1: direct. Else entry (12 bits) << 2, block (32 bits) << 14.
- * Direct: pages (7 bits) << 2, first page (32 bits) << 14. */
+/* A cell's place: bit 0: direct. Else entry (10 bits) << 1, block (27 bits) << 11.
+ * Direct: pages (5 bits) << 1, first page (32 bits) << 6. */
 struct blocks_place {
     bool direct;
     uint32_t number; /* block, or first page */
     uint32_t detail; /* entry, or pages */
 };
-static inline uint64_t blocks_cell(struct blocks_place place)
+static inline uint64_t blocks_place_bits(struct blocks_place place)
 {
-    return BLOCKS_LIVE | (uint64_t)place.direct << 1 | (uint64_t)place.detail << 2 |
-           (uint64_t)place.number << 14;
+    return (uint64_t)place.direct | (uint64_t)place.detail << 1 |
+           (uint64_t)place.number << (place.direct ? 6 : 11);
 }
-static inline struct blocks_place blocks_place(uint64_t cell)
+static inline struct blocks_place blocks_place_of(uint64_t cell)
 {
-    return (struct blocks_place){.direct = (cell & 2) != 0,
-                                 .number = (uint32_t)(cell >> 14),
-                                 .detail = (uint32_t)(cell >> 2) & 4095};
+    uint64_t bits = cell_place(cell);
+    if ((bits & 1) != 0)
+        return (struct blocks_place){.direct = true,
+                                     .number = (uint32_t)(bits >> 6),
+                                     .detail = (uint32_t)(bits >> 1) & 31};
+    return (struct blocks_place){.number = (uint32_t)(bits >> 11),
+                                 .detail = (uint32_t)(bits >> 1) & 1023};
+}
+static inline uint32_t entry_units(const struct block_entry *entry)
+{
+    return (entry->size_less_one + 1u + BLOCKS_UNIT_BYTES - 1) / BLOCKS_UNIT_BYTES;
 }
 
 static inline unsigned tier_pages(unsigned tier)
@@ -118,7 +125,7 @@ static inline struct blocks_shard *shard_of(struct blocks *blocks, const struct 
 }
 static inline uint8_t *block_base(const struct blocks *blocks, const struct block *block)
 {
-    return arena_address(blocks->arena, (struct page_run){.first_page = block->first_page});
+    return arena_address(blocks->pool.arena, (struct page_run){.first_page = block->first_page});
 }
 static inline struct block_entry *block_entry(const struct blocks *blocks,
                                               const struct block *block, uint32_t index)
@@ -127,18 +134,13 @@ static inline struct block_entry *block_entry(const struct blocks *blocks,
         (struct block_entry *)(block_base(blocks, block) + tier_pages(block->tier) * PAGES_BYTES);
     return end - 1 - index;
 }
-static inline _Atomic uint64_t *blocks_cell_of(const struct blocks *blocks, uint32_t handle)
-{
-    return idpool_cell(&blocks->cells, handle - 1);
-}
-
 /* --- blocks_fit.c: one block, and finding one ------------------------------------------------- */
 
-/* Where a new object of size_units goes: the block that fits best, slid together if need be, or a
+/* Where a new object of size_bytes goes: the block that fits best, slid together if need be, or a
  * new block. Writes block id and entry; the entry is filled in but for its owner. `not_this` (or
  * BLOCKS_NONE) is left out, and then no new block is made: FP_NO_MEMORY. */
 enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shard *shard,
-                                       struct blocks_place *place, uint32_t size_units,
+                                       struct blocks_place *place, uint32_t size_bytes,
                                        uint32_t not_this) FP_MUST_CHECK;
 /* Takes the entry's object out of the block. True: the block is empty now and on no list. */
 bool blocks_remove_locked(struct blocks *blocks, struct blocks_shard *shard, uint32_t id,

@@ -19,17 +19,18 @@ static void check_block(struct blocks *blocks, uint32_t id, uint64_t *objects)
     for (uint32_t i = 0; i < block->entry_count; i++) {
         const struct block_entry *entry = block_entry(blocks, block, i);
         if (entry->owner == 0) continue;
-        uint32_t end = (uint32_t)entry->offset_units + entry->size_units;
+        uint32_t end = entry->offset_units + entry_units(entry);
         struct blocks_place place = {.direct = false, .number = id, .detail = i};
-        fp_assert(atomic_load(blocks_cell_of(blocks, entry->owner)) == blocks_cell(place));
+        uint64_t cell = cells_load(&blocks->pool.cells, entry->owner);
+        fp_assert(cell_what(cell) == ZOBJECT && cell_place(cell) == blocks_place_bits(place));
         fp_assert(end + block->entry_count <= total);
         for (uint32_t j = 0; j < i; j++) {
             const struct block_entry *other = block_entry(blocks, block, j);
             fp_assert(other->owner == 0 || end <= other->offset_units ||
-                      (uint32_t)other->offset_units + other->size_units <= entry->offset_units);
+                      other->offset_units + entry_units(other) <= entry->offset_units);
         }
         used++;
-        units += entry->size_units;
+        units += entry_units(entry);
         if (end > tail) tail = end;
     }
     fp_assert(used == block->used_count && used > 0 && tail == block->tail_units);
@@ -64,8 +65,8 @@ void blocks_check(struct zpool *pool)
     uint64_t pages = atomic_load(&blocks->direct_pages);
     for (unsigned i = 0; i < BLOCKS_SHARDS_ALL; i++)
         pages += check_shard(blocks, &blocks->shards[i]) * tier_pages(i / BLOCKS_SHARDS);
-    fp_assert(pages == arena_held_pages(blocks->arena));
-    arena_check(blocks->arena);
+    fp_assert(pages == arena_held_pages(blocks->pool.arena));
+    arena_check(blocks->pool.arena);
 }
 
 unsigned blocks_class_count(const struct zpool *pool)
@@ -112,8 +113,8 @@ void blocks_class_row(struct zpool *pool, unsigned index, struct zpool_class *ro
 void blocks_fill(struct zpool *pool, struct zpool_fill *fill)
 {
     struct blocks *blocks = blocks_from(pool);
-    *fill = (struct zpool_fill){.held_pages = arena_held_pages(blocks->arena),
-                                .table_bytes = idpool_held_bytes(&blocks->cells) +
+    *fill = (struct zpool_fill){.held_pages = arena_held_pages(blocks->pool.arena),
+                                .table_bytes = cells_held_bytes(&blocks->pool.cells) +
                                                idpool_held_bytes(&blocks->descriptors),
                                 .object_count = atomic_load(&blocks->direct_count),
                                 .pinned_count = atomic_load(&blocks->direct_pins),

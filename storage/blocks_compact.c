@@ -63,16 +63,16 @@ static bool move_one_locked(struct blocks *blocks, struct blocks_shard *shard, u
     struct block *from = block_of(blocks, source);
     struct block_entry entry = *block_entry(blocks, from, index);
     struct blocks_place place = {.direct = false};
-    if (blocks_find_room_locked(blocks, shard, &place, entry.size_units, source) != FP_OK)
+    if (blocks_find_room_locked(blocks, shard, &place, entry.size_less_one + 1u, source) != FP_OK)
         return false;
     struct block *to = block_of(blocks, place.number);
     struct block_entry *target = block_entry(blocks, to, place.detail);
     memcpy(block_base(blocks, to) + (size_t)target->offset_units * BLOCKS_UNIT_BYTES,
            block_base(blocks, from) + (size_t)entry.offset_units * BLOCKS_UNIT_BYTES,
-           (size_t)entry.size_units * BLOCKS_UNIT_BYTES);
+           entry.size_less_one + 1u);
     target->owner = entry.owner;
-    atomic_store_explicit(blocks_cell_of(blocks, entry.owner), blocks_cell(place),
-                          memory_order_release);
+    uint64_t cell = cells_load(&blocks->pool.cells, entry.owner);
+    cells_store(&blocks->pool.cells, entry.owner, cell_moved(cell, blocks_place_bits(place)));
     return true;
 }
 

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "storage/blocks.h"
 
@@ -98,7 +99,7 @@ static void read_layout(const struct blocks *blocks, const struct block *block,
     layout->count = 0;
     for (unsigned i = 0; i < block->entry_count; i++) {
         if (block_entry(blocks, block, i)->owner == 0) continue;
-        uint16_t offset = block_entry(blocks, block, i)->offset_units;
+        uint32_t offset = block_entry(blocks, block, i)->offset_units;
         unsigned at = layout->count++;
         for (; at > 0; at--) { /* insertion: a dozen objects, nearly sorted */
             uint16_t before = layout->order[at - 1];
@@ -124,7 +125,7 @@ static uint32_t find_gap(const struct blocks *blocks, const struct block *block,
             best = at;
             best_size = gap;
         }
-        at = (uint32_t)entry->offset_units + entry->size_units;
+        at = entry->offset_units + entry_units(entry);
     }
     return best;
 }
@@ -138,14 +139,14 @@ static void slide(struct blocks *blocks, struct blocks_shard *shard, struct bloc
     uint32_t at = 0;
     for (unsigned i = 0; i < layout.count; i++) {
         struct block_entry *entry = block_entry(blocks, block, layout.order[i]);
-        size_t bytes = (size_t)entry->size_units * BLOCKS_UNIT_BYTES;
+        size_t bytes = (size_t)entry_units(entry) * BLOCKS_UNIT_BYTES;
         if (entry->offset_units != at) {
             memmove(base + (size_t)at * BLOCKS_UNIT_BYTES,
                     base + (size_t)entry->offset_units * BLOCKS_UNIT_BYTES, bytes);
-            entry->offset_units = (uint16_t)at;
+            entry->offset_units = at & 0x7fff; /* fits; the compiler wants to see it */
             shard->slid_bytes += bytes;
         }
-        at += entry->size_units;
+        at += entry_units(entry);
     }
     block->tail_units = (uint16_t)at;
 }
@@ -161,8 +162,9 @@ static uint32_t free_entry(const struct blocks *blocks, const struct block *bloc
 
 /* Tries to place an object in this block. True: *index is its entry, filled in but the owner. */
 static bool place_locked(struct blocks *blocks, struct blocks_shard *shard, uint32_t id,
-                         uint32_t size_units, uint32_t *index)
+                         uint32_t size_bytes, uint32_t *index)
 {
+    uint32_t size_units = (uint32_t)div_up_u64(size_bytes, BLOCKS_UNIT_BYTES);
     struct block *block = block_of(blocks, id);
     uint32_t entry = free_entry(blocks, block);
     uint32_t grow = entry == block->entry_count;
@@ -179,7 +181,7 @@ static bool place_locked(struct blocks *blocks, struct blocks_shard *shard, uint
     }
     block->entry_count = (uint16_t)directory;
     *block_entry(blocks, block, entry) = (struct block_entry){
-        .offset_units = (uint16_t)at, .size_units = (uint16_t)size_units};
+        .offset_units = at & 0x7fff, .size_less_one = (size_bytes - 1) & 0xffff};
     block->used_count++;
     if (at + size_units > block->tail_units) block->tail_units = (uint16_t)(at + size_units);
     set_free_locked(blocks, shard, id, block->free_units - size_units - grow);
@@ -194,7 +196,7 @@ static enum fp_status block_create_locked(struct blocks *blocks, struct blocks_s
 {
     struct page_run run;
     if (!idpool_take(&blocks->descriptors, id)) return FP_NO_MEMORY;
-    enum fp_status status = arena_take(blocks->arena, tier_pages(tier), &run);
+    enum fp_status status = arena_take(blocks->pool.arena, tier_pages(tier), &run);
     if (status != FP_OK) {
         idpool_give(&blocks->descriptors, *id);
         return status;
@@ -212,13 +214,14 @@ static enum fp_status block_create_locked(struct blocks *blocks, struct blocks_s
 }
 
 enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shard *shard,
-                                       struct blocks_place *place, uint32_t size_units,
+                                       struct blocks_place *place, uint32_t size_bytes,
                                        uint32_t not_this)
 {
     lock_assert_held(&shard->lock);
     unsigned tier = (unsigned)(shard - blocks->shards) / BLOCKS_SHARDS;
     struct block any = {.tier = (uint8_t)tier};
-    unsigned looked = 0, first = bucket_of(&any, size_units);
+    unsigned looked = 0;
+    unsigned first = bucket_of(&any, (uint32_t)div_up_u64(size_bytes, BLOCKS_UNIT_BYTES));
     for (unsigned bucket = next_bucket(shard, first);
          bucket < BLOCKS_BUCKETS && looked < CANDIDATES_MAX;
          bucket = next_bucket(shard, bucket + 1)) {
@@ -227,7 +230,7 @@ enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shar
         for (; id != BLOCKS_NONE && looked < looked_max; looked++) {
             uint32_t next = block_of(blocks, id)->next;
             place->number = id;
-            if (id != not_this && place_locked(blocks, shard, id, size_units, &place->detail))
+            if (id != not_this && place_locked(blocks, shard, id, size_bytes, &place->detail))
                 return FP_OK;
             id = next;
         }
@@ -235,7 +238,7 @@ enum fp_status blocks_find_room_locked(struct blocks *blocks, struct blocks_shar
     if (not_this != BLOCKS_NONE) return FP_NO_MEMORY;
     enum fp_status status = block_create_locked(blocks, shard, tier, &place->number);
     if (status != FP_OK) return status;
-    fp_assert(place_locked(blocks, shard, place->number, size_units, &place->detail));
+    fp_assert(place_locked(blocks, shard, place->number, size_bytes, &place->detail));
     return FP_OK;
 }
 
@@ -245,7 +248,7 @@ static uint32_t find_tail(const struct blocks *blocks, const struct block *block
     uint32_t tail = 0;
     for (unsigned i = 0; i < block->entry_count; i++) {
         const struct block_entry *entry = block_entry(blocks, block, i);
-        uint32_t end = (uint32_t)entry->offset_units + entry->size_units;
+        uint32_t end = entry->offset_units + entry_units(entry);
         if (entry->owner != 0 && end > tail) tail = end;
     }
     return tail;
@@ -257,8 +260,8 @@ bool blocks_remove_locked(struct blocks *blocks, struct blocks_shard *shard, uin
     lock_assert_held(&shard->lock);
     struct block *block = block_of(blocks, id);
     struct block_entry *entry = block_entry(blocks, block, index);
-    uint32_t freed = entry->size_units;
-    bool last = (uint32_t)entry->offset_units + entry->size_units == block->tail_units;
+    uint32_t freed = entry_units(entry);
+    bool last = entry->offset_units + freed == block->tail_units;
     entry->owner = 0;
     block->used_count--;
     while (block->entry_count > 0 &&
@@ -279,6 +282,6 @@ void blocks_give_back(struct blocks *blocks, uint32_t id)
 {
     struct block *block = block_of(blocks, id);
     struct page_run run = {.first_page = block->first_page};
-    arena_give(blocks->arena, tier_pages(block->tier), run);
+    arena_give(blocks->pool.arena, tier_pages(block->tier), run);
     idpool_give(&blocks->descriptors, id);
 }

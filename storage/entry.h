@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * entry - our record of one stored page, or of one piece of an item: 12 bytes.
+ * entry - what the store writes beside its handles: how a page, or a piece of an item, is kept.
  *
- *   meta (4 bytes):  bits 0-1 kind, bit 2 spare, bits 3-31 the upper 29 bits of the CRC32C of the
- *                    plain bytes. All zeros is "nothing is stored".
- *   word (8 bytes):  same-filled: the repeated word itself
- *                    packed:      bits 0-7 seat, 8-24 size of the packed bytes, 25-63 handle
- *                    plain:       the same, seat 0, size of the plain bytes
+ *   a value:  same-filled by a repeated word of 32 bits:  bits 0-29 check, 30-61 the word
+ *   a note:   bits 0-1 form, then
+ *             packed, plain, word:  2-9 seat (packed only), 10-23 the lower 14 bits of the check;
+ *                                   the other 16 are the first 2 bytes of the object, its head
+ *             whole:                2-23 the upper 22 bits of the check; the object has no head
  *
- * The checksum is beside the handle, not in the object: a damaged handle that leads to somebody
- * else's object is found out like a damaged object is. 29 bits let one random change in 537 million
- * pass.
+ *   packed   head | bytes packed by the seat's compressor
+ *   plain    head | the bytes as they are
+ *   word     head | 8 bytes: same-filled by a repeated word of 64 bits
+ *   whole    the bytes as they are, full OS pages: a head would cost one more
  *
- * An entry is immutable once published: overwriting replaces it whole. Pure; any thread.
+ * The check is the upper 30 bits of the CRC32C of the plain bytes. Part of it is beside the handle:
+ * a damaged cell that leads to somebody else's object is found out like a damaged object is. One
+ * random change in a thousand million passes; of a whole page, in four million.
+ *
+ * Pure; any thread.
  */
 #ifndef FARPAGE_STORAGE_ENTRY_H
 #define FARPAGE_STORAGE_ENTRY_H
@@ -21,63 +26,94 @@
 #include "base/check.h"
 #include "storage/zpool.h"
 
-enum entry_kind { ENTRY_ABSENT, ENTRY_SAME_FILLED, ENTRY_PACKED, ENTRY_PLAIN };
+enum entry_form { ENTRY_PACKED, ENTRY_PLAIN, ENTRY_WORD, ENTRY_WHOLE };
 
-struct entry {
-    uint64_t word;
-    uint32_t meta;
+/* Something the store has packed and that nobody can find yet. */
+struct stored {
+    struct zhandle handle;
+    struct zname name; /* with the object's size */
 };
 
-enum { ENTRY_CHECK_SHIFT = 3, ENTRY_SIZE_BITS = 17 };
-_Static_assert(ZPOOL_OBJECT_BYTES_MAX < 1 << ENTRY_SIZE_BITS, "a size fits");
-_Static_assert(8 + ENTRY_SIZE_BITS + ZPOOL_HANDLE_BITS == 64, "a word is full");
+enum {
+    ENTRY_CHECK_BITS = 30,
+    ENTRY_NOTE_CHECK_BITS = 14,
+    ENTRY_HEAD_BYTES = 2,
+    ENTRY_WORD_BYTES = 8,
+};
+_Static_assert(2 + 8 + ENTRY_NOTE_CHECK_BITS == ZPOOL_NOTE_BITS, "a note is full");
+_Static_assert(ENTRY_CHECK_BITS + 32 == ZPOOL_VALUE_BITS, "a value is full");
+_Static_assert(ENTRY_CHECK_BITS == ENTRY_NOTE_CHECK_BITS + 8 * ENTRY_HEAD_BYTES, "none is lost");
 
-static inline uint32_t entry_meta(enum entry_kind kind, uint32_t crc)
+static inline uint32_t entry_check(uint32_t crc)
 {
-    return (uint32_t)kind | (crc & ~7u);
+    return crc >> (32 - ENTRY_CHECK_BITS);
 }
 
-static inline struct entry entry_same_filled(uint64_t word, uint32_t crc)
+/* --- values ----------------------------------------------------------------------------------- */
+
+static inline uint64_t entry_value(uint32_t word, uint32_t crc)
 {
-    return (struct entry){.word = word, .meta = entry_meta(ENTRY_SAME_FILLED, crc)};
+    return entry_check(crc) | (uint64_t)word << ENTRY_CHECK_BITS;
+}
+static inline uint64_t entry_value_word(uint64_t value) /* of 64 bits */
+{
+    uint64_t word = value >> ENTRY_CHECK_BITS;
+    return word | word << 32;
+}
+static inline bool entry_value_matches(uint64_t value, uint32_t crc)
+{
+    return (value & ((1u << ENTRY_CHECK_BITS) - 1)) == entry_check(crc);
 }
 
-static inline struct entry entry_object(enum entry_kind kind, struct zhandle handle,
-                                        size_t size_bytes, uint8_t seat)
+/* --- notes and heads -------------------------------------------------------------------------- */
+
+static inline uint32_t entry_note(enum entry_form form, uint8_t seat, uint32_t crc)
 {
-    fp_assert(handle.bits >> ZPOOL_HANDLE_BITS == 0 && size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
-    return (struct entry){.word = seat | (uint64_t)size_bytes << 8 | handle.bits << 25,
-                          .meta = (uint32_t)kind};
+    if (form == ENTRY_WHOLE) return (uint32_t)form | crc >> 10 << 2;
+    uint32_t check = entry_check(crc) & ((1u << ENTRY_NOTE_CHECK_BITS) - 1);
+    return (uint32_t)form | (uint32_t)seat << 2 | check << 10;
+}
+static inline uint16_t entry_head(uint32_t crc)
+{
+    return (uint16_t)(entry_check(crc) >> ENTRY_NOTE_CHECK_BITS);
+}
+static inline enum entry_form entry_form(uint32_t note)
+{
+    return (enum entry_form)(note & 3);
+}
+static inline uint8_t entry_seat(uint32_t note)
+{
+    return (uint8_t)(note >> 2);
+}
+static inline uint32_t entry_head_bytes(enum entry_form form)
+{
+    return form == ENTRY_WHOLE ? 0 : ENTRY_HEAD_BYTES;
+}
+/* head: the object's, 0 for a whole one. */
+static inline bool entry_note_matches(uint32_t note, uint16_t head, uint32_t crc)
+{
+    bool whole = entry_form(note) == ENTRY_WHOLE;
+    return entry_note(entry_form(note), entry_seat(note), crc) == note &&
+           (whole || head == entry_head(crc));
 }
 
-static inline enum entry_kind entry_kind(struct entry entry)
-{
-    return (enum entry_kind)(entry.meta & 3);
-}
+/* --- what a handle names or named, as it is counted ------------------------------------------- */
 
-static inline bool entry_has_object(struct entry entry)
+static inline bool entry_same_filled(struct zname name)
 {
-    return entry_kind(entry) == ENTRY_PACKED || entry_kind(entry) == ENTRY_PLAIN;
+    return name.what == ZVALUE ||
+           (name.what == ZOBJECT && entry_form(name.note) == ENTRY_WORD);
 }
-
-static inline bool entry_crc_matches(struct entry entry, uint32_t crc)
+static inline bool entry_incompressible(struct zname name)
 {
-    return entry.meta >> ENTRY_CHECK_SHIFT == crc >> ENTRY_CHECK_SHIFT;
+    return name.what == ZOBJECT &&
+           (entry_form(name.note) == ENTRY_PLAIN || entry_form(name.note) == ENTRY_WHOLE);
 }
-
-static inline struct zhandle entry_handle(struct entry entry)
+/* The bytes in the object, without the head; none of a same-filled one. Needs the object's size. */
+static inline uint32_t entry_packed_bytes(struct zname name)
 {
-    return (struct zhandle){.bits = entry.word >> 25};
-}
-
-static inline size_t entry_size_bytes(struct entry entry)
-{
-    return (size_t)(entry.word >> 8) & ((1u << ENTRY_SIZE_BITS) - 1);
-}
-
-static inline uint8_t entry_seat(struct entry entry)
-{
-    return (uint8_t)entry.word;
+    if (name.what != ZOBJECT || entry_same_filled(name)) return 0;
+    return name.size_bytes - entry_head_bytes(entry_form(name.note));
 }
 
 #endif

@@ -38,7 +38,7 @@ static bool pop(struct idpool *pool, uint32_t *id)
         if ((uint32_t)head == 0) return false;
         /* Stale where somebody else takes this cell now; then the exchange below fails. */
         uint64_t link = atomic_load(link_of(pool, (uint32_t)head - 1));
-        next = ((head >> 32) + 1) << 32 | (uint32_t)link;
+        next = ((head >> 32) + 1) << 32 | link >> 32;
     } while (!atomic_compare_exchange_weak(&pool->free_head, &head, next));
     *id = (uint32_t)head - 1;
     return true;
@@ -65,7 +65,7 @@ void idpool_give(struct idpool *pool, uint32_t id)
     uint64_t head = atomic_load(&pool->free_head);
     uint64_t next;
     do {
-        atomic_store(link_of(pool, id), (uint32_t)head);
+        atomic_store(link_of(pool, id), head << 32);
         next = ((head >> 32) + 1) << 32 | (id + 1);
     } while (!atomic_compare_exchange_weak(&pool->free_head, &head, next));
 }

@@ -2,8 +2,9 @@
  * idpool - hands out small numbers, each naming one cell of an array that never moves or shrinks.
  *
  * The array lives in a reservation, so cells that were never named cost nothing. The first eight
- * bytes of a free cell hold the free list; a taken cell is all the taker's. Cells are
- * type-stable: reading one that was given back meanwhile is never wild, only stale.
+ * bytes of a free cell hold the free list, in their upper half: the lower one is 0 then. A taken
+ * cell is all the taker's, and its bytes are what they were left as. Cells are type-stable: reading
+ * one that was given back meanwhile is never wild, only stale.
  *
  * Threads: any; lock-free (a Treiber stack whose head carries a count against ABA). Blocks: never.
  */

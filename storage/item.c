@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arith.h"
+#include "base/check.h"
 
 static size_t piece_count_of(size_t value_bytes)
 {
@@ -12,7 +13,7 @@ static size_t piece_count_of(size_t value_bytes)
 
 size_t item_size_bytes(size_t key_bytes, size_t value_bytes)
 {
-    return sizeof(struct item) + piece_count_of(value_bytes) * sizeof(struct entry) + key_bytes;
+    return sizeof(struct item) + piece_count_of(value_bytes) * sizeof(struct zhandle) + key_bytes;
 }
 
 struct item *item_create(struct slice key, uint64_t hash, size_t value_bytes)

@@ -17,7 +17,7 @@
 
 #include "base/attrs.h"
 #include "base/slice.h"
-#include "storage/entry.h"
+#include "storage/handle.h"
 
 enum { ITEM_PIECE_BYTES = 16 << 10 }; /* values are packed in pieces of this; the last is shorter */
 
@@ -30,16 +30,17 @@ struct item {
     uint64_t accessed_ms;
     uint32_t expires_s; /* store time; 0: never */
     uint32_t value_bytes;
+    uint32_t packed_bytes; /* of all pieces */
     uint16_t piece_count;
     uint8_t key_bytes;
     bool fetched; /* read since it was stored */
-    struct entry pieces[]; /* piece_count of them, then the key */
+    struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
 };
 
 /* The bytes malloc must give for such an item. */
 size_t item_size_bytes(size_t key_bytes, size_t value_bytes);
 
-/* Allocates an item with one reference and all pieces absent. NULL: out of memory. */
+/* Allocates an item with one reference and no piece yet. NULL: out of memory. */
 struct item *item_create(struct slice key, uint64_t hash, size_t value_bytes) FP_MUST_CHECK;
 
 struct slice item_key(const struct item *item) FP_NONNULL(1);

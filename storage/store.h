@@ -23,8 +23,9 @@
 #include "storage/item.h"
 #include "storage/zpool.h"
 
-/* An unused slot costs no memory, but the page tables of a slot table that was used here and there
- * do: 12 bytes a slot / 512. With so many slots a byte of the limit they stay below 3 % of it. */
+/* An unused slot costs no memory, but where one of 1024 is used the others are there, too, and so
+ * are the area's 8 bytes for the row: with so many slots a byte of the limit, those of all rows
+ * stay below 1 % of it. */
 enum { STORE_AREAS_MAX = 1024, STORE_SLOT_BYTES_PER_LIMIT_BYTE = 4096 };
 
 struct store;

@@ -28,7 +28,7 @@ static enum fp_status add_area_locked(struct store *store, struct slice name, ui
                                    .slot_count = slots,
                                    .page_bytes = store->page_bytes,
                                    .generation = count + 1};
-    enum fp_status status = area_create(&store->budget, &options, area);
+    enum fp_status status = area_create(store->zpool, &options, area);
     if (status != FP_OK) return status;
     store->areas[count] = *area;
     atomic_store(&store->area_count, count + 1);

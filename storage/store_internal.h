@@ -3,6 +3,7 @@
 #ifndef FARPAGE_STORAGE_STORE_INTERNAL_H
 #define FARPAGE_STORAGE_STORE_INTERNAL_H
 #include "base/lock.h"
+#include "storage/entry.h"
 #include "storage/keydir.h"
 #include "storage/store.h"
 
@@ -30,28 +31,32 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
     atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
 }
 
-/* --- store_pack.c: between plain bytes and entries ------------------------------------------- */
+/* --- store_pack.c: between plain bytes and handles ------------------------------------------- */
 
-/* Packs and keeps plain bytes (up to ZPOOL_OBJECT_BYTES_MAX) whose checksum is crc. The caller owns
- * *entry. Makes items give way where memory is short. FP_NO_MEMORY: that was not enough. */
+/* Packs and keeps plain bytes (up to 64 KiB, less a head) whose checksum is crc. The caller owns
+ * stored->handle. Makes items give way where memory is short. FP_NO_MEMORY: that was not enough. */
 enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
-                          uint32_t crc, struct entry *entry) FP_MUST_CHECK;
+                          uint32_t crc, struct stored *stored) FP_MUST_CHECK;
 
-/* Ends what an entry owns. Enter holding no lock. */
-void store_entry_end(struct store *store, struct entry entry);
+/* Ends what a handle names (0: nothing), and the handle. Enter holding no lock. */
+void store_handle_end(struct store *store, struct zhandle handle);
+/* What else ends with what a handle named. Enter holding no lock. */
+void store_name_ended(struct store *store, struct zname name);
 
-/* An entry's bytes taken out of the allocator, not yet unpacked. `compressor` is NULL for bytes
- * that were kept plain. */
+/* What a handle names, taken out of the allocator and not yet unpacked. */
 struct fetched {
-    struct entry entry;
-    struct packed packed; /* in scratch->packed, or NULL where the plain bytes are in out already */
-    struct compressor *compressor;
+    struct zname name;
+    uint64_t word;         /* same-filled: to be repeated */
+    struct packed packed;  /* in scratch->packed; NULL where the plain bytes are in out already */
+    uint16_t head;
+    struct compressor *compressor; /* of what is packed, else NULL */
 };
 
 /* First half of reading: copies the object out, so that the caller may let go of what keeps it
- * alive. May be called with a slot's or shard's lock held. */
-enum fp_status store_fetch(struct store *store, struct store_scratch *scratch, struct entry entry,
-                           struct space out, struct fetched *fetched) FP_MUST_CHECK;
+ * alive. May be called with a slot's or shard's lock held. FP_ABSENT: the handle names nothing. */
+enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
+                           struct zhandle handle, struct space out, struct fetched *fetched)
+    FP_MUST_CHECK;
 /* Second half, with no lock held: fills out, checks it, gives the checksum. */
 enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
                             struct fetched *fetched, struct space out, uint32_t *crc) FP_MUST_CHECK;

@@ -69,26 +69,18 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
     flush_up_to(store, atomic_load(&store->last_cas));
 }
 
-static uint64_t packed_bytes_of(const struct item *item)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < item->piece_count; i++)
-        if (entry_has_object(item->pieces[i])) sum += entry_size_bytes(item->pieces[i]);
-    return sum;
-}
-
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
     keydir_remove_locked(shard, item);
     store_count(&store->counters.item_value_bytes, -(uint64_t)item->value_bytes);
-    store_count(&store->counters.item_packed_bytes, -packed_bytes_of(item));
+    store_count(&store->counters.item_packed_bytes, -(uint64_t)item->packed_bytes);
 }
 
 void store_link_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
     keydir_insert_locked(shard, item);
     store_count(&store->counters.item_value_bytes, item->value_bytes);
-    store_count(&store->counters.item_packed_bytes, packed_bytes_of(item));
+    store_count(&store->counters.item_packed_bytes, item->packed_bytes);
 }
 
 uint64_t store_item_cost(const struct item *item)
@@ -102,7 +94,7 @@ void store_item_release(struct store *store, struct item **item_ptr)
     struct item *item = *item_ptr;
     *item_ptr = NULL;
     if (!item_release(item)) return;
-    for (unsigned i = 0; i < item->piece_count; i++) store_entry_end(store, item->pieces[i]);
+    for (unsigned i = 0; i < item->piece_count; i++) store_handle_end(store, item->pieces[i]);
     budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(item));
     free(item);
 }
@@ -149,6 +141,7 @@ enum fp_status store_item_read(struct store *store, struct store_scratch *scratc
         struct fetched fetched;
         uint32_t crc;
         enum fp_status status = store_fetch(store, scratch, item->pieces[i], space, &fetched);
+        if (status == FP_ABSENT) status = FP_CORRUPT; /* a piece names something from the start */
         if (status != FP_OK) store_count(&store->counters.corrupt, 1);
         if (status == FP_OK) status = store_unpack(store, scratch, &fetched, space, &crc);
         if (status != FP_OK) return status;

@@ -32,8 +32,11 @@ static enum fp_status pack_pieces(struct store *store, struct store_scratch *scr
         struct plain plain = {.bytes = value.bytes + (size_t)i * ITEM_PIECE_BYTES,
                               .size_bytes = item_piece_bytes(item, i)};
         uint32_t crc = crc32c(plain.bytes, plain.size_bytes);
-        enum fp_status status = store_pack(store, scratch, plain, crc, &item->pieces[i]);
+        struct stored stored;
+        enum fp_status status = store_pack(store, scratch, plain, crc, &stored);
         if (status != FP_OK) return status;
+        item->pieces[i] = stored.handle;
+        item->packed_bytes += entry_packed_bytes(stored.name);
     }
     return FP_OK;
 }

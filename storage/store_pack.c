@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Life of what is stored:
- *   plain bytes -> one repeated word?            -> SAME_FILLED, no object
- *               -> packs to something cheaper?   -> PACKED, an object of the current seat
- *               -> else                          -> PLAIN, an object of the bytes as they are
+ *   plain bytes -> one repeated word?            -> a value, or a WORD object
+ *               -> packs to something cheaper?   -> a PACKED object of the current seat
+ *               -> else                          -> a PLAIN or WHOLE object, the bytes as they are
  * "Cheaper" asks the allocator what both sizes really cost, so that there is no magic threshold.
  *
  * Order of a store: pack, allocate, copy, publish, then free the old one: whatever fails on the
@@ -35,26 +35,64 @@ static bool has_free(const struct store *store, uint64_t bytes)
     return budget_total(&store->budget) + bytes <= budget_limit(&store->budget);
 }
 
-static enum fp_status alloc_object(struct store *store, struct store_scratch *scratch,
-                                   size_t size_bytes, struct zhandle *handle)
+/* Again as long as items can give way. */
+static bool may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
 {
-    enum fp_status status = zpool_alloc(store->zpool, size_bytes, handle);
-    while (status == FP_NO_MEMORY && !has_free(store, EVICTION_ENOUGH_BYTES) &&
-           store_evict_one(store, scratch))
-        status = zpool_alloc(store->zpool, size_bytes, handle);
-    return status;
+    return status == FP_NO_MEMORY && !has_free(store, EVICTION_ENOUGH_BYTES) &&
+           store_evict_one(store, scratch);
+}
+
+struct content { /* of an object: a head, where its form has one, and the bytes */
+    uint32_t note;
+    uint16_t head;
+    struct slice bytes;
+};
+
+static struct content content_of(enum entry_form form, uint8_t seat, uint32_t crc,
+                                 struct slice bytes)
+{
+    return (struct content){
+        .note = entry_note(form, seat, crc), .head = entry_head(crc), .bytes = bytes};
 }
 
 static enum fp_status keep_object(struct store *store, struct store_scratch *scratch,
-                                  struct slice bytes, struct zhandle *handle)
+                                  const struct content *content, struct stored *stored)
 {
     struct zmap map;
-    enum fp_status status = alloc_object(store, scratch, bytes.size_bytes, handle);
+    uint32_t head_bytes = entry_head_bytes(entry_form(content->note));
+    size_t size_bytes = head_bytes + content->bytes.size_bytes;
+    enum fp_status status;
+    do status = zpool_alloc(store->zpool, size_bytes, content->note, &stored->handle);
+    while (may_retry(store, scratch, status));
     if (status != FP_OK) return status;
-    fp_assert(zpool_map(store->zpool, *handle, ZACCESS_WRITE, &map) == FP_OK);
-    memcpy(map.bytes, bytes.bytes, bytes.size_bytes);
+    fp_assert(zpool_map(store->zpool, stored->handle, ZACCESS_WRITE, &map) == FP_OK);
+    memcpy(map.bytes, &content->head, head_bytes);
+    memcpy(map.bytes + head_bytes, content->bytes.bytes, content->bytes.size_bytes);
     zpool_unmap(store->zpool, &map);
+    stored->name = (struct zname){
+        .what = ZOBJECT, .note = content->note, .size_bytes = (uint32_t)size_bytes};
     return FP_OK;
+}
+
+static enum fp_status keep_word(struct store *store, struct store_scratch *scratch, uint64_t word,
+                                uint32_t crc, struct stored *stored)
+{
+    if ((uint32_t)word != word >> 32) {
+        struct content content =
+            content_of(ENTRY_WORD, 0, crc, slice_of(&word, sizeof word));
+        return keep_object(store, scratch, &content, stored);
+    }
+    uint64_t value = entry_value((uint32_t)word, crc);
+    enum fp_status status;
+    do status = zpool_alloc_value(store->zpool, value, &stored->handle);
+    while (may_retry(store, scratch, status));
+    stored->name = (struct zname){.what = ZVALUE, .value = value};
+    return status;
+}
+
+static enum entry_form form_of_plain(size_t size_bytes)
+{
+    return size_bytes % PAGES_BYTES == 0 ? ENTRY_WHOLE : ENTRY_PLAIN;
 }
 
 /* Packs where that is worth it. False: keep the bytes plain. */
@@ -65,75 +103,105 @@ static bool pack_if_cheaper(struct store *store, struct store_scratch *scratch,
     struct space space = {.bytes = scratch->packed, .capacity_bytes = plain.size_bytes - 1};
     if (space.capacity_bytes == 0) return false;
     if (compressor_pack(compressor, scratch->codec, plain, space, packed) != FP_OK) return false;
-    return zpool_cost_bytes(store->zpool, packed->size_bytes) <
-           zpool_cost_bytes(store->zpool, plain.size_bytes);
+    uint32_t head_bytes = entry_head_bytes(form_of_plain(plain.size_bytes));
+    return zpool_cost_bytes(store->zpool, packed->size_bytes + ENTRY_HEAD_BYTES) <
+           zpool_cost_bytes(store->zpool, plain.size_bytes + head_bytes);
 }
 
 static enum fp_status keep_packed_or_plain(struct store *store, struct store_scratch *scratch,
-                                           struct plain plain, struct entry *entry)
+                                           struct plain plain, uint32_t crc, struct stored *stored)
 {
     struct compressor *compressor = compressor_acquire(store->compressors);
     struct packed packed;
-    struct zhandle handle;
     bool pack = pack_if_cheaper(store, scratch, compressor, plain, &packed);
-    struct slice bytes = pack ? slice_of(packed.bytes, packed.size_bytes)
-                              : slice_of(plain.bytes, plain.size_bytes);
-    enum fp_status status = keep_object(store, scratch, bytes, &handle);
-    if (status == FP_OK) {
-        uint8_t seat = pack ? compressor_id(compressor) : 0;
-        *entry = entry_object(pack ? ENTRY_PACKED : ENTRY_PLAIN, handle, bytes.size_bytes, seat);
-        if (pack) compressor_object_born(compressor);
-    }
+    struct content content =
+        pack ? content_of(ENTRY_PACKED, compressor_id(compressor), crc,
+                          slice_of(packed.bytes, packed.size_bytes))
+             : content_of(form_of_plain(plain.size_bytes), 0, crc,
+                          slice_of(plain.bytes, plain.size_bytes));
+    enum fp_status status = keep_object(store, scratch, &content, stored);
+    if (status == FP_OK && pack) compressor_object_born(compressor);
     compressor_release(&compressor);
     return status;
 }
 
 enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
-                          uint32_t crc, struct entry *entry)
+                          uint32_t crc, struct stored *stored)
 {
     lock_assert_none();
     fp_assert(plain.size_bytes > 0 && plain.size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
+    fp_assert(plain.size_bytes % PAGES_BYTES == 0 ||
+              plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
     uint64_t word;
-    if (same_filled(plain, &word)) {
-        *entry = entry_same_filled(word, crc);
-        return FP_OK;
-    }
-    enum fp_status status = keep_packed_or_plain(store, scratch, plain, entry);
-    if (status == FP_OK) entry->meta = entry_meta(entry_kind(*entry), crc);
-    return status;
+    if (same_filled(plain, &word)) return keep_word(store, scratch, word, crc, stored);
+    return keep_packed_or_plain(store, scratch, plain, crc, stored);
 }
 
-void store_entry_end(struct store *store, struct entry entry)
+void store_name_ended(struct store *store, struct zname name)
 {
     lock_assert_none();
-    if (!entry_has_object(entry)) return;
-    struct zhandle handle = entry_handle(entry);
-    zpool_free(store->zpool, &handle);
-    if (entry_kind(entry) == ENTRY_PACKED)
-        compressor_object_died(store->compressors, entry_seat(entry));
+    if (name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED)
+        compressor_object_died(store->compressors, entry_seat(name.note));
 }
 
-enum fp_status store_fetch(struct store *store, struct store_scratch *scratch, struct entry entry,
-                           struct space out, struct fetched *fetched)
+void store_handle_end(struct store *store, struct zhandle handle)
 {
-    *fetched = (struct fetched){.entry = entry};
-    if (!entry_has_object(entry)) return FP_OK;
-    bool is_packed = entry_kind(entry) == ENTRY_PACKED;
-    size_t size = entry_size_bytes(entry);
-    if (is_packed ? size > ZPOOL_OBJECT_BYTES_MAX : size != out.capacity_bytes) return FP_CORRUPT;
-    struct zmap map;
-    if (zpool_map(store->zpool, entry_handle(entry), ZACCESS_READ, &map) != FP_OK)
-        return FP_CORRUPT;
-    if (size > map.capacity_bytes) {
-        zpool_unmap(store->zpool, &map);
-        return FP_CORRUPT;
+    lock_assert_none();
+    if (handle.number != 0) store_name_ended(store, zpool_free(store->zpool, &handle));
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static enum fp_status copy_out(const struct zmap *map, struct store_scratch *scratch,
+                               struct space out, struct fetched *fetched)
+{
+    uint32_t head_bytes = entry_head_bytes(entry_form(map->note));
+    if (map->size_bytes < head_bytes) return FP_CORRUPT;
+    size_t size = map->size_bytes - head_bytes;
+    const uint8_t *bytes = map->bytes + head_bytes;
+    memcpy(&fetched->head, map->bytes, head_bytes);
+    switch (entry_form(map->note)) {
+    case ENTRY_PACKED:
+        if (size > ZPOOL_OBJECT_BYTES_MAX) return FP_CORRUPT;
+        memcpy(scratch->packed, bytes, size);
+        fetched->packed = (struct packed){.bytes = scratch->packed, .size_bytes = size};
+        return FP_OK;
+    case ENTRY_WORD:
+        if (size != sizeof fetched->word) return FP_CORRUPT;
+        memcpy(&fetched->word, bytes, size);
+        return FP_OK;
+    case ENTRY_PLAIN:
+    case ENTRY_WHOLE:
+        if (size != out.capacity_bytes) return FP_CORRUPT;
+        memcpy(out.bytes, bytes, size);
+        return FP_OK;
     }
-    memcpy(is_packed ? scratch->packed : out.bytes, map.bytes, size);
+    return FP_CORRUPT;
+}
+
+enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
+                           struct zhandle handle, struct space out, struct fetched *fetched)
+{
+    struct zname name = zpool_look(store->zpool, handle);
+    *fetched = (struct fetched){.name = name};
+    if (name.what == ZNOTHING) return FP_ABSENT;
+    if (name.what == ZVALUE) {
+        fetched->word = entry_value_word(name.value);
+        return FP_OK;
+    }
+    struct zmap map;
+    if (zpool_map(store->zpool, handle, ZACCESS_READ, &map) != FP_OK) return FP_CORRUPT;
+    enum fp_status status = copy_out(&map, scratch, out, fetched);
     zpool_unmap(store->zpool, &map);
-    if (!is_packed) return FP_OK;
-    fetched->packed = (struct packed){.bytes = scratch->packed, .size_bytes = size};
-    fetched->compressor = compressor_acquire_id(store->compressors, entry_seat(entry));
+    if (status != FP_OK || entry_form(name.note) != ENTRY_PACKED) return status;
+    fetched->compressor = compressor_acquire_id(store->compressors, entry_seat(name.note));
     return fetched->compressor != NULL ? FP_OK : FP_CORRUPT;
+}
+
+static bool check_matches(const struct fetched *fetched, uint32_t crc)
+{
+    if (fetched->name.what == ZVALUE) return entry_value_matches(fetched->name.value, crc);
+    return entry_note_matches(fetched->name.note, fetched->head, crc);
 }
 
 static void fill_with_word(struct space out, uint64_t word)
@@ -147,15 +215,14 @@ enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
 {
     lock_assert_none();
     enum fp_status status = FP_OK;
-    if (entry_kind(fetched->entry) == ENTRY_SAME_FILLED)
-        fill_with_word(out, fetched->entry.word);
+    if (entry_same_filled(fetched->name)) fill_with_word(out, fetched->word);
     if (fetched->compressor != NULL) {
         status = compressor_unpack(fetched->compressor, scratch->codec, fetched->packed, out);
         compressor_release(&fetched->compressor);
     }
     if (status == FP_OK) {
         *crc = crc32c(out.bytes, out.capacity_bytes);
-        if (!entry_crc_matches(fetched->entry, *crc)) status = FP_CORRUPT;
+        if (!check_matches(fetched, *crc)) status = FP_CORRUPT;
     }
     if (status != FP_OK) store_count(&store->counters.corrupt, 1);
     return status;

@@ -15,15 +15,17 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
     struct area *area = place.area;
     if (place.slot >= area->slot_count) return FP_RANGE;
     struct plain plain = {.bytes = page, .size_bytes = area->page_bytes};
-    struct entry next, old;
+    struct stored next;
+    struct zname old;
     store_count(&area->counters.stores, 1);
     enum fp_status status = store_pack(store, scratch, plain, crc, &next);
     if (status == FP_OK) {
-        status = area_put(area, place.slot, next, &old);
-        /* A chunk of the slot table is memory too: items give way for it as for an object. */
+        status = area_put(area, place.slot, &next, &old);
+        /* A row of the slot table is memory too: items give way for it as for an object. */
         while (status == FP_NO_MEMORY && store_evict_one(store, scratch))
-            status = area_put(area, place.slot, next, &old);
-        store_entry_end(store, status == FP_OK ? old : next);
+            status = area_put(area, place.slot, &next, &old);
+        if (status == FP_OK) store_name_ended(store, old);
+        else store_handle_end(store, next.handle);
     }
     if (status != FP_OK) {
         store_count(&area->counters.refused, 1);
@@ -42,10 +44,8 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
     store_count(&area->counters.loads, 1);
 
     area_slot_take(area, place.slot);
-    struct entry entry = area_get_locked(area, place.slot);
-    enum fp_status status = FP_ABSENT;
-    if (entry_kind(entry) != ENTRY_ABSENT)
-        status = store_fetch(store, scratch, entry, space, &fetched);
+    enum fp_status status =
+        store_fetch(store, scratch, area_handle_locked(area, place.slot), space, &fetched);
     area_slot_drop(area, place.slot);
 
     if (status == FP_CORRUPT) store_count(&store->counters.corrupt, 1);
@@ -59,37 +59,40 @@ void store_page_invalidate_some(struct store *store, struct area *area, uint64_t
                                 uint64_t end)
 {
     enum { BATCH = 64, ROUNDS = 16 };
-    struct entry entries[BATCH];
+    struct zname ended[BATCH];
     for (int round = 0; round < ROUNDS && *slot < end; round++) {
-        unsigned count = area_clear_some(area, slot, end, entries, BATCH);
-        for (unsigned i = 0; i < count; i++) store_entry_end(store, entries[i]);
+        unsigned count = area_clear_some(area, slot, end, ended, BATCH);
+        for (unsigned i = 0; i < count; i++) store_name_ended(store, ended[i]);
         store_count(&area->counters.invalidations, count);
     }
 }
 
 #if FARPAGE_DEBUG_HOOKS
-static void damage_entry(struct store *store, struct entry *entry)
+static enum fp_status damage(struct store *store, struct zhandle handle)
 {
-    struct zmap map;
-    if (!entry_has_object(*entry)) {
-        entry->word ^= 1u << 5;
-        return;
+    struct zname name = zpool_look(store->zpool, handle);
+    if (name.what == ZVALUE) {
+        struct zhandle wrong;
+        uint64_t value = name.value ^ 1ull << (ENTRY_CHECK_BITS + 5);
+        enum fp_status status = zpool_alloc_value(store->zpool, value, &wrong);
+        if (status == FP_OK) zpool_replace(store->zpool, handle, &wrong);
+        return status;
     }
-    fp_assert(zpool_map(store->zpool, entry_handle(*entry), ZACCESS_WRITE, &map) == FP_OK);
-    map.bytes[entry_size_bytes(*entry) / 2] ^= 1u << 5;
+    struct zmap map;
+    if (zpool_map(store->zpool, handle, ZACCESS_WRITE, &map) != FP_OK) return FP_ABSENT;
+    /* Half of it: a bit or two may only lead the compressor to another match, as good. */
+    for (uint32_t at = map.size_bytes / 2; at < map.size_bytes; at++) map.bytes[at] ^= 0xff;
     zpool_unmap(store->zpool, &map);
+    return FP_OK;
 }
 
 enum fp_status store_damage_page(struct store *store, struct area *area, uint64_t slot)
 {
     if (slot >= area->slot_count) return FP_RANGE;
     area_slot_take(area, slot);
-    struct entry entry = area_get_locked(area, slot);
+    enum fp_status status = damage(store, area_handle_locked(area, slot));
     area_slot_drop(area, slot);
-    if (entry_kind(entry) == ENTRY_ABSENT) return FP_ABSENT;
-    damage_entry(store, &entry);
-    struct entry old;
-    return area_put(area, slot, entry, &old);
+    return status;
 }
 
 enum fp_status store_damage_item(struct store *store, struct store_scratch *scratch,
@@ -97,8 +100,9 @@ enum fp_status store_damage_item(struct store *store, struct store_scratch *scra
 {
     struct item *item = store_item_acquire(store, scratch, key, NULL);
     if (item == NULL) return FP_ABSENT;
-    if (item->piece_count > 0) damage_entry(store, &item->pieces[item->piece_count / 2]);
+    enum fp_status status = FP_OK;
+    if (item->piece_count > 0) status = damage(store, item->pieces[item->piece_count / 2]);
     store_item_release(store, &item);
-    return FP_OK;
+    return status;
 }
 #endif

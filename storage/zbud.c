@@ -9,7 +9,6 @@
  */
 #include "storage/zbud.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
@@ -23,7 +22,7 @@ static struct zbud *zbud_from(const struct zpool *pool)
 uint8_t *zbud_address(const struct zbud *zbud, const struct zbud_page *page, unsigned side)
 {
     struct page_run run = {.first_page = page->first_page};
-    uint8_t *base = arena_address(zbud->arena, run);
+    uint8_t *base = arena_address(zbud->pool.arena, run);
     if (side == ZBUD_FIRST) return base;
     return base + PAGES_BYTES - (size_t)page->chunks[ZBUD_LAST] * ZBUD_CHUNK_BYTES;
 }
@@ -96,7 +95,7 @@ static enum fp_status page_create_locked(struct zbud *zbud, unsigned pages, uint
 {
     struct page_run run;
     if (!idpool_take(&zbud->descriptors, id)) return FP_NO_MEMORY;
-    enum fp_status status = arena_take(zbud->arena, pages, &run);
+    enum fp_status status = arena_take(zbud->pool.arena, pages, &run);
     if (status != FP_OK) {
         idpool_give(&zbud->descriptors, *id);
         return status;
@@ -125,30 +124,27 @@ static enum fp_status take_page_locked(struct zbud *zbud, unsigned chunks, uint3
     return FP_OK;
 }
 
-static enum fp_status zbud_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
+static enum fp_status zbud_alloc(struct zpool *pool, size_t size_bytes, uint32_t note,
+                                 struct zhandle handle)
 {
     struct zbud *zbud = zbud_from(pool);
     unsigned chunks = (unsigned)div_up_u64(size_bytes, ZBUD_CHUNK_BYTES);
-    uint32_t cell_id;
     struct zbud_place place = {.side = ZBUD_FIRST};
-    if (!idpool_take(&zbud->cells, &cell_id)) return FP_NO_MEMORY;
     lock_take(&zbud->lock);
     enum fp_status status = take_page_locked(zbud, chunks, &place.page);
     if (status == FP_OK) {
         struct zbud_page *page = zbud_page(zbud, place.page);
         if (page->owner[ZBUD_FIRST] != 0) place.side = ZBUD_LAST;
-        page->owner[place.side] = cell_id + 1;
+        page->owner[place.side] = handle.number;
         page->chunks[place.side] = (uint16_t)chunks;
+        page->size_less_one[place.side] = (uint16_t)(size_bytes - 1);
         page->references++;
         zbud_list_locked(zbud, place.page);
         zbud->object_count[page->pages > 1]++;
         zbud->chunks[page->pages > 1] += chunks;
-        atomic_store_explicit(zbud_cell_of(zbud, cell_id + 1), zbud_cell(place),
-                              memory_order_release);
+        cells_store(&pool->cells, handle.number, cell_object(note, zbud_place_bits(place)));
     }
     lock_drop(&zbud->lock);
-    if (status == FP_OK) handle->bits = (uint64_t)cell_id + 1;
-    else idpool_give(&zbud->cells, cell_id);
     return status;
 }
 
@@ -165,11 +161,11 @@ bool zbud_release_locked(struct zbud *zbud, uint32_t id)
 void zbud_give_back(struct zbud *zbud, uint32_t id)
 {
     struct zbud_page *page = zbud_page(zbud, id);
-    arena_give(zbud->arena, page->pages, (struct page_run){.first_page = page->first_page});
+    arena_give(zbud->pool.arena, page->pages, (struct page_run){.first_page = page->first_page});
     idpool_give(&zbud->descriptors, id);
 }
 
-/* The object of a page under reclaim: its bytes and its number stay until that has ended. */
+/* The object of a page under reclaim: its bytes stay until that has ended. */
 static void free_later_locked(struct zbud *zbud, struct zbud_place place)
 {
     struct zbud_page *page = zbud_page(zbud, place.page);
@@ -189,25 +185,37 @@ static bool free_now_locked(struct zbud *zbud, struct zbud_place place)
     return last;
 }
 
-void zbud_free(struct zpool *pool, struct zhandle handle)
+static uint32_t zbud_free(struct zpool *pool, struct zhandle handle)
 {
     struct zbud *zbud = zbud_from(pool);
-    uint32_t number = (uint32_t)handle.bits;
     lock_take(&zbud->lock);
-    uint64_t cell = atomic_load_explicit(zbud_cell_of(zbud, number), memory_order_relaxed);
-    struct zbud_place place = zbud_place(cell);
-    fp_assert((cell & ZBUD_LIVE) != 0); /* freed twice */
+    uint64_t cell = cells_load(&pool->cells, handle.number);
+    struct zbud_place place = zbud_place_of(cell);
     struct zbud_page *page = zbud_page(zbud, place.page);
-    fp_assert(page->owner[place.side] == number);
+    fp_assert(cell_what(cell) == ZOBJECT && page->owner[place.side] == handle.number);
+    uint32_t size_bytes = page->size_less_one[place.side] + 1u;
     zbud->object_count[page->pages > 1]--;
     zbud->chunks[page->pages > 1] -= page->chunks[place.side];
-    atomic_store_explicit(zbud_cell_of(zbud, number), 0, memory_order_relaxed);
-    bool later = page->under_reclaim, empty = false;
-    if (later) free_later_locked(zbud, place);
+    cells_store(&pool->cells, handle.number, ZNOTHING);
+    bool empty = false;
+    if (page->under_reclaim) free_later_locked(zbud, place);
     else empty = free_now_locked(zbud, place);
     lock_drop(&zbud->lock);
     if (empty) zbud_give_back(zbud, place.page);
-    if (!later) idpool_give(&zbud->cells, number - 1);
+    return size_bytes;
+}
+
+static void zbud_rename(struct zpool *pool, struct zhandle from, struct zhandle to)
+{
+    struct zbud *zbud = zbud_from(pool);
+    lock_take(&zbud->lock);
+    uint64_t cell = cells_load(&pool->cells, from.number);
+    struct zbud_place place = zbud_place_of(cell);
+    fp_assert(cell_what(cell) == ZOBJECT);
+    zbud_page(zbud, place.page)->owner[place.side] = to.number;
+    cells_store(&pool->cells, to.number, cell);
+    cells_store(&pool->cells, from.number, ZNOTHING);
+    lock_drop(&zbud->lock);
 }
 
 /* --- the rest of the interface ---------------------------------------------------------------- */
@@ -217,17 +225,16 @@ static enum fp_status zbud_map(struct zpool *pool, struct zhandle handle, enum z
 {
     (void)access; /* both are plain memory here */
     struct zbud *zbud = zbud_from(pool);
-    if (handle.bits == 0 || handle.bits > atomic_load(&zbud->cells.fresh)) return FP_CORRUPT;
-    uint64_t cell = atomic_load_explicit(zbud_cell_of(zbud, (uint32_t)handle.bits),
-                                         memory_order_acquire);
-    struct zbud_place place = zbud_place(cell);
-    if ((cell & ZBUD_LIVE) == 0 || place.page >= atomic_load(&zbud->descriptors.fresh))
+    uint64_t cell = cells_load(&pool->cells, handle.number);
+    struct zbud_place place = zbud_place_of(cell);
+    if (cell_what(cell) != ZOBJECT || place.page >= atomic_load(&zbud->descriptors.fresh))
         return FP_CORRUPT;
     struct zbud_page *page = zbud_page(zbud, place.page);
-    if (page->owner[place.side] != handle.bits) return FP_CORRUPT; /* a damaged cell */
+    if (page->owner[place.side] != handle.number) return FP_CORRUPT; /* a damaged cell */
     atomic_fetch_add_explicit(&page->pins, 1, memory_order_relaxed);
     *map = (struct zmap){.bytes = zbud_address(zbud, page, place.side),
-                         .capacity_bytes = (size_t)page->chunks[place.side] * ZBUD_CHUNK_BYTES,
+                         .size_bytes = page->size_less_one[place.side] + 1u,
+                         .note = cell_note(cell),
                          .pinned = place.page};
     return FP_OK;
 }
@@ -253,33 +260,20 @@ static void zbud_destroy(struct zpool *pool)
     fp_assert(zbud->object_count[0] + zbud->object_count[1] == 0);
     fp_assert(zbud->page_count[0] + zbud->page_count[1] == 0);
     lock_fini(&zbud->lock);
-    idpool_fini(&zbud->cells);
     idpool_fini(&zbud->descriptors);
-    free(zbud);
 }
 
-static enum fp_status zbud_create(const struct zpool_options *options, struct zpool **pool)
+static enum fp_status zbud_create(struct zpool *pool, const struct zpool_options *options)
 {
-    struct zbud *zbud = calloc(1, sizeof *zbud);
-    if (zbud == NULL) return FP_NO_MEMORY;
-    zbud->pool.backend = &zbud_backend;
-    zbud->arena = options->arena;
-    uint64_t pages = min_u64(arena_size_pages(zbud->arena), UINT32_MAX / 2 - 1);
-    if (!idpool_init(&zbud->cells, options->budget, sizeof(uint64_t), (uint32_t)(2 * pages)))
-        goto no_cells;
+    struct zbud *zbud = zbud_from(pool);
+    uint64_t pages = min_u64(arena_size_pages(pool->arena), UINT32_MAX - 1);
     if (!idpool_init(&zbud->descriptors, options->budget, sizeof(struct zbud_page),
                      (uint32_t)pages))
-        goto no_descriptors;
+        return FP_NO_MEMORY;
     lock_init(&zbud->lock, RANK_ZSCLASS);
     memset(zbud->unbuddied, 0xff, sizeof zbud->unbuddied); /* ZBUD_NONE */
     zbud->youngest = zbud->oldest = ZBUD_NONE;
-    *pool = &zbud->pool;
     return FP_OK;
-no_descriptors:
-    idpool_fini(&zbud->cells);
-no_cells:
-    free(zbud);
-    return FP_NO_MEMORY;
 }
 
 _Static_assert(sizeof(struct zbud_page) % 8 == 0, "an idpool cell");
@@ -291,10 +285,12 @@ const struct zpool_backend zbud_backend = {
                    .sleep_mapped = true,
                    .movable = false,
                    .reclaimable = true},
+    .pool_bytes = sizeof(struct zbud),
     .create = zbud_create,
     .destroy = zbud_destroy,
     .alloc = zbud_alloc,
     .free = zbud_free,
+    .rename = zbud_rename,
     .map = zbud_map,
     .unmap = zbud_unmap,
     .cost_bytes = zbud_cost_bytes,

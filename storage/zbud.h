@@ -21,7 +21,6 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
-#include "storage/idpool.h"
 #include "storage/zpool_backend.h"
 
 enum {
@@ -31,7 +30,6 @@ enum {
     ZBUD_LAST = 1,
 };
 #define ZBUD_NONE UINT32_MAX
-#define ZBUD_LIVE (1ull << 63) /* in a cell: idpool's link of a free one has 32 bits */
 
 struct zbud_page {          /* one cell of zbud.descriptors */
     _Atomic uint64_t link;  /* idpool's, while free */
@@ -39,19 +37,18 @@ struct zbud_page {          /* one cell of zbud.descriptors */
     uint32_t first_page;    /* its run in the arena */
     uint32_t owner[2];      /* handle of the first and the last buddy; 0: none */
     uint16_t chunks[2];     /* of each; a freed one of a page under reclaim keeps them */
+    uint16_t size_less_one[2]; /* bytes of each */
     uint16_t pages;         /* of the run; more than one: the first buddy is alone */
     uint8_t references;     /* objects, and one more while under reclaim; at 0 the page goes */
     bool under_reclaim;     /* on no list: nothing is placed here */
     uint32_t younger, older;  /* list of all others, in the order they were last placed into */
     uint32_t next, prev;    /* list of pages with room, by free chunks */
-    bool freed[2];          /* under reclaim: freed meanwhile; its cell is not given out yet */
-    uint8_t padding[6];
+    bool freed[2];          /* under reclaim: freed meanwhile, its bytes are still read */
+    uint8_t padding[2];
 };
 
 struct zbud {
     struct zpool pool; /* first: the backend's base */
-    struct arena *arena;
-    struct idpool cells;       /* handle - 1 -> where its object is */
     struct idpool descriptors; /* struct zbud_page */
     struct lock lock;
     uint64_t with_room;               /* bit n: unbuddied[n] is not empty */
@@ -61,22 +58,19 @@ struct zbud {
     uint64_t object_count[2], chunks[2]; /* of the objects in them */
 };
 
-/* A live cell: ZBUD_LIVE | page << 1 | side. */
+/* A cell's place: page << 1 | side. */
 struct zbud_place {
     uint32_t page;
     unsigned side;
 };
-static inline uint64_t zbud_cell(struct zbud_place place)
+static inline uint64_t zbud_place_bits(struct zbud_place place)
 {
-    return ZBUD_LIVE | (uint64_t)place.page << 1 | place.side;
+    return (uint64_t)place.page << 1 | place.side;
 }
-static inline struct zbud_place zbud_place(uint64_t cell)
+static inline struct zbud_place zbud_place_of(uint64_t cell)
 {
-    return (struct zbud_place){.page = (uint32_t)(cell >> 1), .side = (unsigned)cell & 1u};
-}
-static inline _Atomic uint64_t *zbud_cell_of(const struct zbud *zbud, uint32_t handle)
-{
-    return idpool_cell(&zbud->cells, handle - 1);
+    uint64_t bits = cell_place(cell);
+    return (struct zbud_place){.page = (uint32_t)(bits >> 1), .side = (unsigned)bits & 1u};
 }
 static inline struct zbud_page *zbud_page(const struct zbud *zbud, uint32_t id)
 {
@@ -98,7 +92,6 @@ bool zbud_release_locked(struct zbud *zbud, uint32_t id) FP_MUST_CHECK;
 /* Gives a page with no reference back. Enter not holding the lock. */
 void zbud_give_back(struct zbud *zbud, uint32_t id);
 uint8_t *zbud_address(const struct zbud *zbud, const struct zbud_page *page, unsigned side);
-void zbud_free(struct zpool *pool, struct zhandle handle);
 
 /* --- zbud_reclaim.c, zbud_check.c: the calls of their names ----------------------------------- */
 enum fp_status zbud_reclaim(struct zpool *pool, const struct zpool_reclaimer *reclaimer);

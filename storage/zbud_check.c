@@ -19,7 +19,9 @@ static void check_page(const struct zbud *zbud, uint32_t id)
         struct zbud_place place = {.page = id, .side = side};
         fp_assert(!page->freed[side] && (page->owner[side] == 0) == (page->chunks[side] == 0));
         if (page->owner[side] == 0) continue;
-        fp_assert(atomic_load(zbud_cell_of(zbud, page->owner[side])) == zbud_cell(place));
+        uint64_t cell = cells_load(&zbud->pool.cells, page->owner[side]);
+        fp_assert(cell_what(cell) == ZOBJECT && cell_place(cell) == zbud_place_bits(place));
+        fp_assert(page->size_less_one[side] / ZBUD_CHUNK_BYTES + 1 == page->chunks[side]);
         objects++;
     }
     fp_assert(objects > 0 && page->references == objects);
@@ -77,8 +79,8 @@ void zbud_check(struct zpool *pool)
         fp_assert(count.chunks[large] == zbud->chunks[large]);
     }
     lock_drop(&zbud->lock);
-    fp_assert(count.held_pages == arena_held_pages(zbud->arena));
-    arena_check(zbud->arena);
+    fp_assert(count.held_pages == arena_held_pages(zbud->pool.arena));
+    arena_check(zbud->pool.arena);
 }
 
 unsigned zbud_class_count(const struct zpool *pool)
@@ -100,7 +102,7 @@ void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
                                 .object_count = zbud->object_count[index],
                                 .slot_count = zbud->page_count[index] * slots,
                                 .zspage_count = zbud->page_count[index]};
-    uint64_t single = zbud->page_count[0], held = arena_held_pages(zbud->arena);
+    uint64_t single = zbud->page_count[0], held = arena_held_pages(zbud->pool.arena);
     if (index == 1) row->zspage_count = held > single ? held - single : 0;
     lock_drop(&zbud->lock);
 }
@@ -108,8 +110,8 @@ void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
 void zbud_fill(struct zpool *pool, struct zpool_fill *fill)
 {
     struct zbud *zbud = zbud_from(pool);
-    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zbud->arena),
-                                .table_bytes = idpool_held_bytes(&zbud->cells) +
+    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zbud->pool.arena),
+                                .table_bytes = cells_held_bytes(&zbud->pool.cells) +
                                                idpool_held_bytes(&zbud->descriptors)};
     lock_take(&zbud->lock);
     fill->object_count = zbud->object_count[0] + zbud->object_count[1];

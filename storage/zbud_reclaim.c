@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Emptying the oldest page that nobody has mapped. It is taken off the lists and given a reference,
- * then its objects are offered to the callback with no lock held. Whoever frees one meanwhile, the
- * callback included, drops its reference only: bytes and handle number stay until we are done. With
- * our own reference the last may go, and the page with it; else it is listed again, as the
- * youngest.
+ * then its objects are offered to the callback with no lock held. Whoever ends one meanwhile, the
+ * callback included, drops its reference only: the bytes stay until we are done. With our own
+ * reference the last may go, and the page with it; else it is listed again, as the youngest.
  */
 #include "base/check.h"
 #include "storage/zbud.h"
@@ -38,26 +37,31 @@ static enum fp_status hold_oldest(struct zbud *zbud, uint32_t *id)
     return status;
 }
 
-/* The handle of a buddy that has not been freed yet; 0: none. */
-static struct zhandle buddy(struct zbud *zbud, const struct zbud_page *page, unsigned side)
+/* What is offered of a buddy; false: it has been freed. */
+static bool read_buddy(struct zbud *zbud, const struct zbud_page *page, unsigned side,
+                       struct zpool_offer *offer)
 {
     lock_take(&zbud->lock);
-    struct zhandle handle = {.bits = page->freed[side] ? 0 : page->owner[side]};
+    bool there = page->owner[side] != 0 && !page->freed[side];
+    if (there)
+        *offer = (struct zpool_offer){.handle = {page->owner[side]},
+                                      .said = cells_load(&zbud->pool.cells, page->owner[side]),
+                                      .bytes = zbud_address(zbud, page, side),
+                                      .size_bytes = page->size_less_one[side] + 1u};
     lock_drop(&zbud->lock);
-    return handle;
+    return there;
 }
 
-static void offer(struct zbud *zbud, const struct zpool_reclaimer *reclaimer, uint32_t id)
+static void offer_page(struct zbud *zbud, const struct zpool_reclaimer *reclaimer, uint32_t id)
 {
     const struct zbud_page *page = zbud_page(zbud, id);
     for (unsigned side = 0; side < 2; side++) {
-        struct zhandle handle = buddy(zbud, page, side);
-        if (handle.bits == 0) continue;
+        struct zpool_offer offer;
+        if (!read_buddy(zbud, page, side, &offer)) continue;
         lock_assert_none();
-        enum fp_status status =
-            reclaimer->give(reclaimer->owner, handle, zbud_address(zbud, page, side),
-                            (size_t)page->chunks[side] * ZBUD_CHUNK_BYTES);
-        if (status == FP_OK && reclaimer->way == ZPOOL_EVICT) zbud_free(&zbud->pool, handle);
+        enum fp_status status = reclaimer->give(reclaimer->owner, &offer);
+        if (status == FP_OK && reclaimer->way == ZPOOL_EVICT)
+            fp_assert(zpool_says(&zbud->pool, offer.handle) != offer.said); /* it was ended */
     }
 }
 
@@ -65,11 +69,9 @@ static void offer(struct zbud *zbud, const struct zpool_reclaimer *reclaimer, ui
 static bool let_go(struct zbud *zbud, uint32_t id)
 {
     struct zbud_page *page = zbud_page(zbud, id);
-    uint32_t freed[2] = {0, 0};
     lock_take(&zbud->lock);
     for (unsigned side = 0; side < 2; side++) {
         if (!page->freed[side]) continue;
-        freed[side] = page->owner[side];
         page->owner[side] = page->chunks[side] = 0;
         page->freed[side] = false;
     }
@@ -78,8 +80,6 @@ static bool let_go(struct zbud *zbud, uint32_t id)
     if (!gone) zbud_list_locked(zbud, id);
     lock_drop(&zbud->lock);
     if (gone) zbud_give_back(zbud, id);
-    for (unsigned side = 0; side < 2; side++)
-        if (freed[side] != 0) idpool_give(&zbud->cells, freed[side] - 1);
     return gone;
 }
 
@@ -91,7 +91,7 @@ enum fp_status zbud_reclaim(struct zpool *pool, const struct zpool_reclaimer *re
         uint32_t id;
         status = hold_oldest(zbud, &id);
         if (status != FP_OK) break; /* the callbacks may have freed all the others */
-        offer(zbud, reclaimer, id);
+        offer_page(zbud, reclaimer, id);
         if (let_go(zbud, id)) return FP_OK;
         status = FP_BUSY;
     }

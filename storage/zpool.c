@@ -1,27 +1,50 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/zpool.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "storage/zpool_backend.h"
+
+/* What the number of handles is reckoned with; address space only. */
+enum { OBJECT_BYTES_USUAL_MIN = 16 };
 
 static const struct zpool_backend *const backends[] = {&zsmalloc_backend, &blocks_backend,
                                                        &zbud_backend};
 
 enum fp_status zpool_create(const char *name, const struct zpool_options *options,
-                            struct zpool **pool)
+                            struct zpool **out)
 {
+    const struct zpool_backend *backend = NULL;
     for (size_t i = 0; i < FP_COUNT_OF(backends); i++)
-        if (strcmp(backends[i]->properties.name, name) == 0)
-            return backends[i]->create(options, pool);
-    return FP_INVALID;
+        if (strcmp(backends[i]->properties.name, name) == 0) backend = backends[i];
+    if (backend == NULL) return FP_INVALID;
+    size_t bytes = div_up_u64(backend->pool_bytes, 64) * 64;
+    struct zpool *pool = aligned_alloc(64, bytes);
+    if (pool == NULL) return FP_NO_MEMORY;
+    memset(pool, 0, bytes);
+    pool->backend = backend;
+    pool->arena = options->arena;
+    uint64_t cells = arena_size_pages(options->arena) * PAGES_BYTES / OBJECT_BYTES_USUAL_MIN;
+    if (cells_init(&pool->cells, options->budget, cells) != FP_OK) goto no_cells;
+    if (backend->create(pool, options) != FP_OK) goto no_backend;
+    *out = pool;
+    return FP_OK;
+no_backend:
+    cells_fini(&pool->cells);
+no_cells:
+    free(pool);
+    return FP_NO_MEMORY;
 }
 
 void zpool_destroy(struct zpool **pool)
 {
     if (*pool == NULL) return;
     (*pool)->backend->destroy(*pool);
+    cells_fini(&(*pool)->cells);
+    free(*pool);
     *pool = NULL;
 }
 
@@ -30,22 +53,97 @@ const struct zpool_properties *zpool_properties(const struct zpool *pool)
     return &pool->backend->properties;
 }
 
-enum fp_status zpool_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
+/* --- handles and what they name --------------------------------------------------------------- */
+
+enum fp_status zpool_alloc(struct zpool *pool, size_t size_bytes, uint32_t note,
+                           struct zhandle *out)
 {
+    struct zhandle handle;
     fp_assert(size_bytes > 0 && size_bytes <= pool->backend->properties.object_bytes_max);
-    return pool->backend->alloc(pool, size_bytes, handle);
+    fp_assert(note >> ZPOOL_NOTE_BITS == 0);
+    if (!cells_take(&pool->cells, &handle)) return FP_NO_MEMORY;
+    enum fp_status status = pool->backend->alloc(pool, size_bytes, note, handle);
+    if (status == FP_OK) *out = handle;
+    else cells_give(&pool->cells, handle);
+    return status;
 }
 
-void zpool_free(struct zpool *pool, struct zhandle *handle)
+enum fp_status zpool_alloc_value(struct zpool *pool, uint64_t value, struct zhandle *handle)
 {
-    fp_assert(handle->bits != 0);
-    pool->backend->free(pool, *handle);
-    handle->bits = 0;
+    fp_assert(value >> ZPOOL_VALUE_BITS == 0);
+    if (!cells_take(&pool->cells, handle)) return FP_NO_MEMORY;
+    cells_store(&pool->cells, handle->number, cell_value(value));
+    return FP_OK;
 }
+
+uint64_t zpool_says(const struct zpool *pool, struct zhandle handle)
+{
+    return cells_has(&pool->cells, handle) ? cells_load(&pool->cells, handle.number) : 0;
+}
+
+static struct zname name_of(uint64_t cell)
+{
+    struct zname name = {.what = cell_what(cell)};
+    if (name.what == ZVALUE) name.value = cell >> CELL_WHAT_BITS;
+    if (name.what == ZOBJECT) name.note = cell_note(cell);
+    return name;
+}
+
+struct zname zpool_look(const struct zpool *pool, struct zhandle handle)
+{
+    return name_of(zpool_says(pool, handle));
+}
+
+struct zname zpool_clear(struct zpool *pool, struct zhandle handle)
+{
+    fp_assert(cells_has(&pool->cells, handle));
+    struct zname name = zpool_look(pool, handle);
+    if (name.what == ZOBJECT) name.size_bytes = pool->backend->free(pool, handle);
+    else cells_store(&pool->cells, handle.number, ZNOTHING);
+    return name;
+}
+
+struct zname zpool_free(struct zpool *pool, struct zhandle *handle)
+{
+    struct zname name = zpool_clear(pool, *handle);
+    fp_assert(name.what != ZNOTHING); /* freed twice */
+    cells_give(&pool->cells, *handle);
+    handle->number = 0;
+    return name;
+}
+
+struct zname zpool_replace(struct zpool *pool, struct zhandle handle, struct zhandle *from)
+{
+    struct zname name = zpool_clear(pool, handle);
+    uint64_t cell = cells_load(&pool->cells, from->number);
+    if (cell_what(cell) == ZOBJECT) {
+        pool->backend->rename(pool, *from, handle);
+    } else {
+        cells_store(&pool->cells, handle.number, cell);
+        cells_store(&pool->cells, from->number, ZNOTHING);
+    }
+    cells_give(&pool->cells, *from);
+    from->number = 0;
+    return name;
+}
+
+enum fp_status zpool_row_take(struct zpool *pool, struct zhandle *first)
+{
+    return cells_row_take(&pool->cells, first) ? FP_OK : FP_NO_MEMORY;
+}
+
+void zpool_row_give(struct zpool *pool, struct zhandle *first)
+{
+    cells_row_give(&pool->cells, *first);
+    first->number = 0;
+}
+
+/* --- the backend's ---------------------------------------------------------------------------- */
 
 enum fp_status zpool_map(struct zpool *pool, struct zhandle handle, enum zaccess access,
                          struct zmap *map)
 {
+    if (!cells_has(&pool->cells, handle)) return FP_CORRUPT;
     return pool->backend->map(pool, handle, access, map);
 }
 

@@ -6,12 +6,17 @@
  *
  * Life of an object:  none -(alloc)-> movable -(map)-> pinned -(unmap)-> movable -(free)-> none
  *
+ * A handle names an object, a value (a number of the owner's, which needs no object), or nothing.
+ * Behind it is a cell of 8 bytes. Tables of thousands of handles take them in rows: a row is a run
+ * of handles in order, so that its table is the cells themselves and nothing else.
+ *
  * What a backend can do is in its properties. Whoever maps while `sleep_mapped` is false must copy
  * out, unmap and go on: no lock, no I/O, no packing in between.
  *
  * Units:   *_bytes are bytes, *_pages are PAGES_BYTES each, *_count are things.
  * Threads: every call is safe from any thread, but create and destroy, which the owner calls alone,
- *          and free, which must not meet a map of the same object.
+ *          and what ends or replaces what a handle names: the owner keeps that from meeting any
+ *          other use of the same handle, maps included.
  * Locks:   takes RANK_ZSCLASS, then RANK_PAGES; enter holding nothing of those ranks or above.
  * Blocks:  never on I/O and never on a pin.
  */
@@ -24,19 +29,18 @@
 #include "base/attrs.h"
 #include "base/budget.h"
 #include "base/status.h"
+#include "storage/handle.h"
 #include "storage/pages.h"
 
-enum { ZPOOL_HANDLE_BITS = 39, ZPOOL_OBJECT_BYTES_MAX = 64 << 10 };
+enum { ZPOOL_OBJECT_BYTES_MAX = 64 << 10 };
 
 struct zpool;
-struct zhandle { /* 0 is no object; wrapped so that no integer passes for one */
-    uint64_t bits;
-};
 enum zaccess { ZACCESS_READ, ZACCESS_WRITE };
 struct zmap { /* lent by zpool_map until zpool_unmap */
     uint8_t *bytes;
-    size_t capacity_bytes; /* at least what was asked of alloc; the rest is not the caller's */
-    uint32_t pinned;       /* the backend's own */
+    uint32_t size_bytes; /* what was asked of alloc */
+    uint32_t note;       /* as given to alloc */
+    uint32_t pinned;     /* the backend's own */
 };
 
 struct zpool_options {
@@ -56,27 +60,32 @@ struct zpool_step { /* what one step of compaction did */
     bool done; /* nothing more to gain for now */
 };
 /* How a page is emptied: `give` is called with each object of it, with no lock held. It may alloc,
- * map and free whatever it likes, in this pool too. Others may free the object until `give` has
- * taken it out of its owner's tables: so it looks there first, and only then reads the bytes. They
- * stay readable during the call, and the handle is not given out again, even if it was freed.
- * Any answer but FP_OK refuses, and the object stays. */
+ * map and free whatever it likes, in this pool too. Others may end or replace the object until
+ * `give` has taken it out of its owner's tables: so it looks there first, under the owner's lock,
+ * whether the handle still says what it `said` (zpool_says). The bytes stay readable during the
+ * call. Any answer but FP_OK refuses, and the object stays. */
 enum zpool_reclaim_way {
-    ZPOOL_EVICT, /* it takes the object from its owner and writes it elsewhere; we free it then */
-    ZPOOL_UNUSE, /* it gives the object back to its owner, who frees it, within the call or later */
+    ZPOOL_EVICT, /* it writes the object elsewhere and ends it within the call */
+    ZPOOL_UNUSE, /* it gives the object back to its owner, who ends it, within the call or later */
+};
+struct zpool_offer {
+    struct zhandle handle;
+    uint64_t said;
+    const uint8_t *bytes;
+    uint32_t size_bytes;
 };
 struct zpool_reclaimer {
     enum zpool_reclaim_way way;
     unsigned pages_max; /* to be tried until one is freed, 1 or more */
     void *owner;        /* passed on */
-    enum fp_status (*give)(void *owner, struct zhandle handle, const uint8_t *bytes,
-                           size_t capacity_bytes);
+    enum fp_status (*give)(void *owner, const struct zpool_offer *offer);
 };
 struct zpool_fill {
     uint64_t object_count;
     uint64_t zspage_count;
     uint64_t held_pages;
     uint64_t slot_bytes;  /* of the slots that hold objects: what the objects cost */
-    uint64_t table_bytes; /* handles and descriptors */
+    uint64_t table_bytes; /* descriptors and handles, without those in rows */
     uint64_t pinned_count;
 };
 struct zpool_class { /* one row of `stats classes` */
@@ -96,16 +105,41 @@ enum fp_status zpool_create(const char *name, const struct zpool_options *option
 void zpool_destroy(struct zpool **pool) FP_NONNULL(1);
 const struct zpool_properties *zpool_properties(const struct zpool *pool) FP_NONNULL(1);
 
-/* Reserves room for size_bytes (1 .. object_bytes_max); its bytes are undefined. The caller owns
- * *handle. FP_NO_MEMORY: the budget refuses; reclaim something, then retry. */
-enum fp_status zpool_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
+/* Reserves room for size_bytes (1 .. object_bytes_max); its bytes are undefined. `note` (below
+ * 2^ZPOOL_NOTE_BITS) is kept with the handle. The caller owns *handle. FP_NO_MEMORY: the budget
+ * refuses; reclaim something, then retry. */
+enum fp_status zpool_alloc(struct zpool *pool, size_t size_bytes, uint32_t note,
+                           struct zhandle *handle) FP_MUST_CHECK FP_NONNULL(1, 4);
+
+/* A handle that names a value (below 2^ZPOOL_VALUE_BITS); else as zpool_alloc. */
+enum fp_status zpool_alloc_value(struct zpool *pool, uint64_t value, struct zhandle *handle)
     FP_MUST_CHECK FP_NONNULL(1, 3);
 
-/* Ends the object and clears *handle. The object must not be mapped. */
-void zpool_free(struct zpool *pool, struct zhandle *handle) FP_NONNULL(1, 2);
+/* Ends what the handle names, gives the handle back and clears it. It must be one by itself, not
+ * one of a row, and its object must not be mapped. Returns what it named. */
+struct zname zpool_free(struct zpool *pool, struct zhandle *handle) FP_NONNULL(1, 2);
+
+/* Takes ZPOOL_ROW_HANDLES handles that name nothing: *first and those that follow. Charged as
+ * BUDGET_SLOTS. FP_NO_MEMORY: the budget refuses. */
+enum fp_status zpool_row_take(struct zpool *pool, struct zhandle *first)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* Gives a row back, and its memory; each of its handles must name nothing. */
+void zpool_row_give(struct zpool *pool, struct zhandle *first) FP_NONNULL(1, 2);
+
+/* Ends what the handle names and leaves it naming nothing. Returns what it named. */
+struct zname zpool_clear(struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
+/* Ends what `handle` names and lets it name what *from does; *from is given back and cleared.
+ * Cannot fail. Returns what `handle` named. */
+struct zname zpool_replace(struct zpool *pool, struct zhandle handle, struct zhandle *from)
+    FP_NONNULL(1, 3);
+
+/* What the handle names (size_bytes 0). ZNOTHING also for numbers that were never given out. */
+struct zname zpool_look(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
+/* The same in one word, to be compared with what was said before. */
+uint64_t zpool_says(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
 
 /* Pins the object and lends its bytes; pins count, so readers may share. FP_CORRUPT: the handle
- * names no object, which only damaged memory can bring about. */
+ * names no object; where it should, memory is damaged. */
 enum fp_status zpool_map(struct zpool *pool, struct zhandle handle, enum zaccess access,
                          struct zmap *map) FP_MUST_CHECK FP_NONNULL(1, 4);
 void zpool_unmap(struct zpool *pool, struct zmap *map) FP_NONNULL(1, 2);

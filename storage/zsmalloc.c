@@ -10,7 +10,6 @@
 #include "storage/zsmalloc.h"
 
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
@@ -30,7 +29,7 @@ uint8_t *zs_slot_address(const struct zsmalloc *zs, const struct zspage *zspage,
 {
     const struct zs_class *class = &zs->classes[zs_class_index(zspage)];
     struct page_run run = {.first_page = zspage->first_page};
-    return arena_address(zs->arena, run) + (uint64_t)slot * class->slot_bytes;
+    return arena_address(zs->pool.arena, run) + (uint64_t)slot * class->slot_bytes;
 }
 
 static unsigned class_of_size(const struct zsmalloc *zs, size_t size_bytes)
@@ -76,7 +75,7 @@ static enum fp_status zspage_create_locked(struct zsmalloc *zs, struct zs_class 
 {
     struct page_run run;
     if (!idpool_take(&zs->zspages, id)) return FP_NO_MEMORY;
-    enum fp_status status = arena_take(zs->arena, class->pages, &run);
+    enum fp_status status = arena_take(zs->pool.arena, class->pages, &run);
     if (status != FP_OK) {
         idpool_give(&zs->zspages, *id);
         return status;
@@ -114,16 +113,29 @@ static void store_u32(uint8_t *at, uint32_t value)
     memcpy(at, &value, sizeof value);
 }
 
-uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot)
+struct zs_head zs_head(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot)
 {
-    if (zs->classes[zs_class_index(zspage)].direct) return zspage->direct_owner;
-    return load_u32(zs_slot_address(zs, zspage, slot));
+    if (zs->classes[zs_class_index(zspage)].direct)
+        return (struct zs_head){.owner = zspage->direct_owner,
+                                .size_bytes = zspage->direct_size_less_one + 1u};
+    uint16_t size_less_one;
+    const uint8_t *at = zs_slot_address(zs, zspage, slot);
+    memcpy(&size_less_one, at + ZS_OWNER_BYTES, sizeof size_less_one);
+    return (struct zs_head){.owner = load_u32(at), .size_bytes = size_less_one + 1u};
 }
 
-static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, uint32_t owner)
+static void set_owner(struct zsmalloc *zs, struct zspage *zspage, uint32_t slot, uint32_t owner)
 {
+    if (zs->classes[zs_class_index(zspage)].direct) zspage->direct_owner = owner;
+    else store_u32(zs_slot_address(zs, zspage, slot), owner);
+}
+
+static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, struct zs_head head)
+{
+    uint16_t size_less_one = (uint16_t)(head.size_bytes - 1);
     if (zs->classes[zs_class_index(zspage)].direct) {
-        zspage->direct_owner = owner;
+        zspage->direct_owner = head.owner;
+        zspage->direct_size_less_one = size_less_one;
         zspage->fresh_slots = 1;
         return 0;
     }
@@ -134,31 +146,28 @@ static uint32_t slot_take_locked(struct zsmalloc *zs, struct zspage *zspage, uin
     } else {
         slot = zspage->fresh_slots++;
     }
-    store_u32(zs_slot_address(zs, zspage, slot), owner);
+    uint8_t *at = zs_slot_address(zs, zspage, slot);
+    store_u32(at, head.owner);
+    memcpy(at + ZS_OWNER_BYTES, &size_less_one, sizeof size_less_one);
     return slot;
 }
 
 static void slot_give_locked(struct zsmalloc *zs, struct zspage *zspage, struct zs_place place,
                              uint32_t owner)
 {
-    if (zs->classes[zs_class_index(zspage)].direct) {
-        fp_assert(zspage->direct_owner == owner);
-        zspage->direct_owner = 0;
-        return;
-    }
-    uint8_t *at = zs_slot_address(zs, zspage, place.slot);
-    fp_assert(load_u32(at) == owner);
-    store_u32(at, 0);
-    store_u32(at + ZS_OWNER_BYTES, zspage->free_slot);
+    fp_assert(zs_head(zs, zspage, place.slot).owner == owner);
+    set_owner(zs, zspage, place.slot, 0);
+    if (zs->classes[zs_class_index(zspage)].direct) return;
+    store_u32(zs_slot_address(zs, zspage, place.slot) + ZS_OWNER_BYTES, zspage->free_slot);
     zspage->free_slot = (uint16_t)(place.slot + 1);
 }
 
 struct zs_place zs_place_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id,
-                                uint32_t handle)
+                                struct zs_head head)
 {
     lock_assert_held(&class->lock);
     struct zspage *zspage = zs_zspage(zs, id);
-    struct zs_place place = {.zspage = id, .slot = slot_take_locked(zs, zspage, handle)};
+    struct zs_place place = {.zspage = id, .slot = slot_take_locked(zs, zspage, head)};
     set_used_locked(zs, class, id, zspage->used_slots + 1u);
     return place;
 }
@@ -180,78 +189,83 @@ bool zs_remove_locked(struct zsmalloc *zs, struct zs_class *class, struct zs_pla
 void zs_give_back(struct zsmalloc *zs, const struct zs_class *class, uint32_t id)
 {
     struct page_run run = {.first_page = zs_zspage(zs, id)->first_page};
-    arena_give(zs->arena, class->pages, run);
+    arena_give(zs->pool.arena, class->pages, run);
     idpool_give(&zs->zspages, id);
 }
 
-static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, struct zhandle *handle)
+static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, uint32_t note,
+                               struct zhandle handle)
 {
     struct zsmalloc *zs = zs_from(pool);
     struct zs_class *class = &zs->classes[class_of_size(zs, size_bytes)];
-    uint32_t cell_id, zspage;
-    if (!idpool_take(&zs->cells, &cell_id)) return FP_NO_MEMORY;
-
+    struct zs_head head = {.owner = handle.number, .size_bytes = (uint32_t)size_bytes};
+    uint32_t zspage;
     lock_take(&class->lock);
     enum fp_status status = find_room_locked(zs, class, &zspage);
     if (status == FP_OK) {
-        struct zs_place place = zs_place_locked(zs, class, zspage, cell_id + 1);
+        struct zs_place place = zs_place_locked(zs, class, zspage, head);
         class->object_count++;
         /* Within the lock: compaction must not meet an object whose cell does not say so. */
-        atomic_store_explicit(zs_cell_of(zs, cell_id + 1), zs_cell(place), memory_order_release);
+        cells_store(&pool->cells, handle.number, cell_object(note, zs_place_bits(place)));
     }
     lock_drop(&class->lock);
-
-    if (status != FP_OK) {
-        idpool_give(&zs->cells, cell_id);
-        return status;
-    }
-    handle->bits = (uint64_t)cell_id + 1;
-    return FP_OK;
+    return status;
 }
 
-/* True: the object is gone. False: it was moved before its class was locked; look again. */
-static bool free_at(struct zsmalloc *zs, uint32_t handle, uint64_t cell)
+/* Locks the class of the handle's object, which may be moved until then: so the cell is looked at
+ * again. Returns the cell. */
+static uint64_t lock_object(struct zsmalloc *zs, struct zhandle handle, struct zs_class **class)
 {
-    struct zs_place place = zs_place(cell);
-    struct zs_class *class = &zs->classes[zs_class_index(zs_zspage(zs, place.zspage))];
-    bool empty = false;
-    lock_take(&class->lock);
-    bool same = atomic_load_explicit(zs_cell_of(zs, handle), memory_order_acquire) == cell;
-    if (same) {
-        empty = zs_remove_locked(zs, class, place, handle);
-        class->object_count--;
+    for (;;) {
+        uint64_t cell = cells_load(&zs->pool.cells, handle.number);
+        fp_assert(cell_what(cell) == ZOBJECT);
+        *class = &zs->classes[zs_class_index(zs_zspage(zs, zs_place_of(cell).zspage))];
+        lock_take(&(*class)->lock);
+        if (cells_load(&zs->pool.cells, handle.number) == cell) return cell;
+        lock_drop(&(*class)->lock);
     }
-    lock_drop(&class->lock);
-    if (empty) zs_give_back(zs, class, place.zspage);
-    return same;
 }
 
-static void zs_free(struct zpool *pool, struct zhandle handle)
+static uint32_t zs_free(struct zpool *pool, struct zhandle handle)
 {
     struct zsmalloc *zs = zs_from(pool);
-    uint32_t number = (uint32_t)handle.bits;
-    uint64_t cell;
-    do {
-        cell = atomic_load_explicit(zs_cell_of(zs, number), memory_order_acquire);
-        fp_assert((cell & ZS_LIVE) != 0); /* freed twice */
-    } while (!free_at(zs, number, cell));
-    idpool_give(&zs->cells, number - 1);
+    struct zs_class *class;
+    struct zs_place place = zs_place_of(lock_object(zs, handle, &class));
+    struct zs_head head = zs_head(zs, zs_zspage(zs, place.zspage), place.slot);
+    bool empty = zs_remove_locked(zs, class, place, handle.number);
+    class->object_count--;
+    cells_store(&pool->cells, handle.number, ZNOTHING);
+    lock_drop(&class->lock);
+    if (empty) zs_give_back(zs, class, place.zspage);
+    return head.size_bytes;
 }
 
-/* Pins the zspage that the handle's object is in: NULL where the cell names none. A zspage that is
- * closed opens within microseconds; an object that was moved meanwhile is followed. */
-static struct zspage *pin(const struct zsmalloc *zs, uint32_t handle, struct zs_place *place)
+static void zs_rename(struct zpool *pool, struct zhandle from, struct zhandle to)
 {
-    const _Atomic uint64_t *cell = zs_cell_of(zs, handle);
+    struct zsmalloc *zs = zs_from(pool);
+    struct zs_class *class;
+    uint64_t cell = lock_object(zs, from, &class);
+    struct zs_place place = zs_place_of(cell);
+    set_owner(zs, zs_zspage(zs, place.zspage), place.slot, to.number);
+    cells_store(&pool->cells, to.number, cell);
+    cells_store(&pool->cells, from.number, ZNOTHING);
+    lock_drop(&class->lock);
+}
+
+/* Pins the zspage that the handle's object is in, and says what the cell did: NULL where it names
+ * none. A zspage that is closed opens within microseconds; an object that was moved meanwhile is
+ * followed. */
+static struct zspage *pin(const struct zsmalloc *zs, struct zhandle handle, uint64_t *cell)
+{
     for (;;) {
-        uint64_t before = atomic_load_explicit(cell, memory_order_acquire);
-        *place = zs_place(before);
-        if ((before & ZS_LIVE) == 0 || place->zspage >= atomic_load(&zs->zspages.fresh))
+        *cell = cells_load(&zs->pool.cells, handle.number);
+        struct zs_place place = zs_place_of(*cell);
+        if (cell_what(*cell) != ZOBJECT || place.zspage >= atomic_load(&zs->zspages.fresh))
             return NULL;
-        struct zspage *zspage = zs_zspage(zs, place->zspage);
+        struct zspage *zspage = zs_zspage(zs, place.zspage);
         uint32_t pins = atomic_fetch_add_explicit(&zspage->pins, 1, memory_order_acq_rel);
         bool open = (pins & ZS_CLOSED) == 0;
-        if (open && atomic_load_explicit(cell, memory_order_acquire) == before) return zspage;
+        if (open && cells_load(&zs->pool.cells, handle.number) == *cell) return zspage;
         atomic_fetch_sub_explicit(&zspage->pins, 1, memory_order_release);
         if (!open) sched_yield();
     }
@@ -262,20 +276,23 @@ static enum fp_status zs_map(struct zpool *pool, struct zhandle handle, enum zac
 {
     (void)access; /* both are plain memory here */
     struct zsmalloc *zs = zs_from(pool);
-    if (handle.bits == 0 || handle.bits > atomic_load(&zs->cells.fresh)) return FP_CORRUPT;
-    struct zs_place place;
-    struct zspage *zspage = pin(zs, (uint32_t)handle.bits, &place);
+    uint64_t cell;
+    struct zspage *zspage = pin(zs, handle, &cell);
     if (zspage == NULL) return FP_CORRUPT;
+    struct zs_place place = zs_place_of(cell);
     const struct zs_class *class = &zs->classes[zs_class_index(zspage)];
+    struct zs_head head = {0};
     /* Only the slot knows whose it is: a damaged cell may lead to somebody else's. */
-    if (place.slot >= class->slots || zs_slot_owner(zs, zspage, place.slot) != handle.bits) {
+    if (place.slot < class->slots) head = zs_head(zs, zspage, place.slot);
+    size_t head_bytes = class->direct ? 0 : ZS_HEAD_BYTES;
+    if (head.owner != handle.number || head.size_bytes + head_bytes > class->slot_bytes) {
         atomic_fetch_sub_explicit(&zspage->pins, 1, memory_order_release);
         return FP_CORRUPT;
     }
-    size_t owner_bytes = class->direct ? 0 : ZS_OWNER_BYTES;
-    map->bytes = zs_slot_address(zs, zspage, place.slot) + owner_bytes;
-    map->capacity_bytes = class->slot_bytes - owner_bytes;
-    map->pinned = place.zspage;
+    *map = (struct zmap){.bytes = zs_slot_address(zs, zspage, place.slot) + head_bytes,
+                         .size_bytes = head.size_bytes,
+                         .note = cell_note(cell),
+                         .pinned = place.zspage};
     return FP_OK;
 }
 
@@ -297,31 +314,17 @@ static void zs_destroy(struct zpool *pool)
     struct zsmalloc *zs = zs_from(pool);
     for (unsigned i = 0; i < zs->class_count; i++) fp_assert(zs->classes[i].object_count == 0);
     zs_classes_fini(zs);
-    idpool_fini(&zs->cells);
     idpool_fini(&zs->zspages);
-    free(zs);
 }
 
-static enum fp_status zs_create(const struct zpool_options *options, struct zpool **pool)
+static enum fp_status zs_create(struct zpool *pool, const struct zpool_options *options)
 {
-    struct zsmalloc *zs = aligned_alloc(64, (sizeof *zs + 63) / 64 * 64);
-    if (zs == NULL) return FP_NO_MEMORY;
-    memset(zs, 0, sizeof *zs);
-    zs->pool.backend = &zsmalloc_backend;
-    zs->arena = options->arena;
-    uint64_t zspages = min_u64(arena_size_pages(zs->arena), UINT32_MAX - 1);
-    uint64_t cells = min_u64(zspages * PAGES_BYTES / ZS_SLOT_BYTES_MIN, UINT32_MAX - 1);
-    if (!idpool_init(&zs->cells, options->budget, sizeof(uint64_t), (uint32_t)cells)) goto no_cells;
+    struct zsmalloc *zs = zs_from(pool);
+    uint64_t zspages = min_u64(arena_size_pages(pool->arena), ZS_ZSPAGES_MAX);
     if (!idpool_init(&zs->zspages, options->budget, sizeof(struct zspage), (uint32_t)zspages))
-        goto no_zspages;
+        return FP_NO_MEMORY;
     zs_classes_init(zs);
-    *pool = &zs->pool;
     return FP_OK;
-no_zspages:
-    idpool_fini(&zs->cells);
-no_cells:
-    free(zs);
-    return FP_NO_MEMORY;
 }
 
 _Static_assert(sizeof(struct zspage) % 8 == 0, "an idpool cell");
@@ -331,10 +334,12 @@ const struct zpool_backend zsmalloc_backend = {
                    .object_bytes_max = ZPOOL_OBJECT_BYTES_MAX,
                    .sleep_mapped = true,
                    .movable = true},
+    .pool_bytes = sizeof(struct zsmalloc),
     .create = zs_create,
     .destroy = zs_destroy,
     .alloc = zs_alloc,
     .free = zs_free,
+    .rename = zs_rename,
     .map = zs_map,
     .unmap = zs_unmap,
     .cost_bytes = zs_cost_bytes,

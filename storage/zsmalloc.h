@@ -6,11 +6,12 @@
  *
  *   handle -> cell -> (zspage, slot) -> address
  *
- * A zspage of a regular class:  | owner 4 | object ... | owner 4 | object ... |  slots
- * A zspage of a direct class:   | object, up to the whole of its pages        |  one slot
- * `owner` is the handle + 1 of the slot's object and 0 in a free slot, which holds in its next four
- * bytes the number + 1 of the next free slot. A direct zspage keeps its owner in the descriptor: an
- * incompressible page then costs exactly its pages.
+ * A zspage of a regular class:  | head 6 | object ... | head 6 | object ... |  slots
+ * A zspage of a direct class:   | object, up to the whole of its pages      |  one slot
+ * A head is the handle of the slot's object, 4 bytes, and its size less one, 2 bytes. The handle is
+ * 0 in a free slot, which holds in its next four bytes the number + 1 of the next free slot. A
+ * direct zspage keeps its head in the descriptor: an incompressible page then costs exactly its
+ * pages.
  *
  * Locks: a class's lock guards its zspages' descriptors, lists, owners and free slots, and the
  * cells of its objects. A map takes no lock: it pins the zspage, then looks whether the cell still
@@ -22,11 +23,11 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
-#include "storage/idpool.h"
 #include "storage/zpool_backend.h"
 
 enum {
     ZS_OWNER_BYTES = 4,
+    ZS_HEAD_BYTES = 6,
     ZS_SLOT_BYTES_MIN = 32,
     ZS_SIZE_STEP = 16,          /* small sizes are told apart in steps of this */
     ZS_LARGE_STEP = 512,        /* sizes above a page in steps of this */
@@ -34,10 +35,11 @@ enum {
     ZS_LARGE_CHAIN_PAGES = 32,  /* and of larger ones */
     ZS_CLASSES_MAX = 512,
     ZS_GROUPS = 11,             /* fullness in tenths; the last one is full */
+    ZS_SLOTS_END = 1 << 11,     /* slots of a zspage are fewer */
+    ZS_ZSPAGES_MAX = 1 << 27,
 };
 #define ZS_NONE UINT32_MAX /* no int: an enum cannot hold it */
 #define ZS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
-#define ZS_LIVE (1ull << 63) /* in a cell: idpool's link of a free one has 32 bits */
 
 struct zspage {             /* one cell of zsmalloc.zspages */
     _Atomic uint64_t link;  /* idpool's, while free */
@@ -49,6 +51,8 @@ struct zspage {             /* one cell of zsmalloc.zspages */
     uint16_t used_slots;    /* 1 .. slots */
     uint16_t fresh_slots;   /* slots from here on were never used */
     uint16_t free_slot;     /* first free slot + 1, below fresh_slots; 0: none */
+    uint16_t direct_size_less_one;
+    uint16_t padding;
 };
 
 struct zs_class {
@@ -63,8 +67,6 @@ struct zs_class {
 
 struct zsmalloc {
     struct zpool pool; /* first: the backend's base */
-    struct arena *arena;
-    struct idpool cells;   /* handle - 1 -> where its object is */
     struct idpool zspages; /* descriptors */
     _Atomic unsigned compact_at; /* the class compaction works on */
     unsigned class_count;
@@ -72,18 +74,19 @@ struct zsmalloc {
     uint16_t class_of_size[ZPOOL_OBJECT_BYTES_MAX / ZS_SIZE_STEP + 1]; /* by size rounded up */
 };
 
-/* A live cell: ZS_LIVE | zspage << 12 | slot (12 bits). */
+/* A cell's place: slot (11 bits), zspage (27 bits) << 11. */
 struct zs_place {
     uint32_t zspage;
     uint32_t slot;
 };
-static inline uint64_t zs_cell(struct zs_place place)
+static inline uint64_t zs_place_bits(struct zs_place place)
 {
-    return ZS_LIVE | (uint64_t)place.zspage << 12 | place.slot;
+    return (uint64_t)place.zspage << 11 | place.slot;
 }
-static inline struct zs_place zs_place(uint64_t cell)
+static inline struct zs_place zs_place_of(uint64_t cell)
 {
-    return (struct zs_place){.zspage = (uint32_t)(cell >> 12), .slot = (uint32_t)cell & 4095};
+    uint64_t bits = cell_place(cell);
+    return (struct zs_place){.zspage = (uint32_t)(bits >> 11), .slot = (uint32_t)bits & 2047};
 }
 
 /* zsmalloc_class.c: fills classes and class_of_size. */
@@ -93,21 +96,21 @@ void zs_classes_fini(struct zsmalloc *zs);
 unsigned zs_group_of(const struct zs_class *class, unsigned used_slots);
 
 /* zsmalloc.c, for the others */
-static inline _Atomic uint64_t *zs_cell_of(const struct zsmalloc *zs, uint32_t handle)
-{
-    return idpool_cell(&zs->cells, handle - 1);
-}
 struct zspage *zs_zspage(const struct zsmalloc *zs, uint32_t id);
 static inline unsigned zs_class_index(const struct zspage *zspage)
 {
     return atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
 }
 uint8_t *zs_slot_address(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
-/* The handle of the slot's object; 0: free. The object's owner may ask unlocked. */
-uint32_t zs_slot_owner(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
-/* Takes a free slot of the zspage for the handle, and says so in the cell. */
+struct zs_head {
+    uint32_t owner; /* 0: the slot is free */
+    uint32_t size_bytes;
+};
+/* The object's owner may ask unlocked. */
+struct zs_head zs_head(const struct zsmalloc *zs, const struct zspage *zspage, uint32_t slot);
+/* Takes a free slot of the zspage for an object of this head. */
 struct zs_place zs_place_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id,
-                                uint32_t handle);
+                                struct zs_head head);
 /* Takes the object out of its slot. True: the zspage is empty now and on no list. */
 bool zs_remove_locked(struct zsmalloc *zs, struct zs_class *class, struct zs_place place,
                       uint32_t handle) FP_MUST_CHECK;

@@ -15,8 +15,9 @@ static const struct zsmalloc *zs_from(const struct zpool *pool)
 
 static void check_owner(const struct zsmalloc *zs, uint32_t owner, struct zs_place place)
 {
-    fp_assert(owner <= atomic_load(&zs->cells.fresh));
-    fp_assert(atomic_load(zs_cell_of(zs, owner)) == zs_cell(place));
+    fp_assert(cells_has(&zs->pool.cells, (struct zhandle){owner}));
+    uint64_t cell = cells_load(&zs->pool.cells, owner);
+    fp_assert(cell_what(cell) == ZOBJECT && cell_place(cell) == zs_place_bits(place));
 }
 
 /* Used slots have an owner whose cell points back; the others are on the free list or fresh. */
@@ -27,9 +28,10 @@ static void check_zspage(const struct zsmalloc *zs, const struct zs_class *class
     fp_assert(zspage->used_slots <= zspage->fresh_slots && zspage->fresh_slots <= class->slots);
     unsigned used = 0, listed = 0;
     for (uint32_t slot = 0; slot < zspage->fresh_slots; slot++) {
-        uint32_t owner = zs_slot_owner(zs, zspage, slot);
+        uint32_t owner = zs_head(zs, zspage, slot).owner;
         if (owner == 0) continue;
         used++;
+        fp_assert(zs_head(zs, zspage, slot).size_bytes <= class->slot_bytes);
         check_owner(zs, owner, (struct zs_place){.zspage = id, .slot = slot});
     }
     uint32_t next = zspage->free_slot;
@@ -61,8 +63,8 @@ void zs_check(struct zpool *pool)
         pages += zspages * class->pages;
         lock_drop(&class->lock);
     }
-    fp_assert(pages == arena_held_pages(zs->arena));
-    arena_check(zs->arena);
+    fp_assert(pages == arena_held_pages(zs->pool.arena));
+    arena_check(zs->pool.arena);
 }
 
 unsigned zs_class_count(const struct zpool *pool)
@@ -90,8 +92,8 @@ void zs_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
 void zs_fill(struct zpool *pool, struct zpool_fill *fill)
 {
     const struct zsmalloc *zs = zs_from(pool);
-    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zs->arena),
-                                .table_bytes = idpool_held_bytes(&zs->cells) +
+    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zs->pool.arena),
+                                .table_bytes = cells_held_bytes(&zs->pool.cells) +
                                                idpool_held_bytes(&zs->zspages)};
     for (unsigned i = 0; i < zs->class_count; i++) {
         struct zpool_class row;

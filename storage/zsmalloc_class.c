@@ -23,8 +23,8 @@ static double shape_cost(struct shape shape)
 
 static struct shape regular_shape(uint32_t size_bytes)
 {
-    uint32_t step = size_bytes + ZS_OWNER_BYTES <= PAGES_BYTES ? ZS_SIZE_STEP : ZS_LARGE_STEP;
-    uint32_t slot = (uint32_t)div_up_u64(size_bytes + ZS_OWNER_BYTES, step) * step;
+    uint32_t step = size_bytes + ZS_HEAD_BYTES <= PAGES_BYTES ? ZS_SIZE_STEP : ZS_LARGE_STEP;
+    uint32_t slot = (uint32_t)div_up_u64(size_bytes + ZS_HEAD_BYTES, step) * step;
     if (slot < ZS_SLOT_BYTES_MIN) slot = ZS_SLOT_BYTES_MIN;
     unsigned pages_max = slot <= PAGES_BYTES ? ZS_CHAIN_PAGES : ZS_LARGE_CHAIN_PAGES;
     struct shape best = {0};
@@ -33,7 +33,7 @@ static struct shape regular_shape(uint32_t size_bytes)
         next.slot_bytes = n * PAGES_BYTES / next.slots / 8 * 8;
         if (best.slots == 0 || shape_cost(next) < shape_cost(best)) best = next;
     }
-    fp_assert(best.slots > 0 && best.slots < 4096);
+    fp_assert(best.slots > 0 && best.slots < ZS_SLOTS_END);
     return best;
 }
 

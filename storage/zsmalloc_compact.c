@@ -87,11 +87,12 @@ static void move_locked(struct zsmalloc *zs, struct zs_class *class, struct zs_p
                         uint32_t target)
 {
     uint8_t *old = zs_slot_address(zs, zs_zspage(zs, from.zspage), from.slot);
-    uint32_t handle = zs_slot_owner(zs, zs_zspage(zs, from.zspage), from.slot);
-    struct zs_place to = zs_place_locked(zs, class, target, handle);
+    struct zs_head head = zs_head(zs, zs_zspage(zs, from.zspage), from.slot);
+    struct zs_place to = zs_place_locked(zs, class, target, head);
     uint8_t *new = zs_slot_address(zs, zs_zspage(zs, to.zspage), to.slot);
-    memcpy(new + ZS_OWNER_BYTES, old + ZS_OWNER_BYTES, class->slot_bytes - ZS_OWNER_BYTES);
-    atomic_store_explicit(zs_cell_of(zs, handle), zs_cell(to), memory_order_release);
+    memcpy(new + ZS_HEAD_BYTES, old + ZS_HEAD_BYTES, head.size_bytes);
+    uint64_t cell = cells_load(&zs->pool.cells, head.owner);
+    cells_store(&zs->pool.cells, head.owner, cell_moved(cell, zs_place_bits(to)));
 }
 
 /* Moves a few objects. True: something was gained or may be, come again. */
@@ -103,7 +104,7 @@ static bool step_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t *e
     struct zspage *zspage = zs_zspage(zs, source);
     unsigned moves = 0;
     for (uint32_t slot = 0; moves < MOVES_PER_LOCK && *emptied == ZS_NONE; slot++) {
-        uint32_t handle = zs_slot_owner(zs, zspage, slot);
+        uint32_t handle = zs_head(zs, zspage, slot).owner;
         if (handle == 0) continue;
         uint32_t target = find_target_locked(zs, class, source);
         if (target == ZS_NONE) break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Random alloc, free, map, unmap, compact and reclaim against a plain array.
+ * Random alloc, free, map, unmap, compact and reclaim against a plain array. Each place of the
+ * array has a handle of a row, too: an object is published there, over a value, or keeps its own.
  *
  * The model of an object is its size and a number: its bytes are that number's random bytes, so an
  * object that got another's bytes, or lost some, is seen. Small pools are checked in full after
@@ -18,8 +19,10 @@ enum { OBJECTS_MAX = 4096, MAPS_MAX = 16 };
 
 struct object {
     struct zhandle handle; /* 0: none */
+    struct zhandle slot;   /* of a row */
     size_t size_bytes;
     uint64_t number;
+    uint32_t note;
     unsigned maps; /* by index into model.maps, that many of them */
 };
 
@@ -59,7 +62,7 @@ static void map_and_verify(const struct object *object)
 {
     struct zmap map;
     fp_assert(zpool_map(model.pool, object->handle, ZACCESS_READ, &map) == FP_OK);
-    fp_assert(map.capacity_bytes >= object->size_bytes);
+    fp_assert(map.size_bytes == object->size_bytes && map.note == object->note);
     verify(object, map.bytes);
     zpool_unmap(model.pool, &map);
 }
@@ -74,20 +77,50 @@ static size_t random_size(void)
     return 1 + rng_below(&model.rng, end);
 }
 
+/* Lets the row's handle name the object; what it named before, a value or nothing, ends. */
+static void publish(struct object *object)
+{
+    struct zname before = zpool_look(model.pool, object->slot);
+    struct zname old = zpool_replace(model.pool, object->slot, &object->handle);
+    fp_assert(old.what == before.what && old.value == before.value && old.what != ZOBJECT);
+    fp_assert(object->handle.number == 0);
+    object->handle = object->slot;
+}
+
+static void put_value(struct object *object)
+{
+    struct zhandle value;
+    if (zpool_alloc_value(model.pool, object->number >> 2, &value) != FP_OK) return;
+    (void)zpool_replace(model.pool, object->slot, &value);
+    fp_assert(zpool_look(model.pool, object->slot).value == object->number >> 2);
+}
+
+static void end(struct object *object)
+{
+    bool in_row = object->handle.number == object->slot.number;
+    struct zname old = in_row ? zpool_clear(model.pool, object->handle)
+                              : zpool_free(model.pool, &object->handle);
+    fp_assert(old.what == ZOBJECT && old.note == object->note);
+    fp_assert(old.size_bytes == object->size_bytes);
+    object->handle.number = 0;
+}
+
 static void step_alloc(struct object *object)
 {
     struct zmap map;
     object->size_bytes = random_size();
     object->number = rng_next(&model.rng);
+    object->note = (uint32_t)object->number >> (32 - ZPOOL_NOTE_BITS);
     uint64_t held_pages = arena_held_pages(model.arena);
-    if (zpool_alloc(model.pool, object->size_bytes, &object->handle) != FP_OK) {
-        fp_assert(arena_held_pages(model.arena) == held_pages && object->handle.bits == 0);
+    if (zpool_alloc(model.pool, object->size_bytes, object->note, &object->handle) != FP_OK) {
+        fp_assert(arena_held_pages(model.arena) == held_pages && object->handle.number == 0);
         model.refused++;
         return;
     }
     fp_assert(zpool_map(model.pool, object->handle, ZACCESS_WRITE, &map) == FP_OK);
     fill(object->number, map.bytes, object->size_bytes);
     zpool_unmap(model.pool, &map);
+    if (object->number % 2 == 0 && object->slot.number != 0) publish(object);
     model.allocs++;
     model.held++;
 }
@@ -95,7 +128,8 @@ static void step_alloc(struct object *object)
 static void step_free(struct object *object)
 {
     map_and_verify(object);
-    zpool_free(model.pool, &object->handle);
+    end(object);
+    if (object->number % 8 == 0 && object->slot.number != 0) put_value(object);
     model.frees++;
     model.held--;
 }
@@ -103,7 +137,7 @@ static void step_free(struct object *object)
 static void step_map(unsigned index)
 {
     struct object *object = &model.objects[index];
-    if (model.map_count == MAPS_MAX || object->handle.bits == 0) return;
+    if (model.map_count == MAPS_MAX || object->handle.number == 0) return;
     model.maps[model.map_count].object = index;
     fp_assert(zpool_map(model.pool, object->handle, ZACCESS_READ,
                         &model.maps[model.map_count].map) == FP_OK);
@@ -125,16 +159,16 @@ static void step_unmap(void)
 }
 
 /* Reclaim takes an object out of the model, unless it is mapped; it refuses one of four. */
-static enum fp_status evict(void *owner, struct zhandle handle, const uint8_t *bytes,
-                            size_t capacity_bytes)
+static enum fp_status evict(void *owner, const struct zpool_offer *offer)
 {
     (void)owner;
     struct object *object = model.objects;
-    while (object->handle.bits != handle.bits) fp_assert(++object < model.objects + OBJECTS_MAX);
-    fp_assert(object->maps == 0 && capacity_bytes >= object->size_bytes);
-    verify(object, bytes);
+    while (object->handle.number != offer->handle.number)
+        fp_assert(++object < model.objects + OBJECTS_MAX);
+    fp_assert(object->maps == 0 && offer->size_bytes == object->size_bytes);
+    verify(object, offer->bytes);
     if (rng_below(&model.rng, 4) == 0) return FP_BUSY;
-    object->handle.bits = 0;
+    end(object);
     model.evicted++;
     model.held--;
     return FP_OK;
@@ -163,7 +197,7 @@ static void step(void)
         step_unmap();
         return;
     default:
-        if (object->handle.bits == 0) step_alloc(object);
+        if (object->handle.number == 0) step_alloc(object);
         else if (object->maps == 0) step_free(object);
     }
 }
@@ -184,14 +218,32 @@ static void open_pool(uint64_t limit_bytes)
     fp_assert(arena_create(&model.budget, 1 << 16, &model.arena) == FP_OK);
     struct zpool_options options = {.arena = model.arena, .budget = &model.budget};
     fp_assert(zpool_create(kit_allocator(), &options, &model.pool) == FP_OK);
+    for (unsigned i = 0; i < model.object_count; i++) {
+        unsigned at = i % ZPOOL_ROW_HANDLES;
+        struct zhandle *slot = &model.objects[i].slot;
+        *slot = (struct zhandle){0};
+        if (at > 0 && model.objects[i - at].slot.number != 0)
+            slot->number = model.objects[i - at].slot.number + at;
+        else if (at == 0 && zpool_row_take(model.pool, slot) != FP_OK)
+            fp_assert(limit_bytes != UINT64_MAX);
+    }
+}
+
+static void close_rows(void)
+{
+    for (unsigned i = 0; i < model.object_count; i++)
+        if (model.objects[i].slot.number != 0) (void)zpool_clear(model.pool, model.objects[i].slot);
+    for (unsigned i = 0; i < model.object_count; i += ZPOOL_ROW_HANDLES)
+        if (model.objects[i].slot.number != 0) zpool_row_give(model.pool, &model.objects[i].slot);
 }
 
 static void close_pool(void)
 {
     while (model.map_count > 0) step_unmap();
     for (unsigned i = 0; i < model.object_count; i++)
-        if (model.objects[i].handle.bits != 0) step_free(&model.objects[i]);
+        if (model.objects[i].handle.number != 0) step_free(&model.objects[i]);
     check();
+    close_rows();
     fp_assert(arena_held_pages(model.arena) == 0);
     zpool_destroy(&model.pool);
     arena_destroy(&model.arena);

@@ -61,7 +61,7 @@ static void alloc(struct worker *worker, struct object *object)
                                     : kind == 1 ? 1 + rng_below(&worker->rng, SIZE_MAX_BYTES)
                                                 : 1 + rng_below(&worker->rng, 1500));
     object->number = rng_next(&worker->rng);
-    if (zpool_alloc(worker->pool, object->size_bytes, &object->handle) != FP_OK) {
+    if (zpool_alloc(worker->pool, object->size_bytes, 0, &object->handle) != FP_OK) {
         worker->refused++;
         return;
     }
@@ -73,7 +73,7 @@ static void alloc(struct worker *worker, struct object *object)
 
 static void drop(struct worker *worker, struct object *object)
 {
-    if (object->handle.bits == 0 || object->maps > 0) return;
+    if (object->handle.number == 0 || object->maps > 0) return;
     zpool_free(worker->pool, &object->handle);
     worker->frees++;
 }
@@ -81,7 +81,7 @@ static void drop(struct worker *worker, struct object *object)
 static void look(struct worker *worker, const struct object *object)
 {
     struct zmap map;
-    if (object->handle.bits == 0) return;
+    if (object->handle.number == 0) return;
     fp_assert(zpool_map(worker->pool, object->handle, ZACCESS_READ, &map) == FP_OK);
     verify(worker, object, map.bytes);
     zpool_unmap(worker->pool, &map);
@@ -97,7 +97,7 @@ static void map_for_long(struct worker *worker, struct object *object)
         worker->maps[at].object->maps--;
         worker->maps[at] = worker->maps[--worker->map_count];
     }
-    if (object->handle.bits == 0) return;
+    if (object->handle.number == 0) return;
     fp_assert(zpool_map(worker->pool, object->handle, ZACCESS_READ,
                         &worker->maps[worker->map_count].map) == FP_OK);
     worker->maps[worker->map_count++].object = object;
@@ -120,7 +120,7 @@ static void *work(void *argument)
                 look(worker, object);
                 break;
             default:
-                if (object->handle.bits == 0) alloc(worker, object);
+                if (object->handle.number == 0) alloc(worker, object);
                 else drop(worker, object);
             }
         }
@@ -201,7 +201,7 @@ int main(int argc, char **argv)
     zpool_check(pool);
     for (unsigned i = 0; i < THREADS; i++)
         for (size_t k = 0; k < OBJECTS; k++)
-            if (workers[i].objects[k].handle.bits != 0)
+            if (workers[i].objects[k].handle.number != 0)
                 zpool_free(pool, &workers[i].objects[k].handle);
     fp_assert(arena_held_pages(arena) == 0 && zpool_fill(pool).pinned_count == 0);
     zpool_destroy(&pool);

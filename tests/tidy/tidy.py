@@ -14,22 +14,24 @@ import sys
 # Room -> the rooms it may include. A room is a header's path without suffix, or a folder; a file
 # belongs to the longest that fits it.
 BASE = {"base"}
-PACK = BASE | {"storage/pages", "storage/idpool", "storage/zpool", "storage/compressor"}
+PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool", "storage/compressor"}
 STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area"}
 MAY_INCLUDE = {
     "base": set(),
     "protocol": BASE,
     "storage/pages": BASE,
     "storage/idpool": BASE | {"storage/pages"},
-    "storage/zpool": BASE | {"storage/pages"},
-    "storage/zsmalloc": BASE | {"storage/pages", "storage/idpool", "storage/zpool"},
-    "storage/zbud": BASE | {"storage/pages", "storage/idpool", "storage/zpool"},
-    "storage/blocks": BASE | {"storage/pages", "storage/idpool", "storage/zpool"},
+    "storage/handle": BASE,
+    "storage/cells": BASE | {"storage/pages", "storage/idpool", "storage/handle"},
+    "storage/zpool": BASE | {"storage/pages", "storage/cells", "storage/handle"},
+    "storage/zsmalloc": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
+    "storage/zbud": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
+    "storage/blocks": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
     "storage/compressor": BASE,
     "storage/entry": BASE | {"storage/zpool"},
-    "storage/item": BASE | {"storage/entry"},
+    "storage/item": BASE | {"storage/handle"},
     "storage/keydir": BASE | {"storage/item"},
-    "storage/area": BASE | {"storage/entry", "storage/pages"},
+    "storage/area": BASE | {"storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,
     "server/config": BASE | {"protocol"},
     "server/options": BASE | {"server/config"},

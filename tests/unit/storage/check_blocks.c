@@ -52,10 +52,10 @@ START_TEST(sliding_makes_room_and_keeps_bytes)
     ck_assert(arena_held_pages(bench.arena) == held);
     zpool_check(bench.pool);
     for (int i = 0; i < OBJECTS; i++)
-        if (small[i].bits != 0) ck_assert(holds(&bench, small[i], bytes[i], SMALL));
+        if (small[i].number != 0) ck_assert(holds(&bench, small[i], bytes[i], SMALL));
     for (int i = 0; i < MORE / 2; i++) ck_assert(holds(&bench, large[i], other[i], LARGE));
     for (int i = 0; i < OBJECTS; i++)
-        if (small[i].bits != 0) zpool_free(bench.pool, &small[i]);
+        if (small[i].number != 0) zpool_free(bench.pool, &small[i]);
     for (int i = 0; i < MORE / 2; i++) zpool_free(bench.pool, &large[i]);
     teardown(&bench);
 }
@@ -86,7 +86,7 @@ START_TEST(a_pinned_block_is_not_slid)
     for (int i = 0; i < OBJECTS; i++) {
         ck_assert(holds(&bench, large[i], other, LARGE));
         zpool_free(bench.pool, &large[i]);
-        if (small[i].bits != 0) zpool_free(bench.pool, &small[i]);
+        if (small[i].number != 0) zpool_free(bench.pool, &small[i]);
     }
     teardown(&bench);
 }
@@ -100,20 +100,20 @@ START_TEST(a_damaged_cell_is_corrupt)
     static const uint8_t bytes[PAGES_BYTES];
     setup(&bench, "blocks", UINT64_MAX);
     struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
-    const struct blocks *blocks = (const struct blocks *)bench.pool;
-    _Atomic uint64_t *cell = blocks_cell_of(blocks, (uint32_t)one.bits);
+    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, one.number);
     uint64_t good = atomic_load(cell);
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
     const uint8_t *right = map.bytes;
     zpool_unmap(bench.pool, &map);
     for (unsigned bit = 0; bit < 64; bit++) {
-        if (bit == 1) continue; /* a run of its own has no owner to ask: the checksum finds it */
+        /* A run of its own has no owner to ask: the checksum finds it. */
+        if (bit == CELL_PLACE_SHIFT) continue;
         atomic_store(cell, good ^ 1ull << bit);
         enum fp_status status = zpool_map(bench.pool, one, ZACCESS_READ, &map);
         ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
         if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
     }
-    atomic_store(cell, atomic_load(blocks_cell_of(blocks, (uint32_t)other.bits)));
+    atomic_store(cell, atomic_load(cells_at(&bench.pool->cells, other.number)));
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
     atomic_store(cell, good);
     ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);

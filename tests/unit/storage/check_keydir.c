@@ -73,7 +73,7 @@ START_TEST(an_item_keeps_its_key_and_knows_its_pieces)
         ck_assert_uint_eq(item->piece_count, pieces[i]);
         ck_assert(slice_is(item_key(item), "some key") && item->hash == 77);
         for (unsigned p = 0; p < item->piece_count; p++) {
-            ck_assert(entry_kind(item->pieces[p]) == ENTRY_ABSENT);
+            ck_assert(item->pieces[p].number == 0);
             ck_assert(item_piece_bytes(item, p) <= ITEM_PIECE_BYTES);
             sum += item_piece_bytes(item, p);
         }

@@ -47,7 +47,7 @@ static void owner_fini(void)
 {
     zpool_check(owner.bench.pool);
     for (unsigned i = 0; i < OBJECTS; i++) {
-        if (owner.handles[i].bits == 0) continue;
+        if (owner.handles[i].number == 0) continue;
         ck_assert(holds(&owner.bench, owner.handles[i], owner.bytes[i], owner.sizes[i]));
         zpool_free(owner.bench.pool, &owner.handles[i]);
     }
@@ -57,71 +57,67 @@ static void owner_fini(void)
 static unsigned find(struct zhandle handle)
 {
     unsigned i = 0;
-    while (i < OBJECTS && owner.handles[i].bits != handle.bits) i++;
+    while (i < OBJECTS && owner.handles[i].number != handle.number) i++;
     return i;
 }
 
-/* Evicts: takes the object from the table; the pool frees it. */
-static enum fp_status evict(void *argument, struct zhandle handle, const uint8_t *bytes,
-                            size_t capacity_bytes)
+/* Evicts: takes the object from the table and ends it. */
+static enum fp_status evict(void *argument, const struct zpool_offer *offer)
 {
     (void)argument;
-    unsigned i = find(handle);
+    unsigned i = find(offer->handle);
     owner.called++;
     ck_assert(i < OBJECTS);
-    ck_assert(capacity_bytes >= owner.sizes[i]);
-    ck_assert(memcmp(bytes, owner.bytes[i], owner.sizes[i]) == 0);
+    ck_assert(offer->size_bytes == owner.sizes[i]);
+    ck_assert(zpool_says(owner.bench.pool, offer->handle) == offer->said);
+    ck_assert(memcmp(offer->bytes, owner.bytes[i], owner.sizes[i]) == 0);
     if (owner.refuse) return FP_NO_MEMORY;
-    owner.handles[i].bits = 0;
+    zpool_free(owner.bench.pool, &owner.handles[i]);
+    ck_assert(memcmp(offer->bytes, owner.bytes[i], owner.sizes[i]) == 0); /* still held */
     owner.outside[i] = true;
     return FP_OK;
 }
 
-/* Gives back: the owner frees it at once. */
-static enum fp_status unuse(void *argument, struct zhandle handle, const uint8_t *bytes,
-                            size_t capacity_bytes)
+/* Gives back: the owner ends it later. */
+static enum fp_status unuse(void *argument, const struct zpool_offer *offer)
 {
-    unsigned i = find(handle);
-    enum fp_status status = evict(argument, handle, bytes, capacity_bytes);
-    owner.handles[i] = handle;
-    if (status == FP_OK) zpool_free(owner.bench.pool, &owner.handles[i]);
-    ck_assert(memcmp(bytes, owner.bytes[i], owner.sizes[i]) == 0); /* the page is still held */
-    return status;
+    (void)argument;
+    unsigned i = find(offer->handle);
+    ck_assert(i < OBJECTS);
+    owner.called++;
+    owner.outside[i] = true;
+    return FP_OK;
 }
 
 /* Frees everything there is, the object it is called for included: the order of pages is empty. */
-static enum fp_status free_all(void *argument, struct zhandle handle, const uint8_t *bytes,
-                               size_t capacity_bytes)
+static enum fp_status free_all(void *argument, const struct zpool_offer *offer)
 {
-    (void)argument, (void)capacity_bytes;
+    (void)argument;
     struct zmap map;
-    unsigned i = find(handle);
+    unsigned i = find(offer->handle);
     ck_assert(i < OBJECTS);
     owner.called++;
     for (unsigned k = 0; k < OBJECTS; k++)
-        if (owner.handles[k].bits != 0) zpool_free(owner.bench.pool, &owner.handles[k]);
-    ck_assert(memcmp(bytes, owner.bytes[i], owner.sizes[i]) == 0);
-    ck_assert_int_eq(zpool_map(owner.bench.pool, handle, ZACCESS_READ, &map), FP_CORRUPT);
+        if (owner.handles[k].number != 0) zpool_free(owner.bench.pool, &owner.handles[k]);
+    ck_assert(memcmp(offer->bytes, owner.bytes[i], owner.sizes[i]) == 0);
+    ck_assert_int_eq(zpool_map(owner.bench.pool, offer->handle, ZACCESS_READ, &map), FP_CORRUPT);
     return FP_OK;
 }
 
 /* Allocates while it evicts, as writing elsewhere may: never into the page being emptied. */
-static enum fp_status allocate(void *argument, struct zhandle handle, const uint8_t *bytes,
-                               size_t capacity_bytes)
+static enum fp_status allocate(void *argument, const struct zpool_offer *offer)
 {
-    enum fp_status status = evict(argument, handle, bytes, capacity_bytes);
+    enum fp_status status = evict(argument, offer);
     for (unsigned i = OBJECTS / 2; i < OBJECTS; i++) {
-        if (owner.handles[i].bits != 0) continue;
+        if (owner.handles[i].number != 0) continue;
         own(i, 500);
-        ck_assert(owner.handles[i].bits != handle.bits);
         break;
     }
     return status;
 }
 
 static enum fp_status reclaim(enum zpool_reclaim_way way, unsigned pages_max,
-                              enum fp_status (*give)(void *, struct zhandle, const uint8_t *,
-                                                     size_t))
+                              enum fp_status (*give)(void *, const struct zpool_offer *))
 {
     struct zpool_reclaimer reclaimer = {.way = way, .pages_max = pages_max, .give = give};
     return zpool_reclaim(owner.bench.pool, &reclaimer);
@@ -226,8 +222,12 @@ END_TEST
 START_TEST(an_owner_gets_its_object_back_and_frees_it)
 {
     owner_init(4);
-    ck_assert_int_eq(reclaim(ZPOOL_UNUSE, 1, unuse), FP_OK);
+    ck_assert_int_eq(reclaim(ZPOOL_UNUSE, 1, evict), FP_OK);
     ck_assert(owner.called == 2 && arena_held_pages(owner.bench.arena) == 3);
+    ck_assert_int_eq(reclaim(ZPOOL_UNUSE, 1, unuse), FP_BUSY); /* it takes its time */
+    ck_assert(owner.called == 4 && arena_held_pages(owner.bench.arena) == 3);
+    for (unsigned i = 2; i < 4; i++) zpool_free(owner.bench.pool, &owner.handles[i]);
+    ck_assert(arena_held_pages(owner.bench.arena) == 2);
     owner_fini();
 }
 END_TEST
@@ -272,7 +272,7 @@ START_TEST(a_callback_may_free_all_there_is)
     ck_assert(owner.called == 1); /* the other buddy was freed before its turn */
     ck_assert(arena_held_pages(owner.bench.arena) == 0);
     ck_assert_int_eq(reclaim(ZPOOL_UNUSE, 10, free_all), FP_ABSENT);
-    own(0, 100); /* numbers that were kept back are given out again */
+    own(0, 100);
     owner_fini();
 }
 END_TEST
@@ -282,24 +282,44 @@ START_TEST(what_a_callback_allocates_goes_elsewhere)
     owner_init(4);
     zpool_free(owner.bench.pool, &owner.handles[1]); /* there is room in the oldest page */
     ck_assert_int_eq(reclaim(ZPOOL_EVICT, 1, allocate), FP_OK);
-    ck_assert(owner.outside[0] && owner.called == 1 && owner.handles[OBJECTS / 2].bits != 0);
+    ck_assert(owner.outside[0] && owner.called == 1 && owner.handles[OBJECTS / 2].number != 0);
     ck_assert(arena_held_pages(owner.bench.arena) == 4);
     owner_fini();
 }
 END_TEST
 
-static void free_what_was_evicted(void *argument)
+static void say_evicted_and_keep(void *argument)
 {
     (void)argument;
-    struct zhandle handle = owner.handles[0];
-    (void)!reclaim(ZPOOL_EVICT, 1, evict);
-    zpool_free(owner.bench.pool, &handle);
+    (void)!reclaim(ZPOOL_EVICT, 1, unuse);
 }
 
-START_TEST(freeing_what_was_evicted_stops_the_program)
+START_TEST(evicting_without_ending_stops_the_program)
 {
     owner_init(2);
-    ck_assert(child_aborts(free_what_was_evicted, NULL));
+    ck_assert(child_aborts(say_evicted_and_keep, NULL));
+    owner_fini();
+}
+END_TEST
+
+/* A new object in the old one's handle is not what was offered. */
+static enum fp_status replace(void *argument, const struct zpool_offer *offer)
+{
+    (void)argument;
+    unsigned i = find(offer->handle);
+    struct zhandle next = keep(&owner.bench, owner.bytes[i], owner.sizes[i]);
+    owner.called++;
+    struct zname old = zpool_replace(owner.bench.pool, owner.handles[i], &next);
+    ck_assert(old.what == ZOBJECT && old.size_bytes == owner.sizes[i] && next.number == 0);
+    ck_assert(zpool_says(owner.bench.pool, offer->handle) != offer->said);
+    return FP_OK;
+}
+
+START_TEST(what_is_replaced_meanwhile_is_left_alone)
+{
+    owner_init(4);
+    ck_assert_int_eq(reclaim(ZPOOL_EVICT, 1, replace), FP_OK);
+    ck_assert(owner.called == 2 && arena_held_pages(owner.bench.arena) == 4);
     owner_fini();
 }
 END_TEST
@@ -316,22 +336,24 @@ struct table { /* an owner as a real one is: a lock, and the handle decides */
     atomic_int users; /* threads at work */
 };
 
-static enum fp_status take_out(void *argument, struct zhandle handle, const uint8_t *bytes,
-                               size_t capacity_bytes)
+static enum fp_status take_out(void *argument, const struct zpool_offer *offer)
 {
     struct table *table = argument;
-    enum fp_status status = FP_ABSENT; /* freed meanwhile, or not published yet */
+    struct zhandle handle = {0};
     (void)pthread_mutex_lock(&table->lock);
-    for (size_t i = 0; i < TABLE && status != FP_OK; i++) {
-        if (table->handles[i].bits != handle.bits) continue;
-        table->handles[i].bits = 0;
-        table->evicted++;
-        status = FP_OK;
-    }
+    /* Freed meanwhile, or not published yet, or the number is another object's by now. */
+    if (zpool_says(table->bench->pool, offer->handle) == offer->said)
+        for (size_t i = 0; i < TABLE && handle.number == 0; i++) {
+            if (table->handles[i].number != offer->handle.number) continue;
+            handle = table->handles[i];
+            table->handles[i].number = 0;
+            table->evicted++;
+        }
     (void)pthread_mutex_unlock(&table->lock);
-    if (status == FP_OK)
-        for (size_t i = 0; i < capacity_bytes && i < 32; i++) ck_assert(bytes[i] == 0x77);
-    return status;
+    if (handle.number == 0) return FP_ABSENT;
+    for (size_t i = 0; i < offer->size_bytes && i < 32; i++) ck_assert(offer->bytes[i] == 0x77);
+    zpool_free(table->bench->pool, &handle);
+    return FP_OK;
 }
 
 static void *use_table(void *argument)
@@ -347,7 +369,7 @@ static void *use_table(void *argument)
         struct zhandle old = table->handles[at];
         table->handles[at] = new;
         (void)pthread_mutex_unlock(&table->lock);
-        if (old.bits != 0) zpool_free(table->bench->pool, &old);
+        if (old.number != 0) zpool_free(table->bench->pool, &old);
     }
     atomic_fetch_sub(&table->users, 1);
     return NULL;
@@ -374,18 +396,17 @@ START_TEST(reclaim_runs_beside_alloc_and_free)
     ck_assert(table.evicted > 0 && freed > 0);
     zpool_check(bench.pool);
     for (int i = 0; i < TABLE; i++)
-        if (table.handles[i].bits != 0) zpool_free(bench.pool, &table.handles[i]);
+        if (table.handles[i].number != 0) zpool_free(bench.pool, &table.handles[i]);
     teardown(&bench);
     (void)pthread_mutex_destroy(&table.lock);
 }
 END_TEST
 
 /* Makes room while it makes room: another page, by the same way. */
-static enum fp_status nest(void *argument, struct zhandle handle, const uint8_t *bytes,
-                           size_t capacity_bytes)
+static enum fp_status nest(void *argument, const struct zpool_offer *offer)
 {
     if (owner.called == 0) ck_assert_int_eq(reclaim(ZPOOL_EVICT, 1, evict), FP_OK);
-    return evict(argument, handle, bytes, capacity_bytes);
+    return evict(argument, offer);
 }
 
 START_TEST(a_callback_may_reclaim)
@@ -418,8 +439,7 @@ START_TEST(a_damaged_cell_is_corrupt)
     static const uint8_t bytes[PAGES_BYTES];
     setup(&bench, "zbud", UINT64_MAX);
     struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
-    const struct zbud *zbud = (const struct zbud *)bench.pool;
-    _Atomic uint64_t *cell = zbud_cell_of(zbud, (uint32_t)one.bits);
+    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, one.number);
     uint64_t good = atomic_load(cell);
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
     const uint8_t *right = map.bytes;
@@ -430,7 +450,7 @@ START_TEST(a_damaged_cell_is_corrupt)
         ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
         if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
     }
-    atomic_store(cell, atomic_load(zbud_cell_of(zbud, (uint32_t)other.bits)));
+    atomic_store(cell, atomic_load(cells_at(&bench.pool->cells, other.number)));
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
     atomic_store(cell, good);
     ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);
@@ -449,7 +469,8 @@ int main(void)
                      an_owner_gets_its_object_back_and_frees_it,
                      what_is_refused_stays_and_becomes_young, one_try_more_frees_the_next_page,
                      a_callback_may_free_all_there_is, what_a_callback_allocates_goes_elsewhere,
-                     freeing_what_was_evicted_stops_the_program,
+                     evicting_without_ending_stops_the_program,
+                     what_is_replaced_meanwhile_is_left_alone,
                      reclaim_runs_beside_alloc_and_free,
                      a_callback_may_reclaim, a_new_object_goes_where_the_least_is_left,
                      a_damaged_cell_is_corrupt);

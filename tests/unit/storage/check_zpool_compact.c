@@ -21,7 +21,7 @@ static void pins_init(struct pins *pins, struct crowd *crowd)
         struct member *member = &crowd->members[i * crowd->count / PINS];
         pins->members[i] = *member;
         crowd->payload_bytes -= member->size_bytes;
-        member->handle.bits = 0;
+        member->handle.number = 0;
         ck_assert_int_eq(zpool_map(crowd->bench->pool, pins->members[i].handle, ZACCESS_READ,
                                    &pins->maps[i]),
                          FP_OK);

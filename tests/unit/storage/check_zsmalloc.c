@@ -57,7 +57,7 @@ START_TEST(a_zspage_is_filled_before_the_next_is_taken)
         struct zpool_class row = {0};
         unsigned index = 0, count = 0;
         do {
-            ck_assert_int_eq(zpool_alloc(bench.pool, sizes[s], &handles[count++]), FP_OK);
+            ck_assert_int_eq(zpool_alloc(bench.pool, sizes[s], 0, &handles[count++]), FP_OK);
             for (index = 0; row.object_count == 0; index++) zpool_class(bench.pool, index, &row);
         } while (count < row.slots_per_zspage);
         ck_assert(arena_held_pages(bench.arena) == row.pages_per_zspage);
@@ -65,7 +65,7 @@ START_TEST(a_zspage_is_filled_before_the_next_is_taken)
         ck_assert(fill.object_count == count && fill.zspage_count == 1);
         ck_assert(fill.held_pages == row.pages_per_zspage);
         ck_assert(fill.slot_bytes == (uint64_t)row.slot_bytes * count);
-        ck_assert_int_eq(zpool_alloc(bench.pool, sizes[s], &handles[count++]), FP_OK);
+        ck_assert_int_eq(zpool_alloc(bench.pool, sizes[s], 0, &handles[count++]), FP_OK);
         ck_assert(arena_held_pages(bench.arena) == 2 * row.pages_per_zspage);
         while (count > 0) zpool_free(bench.pool, &handles[--count]);
     }
@@ -81,7 +81,7 @@ START_TEST(sparse_zspages_empty_themselves_because_new_objects_go_to_the_fullest
     struct zpool_class row = {0};
     setup(&bench, "zsmalloc", UINT64_MAX);
     for (int i = 0; i < MANY; i++)
-        ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, &handles[i]), FP_OK);
+        ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, 0, &handles[i]), FP_OK);
     for (unsigned i = 0; row.object_count == 0; i++) zpool_class(bench.pool, i, &row);
     unsigned slots = row.slots_per_zspage;
     ck_assert(slots > 2);
@@ -89,13 +89,13 @@ START_TEST(sparse_zspages_empty_themselves_because_new_objects_go_to_the_fullest
     for (unsigned i = 0; i < slots - 1; i++) zpool_free(bench.pool, &handles[slots + i]);
     struct zhandle handle;
     uint64_t zspages = zpool_fill(bench.pool).zspage_count;
-    ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, &handle), FP_OK);
+    ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, 0, &handle), FP_OK);
     zpool_check(bench.pool);
     zpool_free(bench.pool, &handles[2 * slots - 1]); /* the last of the sparse one */
     ck_assert(zpool_fill(bench.pool).zspage_count == zspages - 1);
     zpool_free(bench.pool, &handle);
     for (int i = 0; i < MANY; i++)
-        if (handles[i].bits != 0) zpool_free(bench.pool, &handles[i]);
+        if (handles[i].number != 0) zpool_free(bench.pool, &handles[i]);
     teardown(&bench);
 }
 END_TEST
@@ -108,11 +108,11 @@ START_TEST(the_row_of_a_class_tells_what_compaction_could_win)
     struct zpool_class row = {0};
     unsigned index = 0;
     setup(&bench, "zsmalloc", UINT64_MAX);
-    ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, &handles[0]), FP_OK);
+    ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, 0, &handles[0]), FP_OK);
     for (; row.object_count == 0; index++) zpool_class(bench.pool, index, &row);
     unsigned slots = row.slots_per_zspage;
     for (unsigned i = 1; i < 2 * slots; i++)
-        ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, &handles[i]), FP_OK);
+        ck_assert_int_eq(zpool_alloc(bench.pool, SIZE, 0, &handles[i]), FP_OK);
     for (unsigned i = 0; i < 2 * slots; i += 2) zpool_free(bench.pool, &handles[i]);
     zpool_class(bench.pool, index - 1, &row);
     ck_assert(row.zspage_count == 2 && row.slot_count == 2 * slots);
@@ -131,7 +131,8 @@ START_TEST(an_object_with_a_zspage_of_its_own_never_moves)
     struct zmap map;
     setup(&bench, "zsmalloc", UINT64_MAX);
     for (unsigned i = 0; i < OBJECTS; i++) {
-        ck_assert_int_eq(zpool_alloc(bench.pool, PAGES_BYTES * (1u + i % 2u), &handles[i]), FP_OK);
+        ck_assert_int_eq(zpool_alloc(bench.pool, PAGES_BYTES * (1u + i % 2u), 0, &handles[i]),
+                         FP_OK);
         ck_assert_int_eq(zpool_map(bench.pool, handles[i], ZACCESS_READ, &map), FP_OK);
         at[i] = map.bytes;
         zpool_unmap(bench.pool, &map);
@@ -141,7 +142,7 @@ START_TEST(an_object_with_a_zspage_of_its_own_never_moves)
     struct zpool_step step = zpool_compact(bench.pool, 1000);
     ck_assert(step.done && step.moved_count == 0 && step.freed_pages == 0);
     for (unsigned i = 0; i < OBJECTS; i++) {
-        if (handles[i].bits == 0) continue;
+        if (handles[i].number == 0) continue;
         ck_assert_int_eq(zpool_map(bench.pool, handles[i], ZACCESS_READ, &map), FP_OK);
         ck_assert_ptr_eq(map.bytes, at[i]);
         zpool_unmap(bench.pool, &map);
@@ -170,7 +171,7 @@ START_TEST(compaction_leaves_less_than_a_zspage_free_in_each_class)
     ck_assert(row.zspage_count == (row.object_count - 1) / row.slots_per_zspage + 1);
     ck_assert(row.freeable_pages == 0 && zpool_freeable_pages(bench.pool) == 0);
     for (unsigned i = 0; i < MANY; i++)
-        if (handles[i].bits != 0) zpool_free(bench.pool, &handles[i]);
+        if (handles[i].number != 0) zpool_free(bench.pool, &handles[i]);
     teardown(&bench);
 }
 END_TEST
@@ -206,7 +207,7 @@ START_TEST(compaction_goes_on_past_pinned_zspages)
         zpool_unmap(bench.pool, &maps[i]);
     }
     for (unsigned i = 0; i < count; i++) {
-        if (handles[i].bits == 0) continue;
+        if (handles[i].number == 0) continue;
         ck_assert(holds(&bench, handles[i], bytes, SIZE));
         zpool_free(bench.pool, &handles[i]);
     }
@@ -222,8 +223,7 @@ START_TEST(a_damaged_cell_is_corrupt)
     static const uint8_t bytes[PAGES_BYTES];
     setup(&bench, "zsmalloc", UINT64_MAX);
     struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
-    const struct zsmalloc *zs = (const struct zsmalloc *)bench.pool;
-    _Atomic uint64_t *cell = zs_cell_of(zs, (uint32_t)one.bits);
+    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, one.number);
     uint64_t good = atomic_load(cell);
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
     const uint8_t *right = map.bytes;
@@ -234,7 +234,7 @@ START_TEST(a_damaged_cell_is_corrupt)
         ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
         if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
     }
-    atomic_store(cell, atomic_load(zs_cell_of(zs, (uint32_t)other.bits)));
+    atomic_store(cell, atomic_load(cells_at(&bench.pool->cells, other.number)));
     ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
     atomic_store(cell, good);
     ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);

@@ -40,9 +40,9 @@ static inline struct zhandle keep(struct bench *bench, const uint8_t *bytes, siz
 {
     struct zhandle handle;
     struct zmap map;
-    ck_assert_int_eq(zpool_alloc(bench->pool, size, &handle), FP_OK);
+    ck_assert_int_eq(zpool_alloc(bench->pool, size, 0, &handle), FP_OK);
     ck_assert_int_eq(zpool_map(bench->pool, handle, ZACCESS_WRITE, &map), FP_OK);
-    ck_assert(map.capacity_bytes >= size);
+    ck_assert(map.size_bytes == size);
     memcpy(map.bytes, bytes, size);
     zpool_unmap(bench->pool, &map);
     return handle;
@@ -98,7 +98,7 @@ static inline const uint8_t *member_bytes(const struct member *member)
 
 static inline void member_drop(struct crowd *crowd, struct member *member)
 {
-    if (member->handle.bits == 0) return;
+    if (member->handle.number == 0) return;
     ck_assert(holds(crowd->bench, member->handle, member_bytes(member), member->size_bytes));
     zpool_free(crowd->bench->pool, &member->handle);
     crowd->payload_bytes -= member->size_bytes;
@@ -135,7 +135,7 @@ static inline void crowd_verify(const struct crowd *crowd)
 {
     for (size_t i = 0; i < crowd->count; i++) {
         const struct member *member = &crowd->members[i];
-        if (member->handle.bits != 0)
+        if (member->handle.number != 0)
             ck_assert(holds(crowd->bench, member->handle, member_bytes(member),
                             member->size_bytes));
     }
