@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What the memory holds: `stats memory`, `areas`, `zpool`, `classes`, `slabs`, `compressors`. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "server/stats_internal.h"
@@ -62,22 +63,30 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink)
     struct zpool *pool = store_zpool(shared->store);
     const struct zpool_properties *properties = zpool_properties(pool);
     struct zpool_fill fill = zpool_fill(pool);
-    uint64_t objects_bytes = stats_sum_pages(shared).packed_bytes +
-                             atomic_load(&store_counters(shared->store)->item_packed_bytes);
+    const struct store_counters *counters = store_counters(shared->store);
+    struct stats_pages pages = stats_sum_pages(shared);
     uint64_t held_bytes = fill.held_pages * PAGES_BYTES;
+    uint64_t stored_bytes = pages.stored * store_page_bytes(shared->store) +
+                            atomic_load(&counters->item_value_bytes);
+    uint64_t compressed_bytes = pages.packed_bytes + atomic_load(&counters->item_packed_bytes);
     stats_text(sink, "allocator", properties->name);
     stats_number(sink, "object_bytes_max", properties->object_bytes_max);
     stats_text(sink, "sleep_mapped", properties->sleep_mapped ? "yes" : "no");
     stats_text(sink, "movable", properties->movable ? "yes" : "no");
+    stats_number(sink, "stored_bytes", stored_bytes);
+    stats_number(sink, "compressed_bytes", compressed_bytes);
     stats_number(sink, "objects", fill.object_count);
-    stats_number(sink, "objects_bytes", objects_bytes);
-    stats_number(sink, "slots_bytes", fill.slot_bytes);
-    stats_number(sink, "zspages", fill.zspage_count);
-    stats_number(sink, "held_pages", fill.held_pages);
+    stats_number(sink, "objects_bytes", fill.object_bytes);
+    stats_number(sink, "rounding_bytes", fill.rounding_bytes);
+    stats_number(sink, "headers_bytes", fill.header_bytes);
+    stats_number(sink, "free_bytes", fill.free_bytes);
     stats_number(sink, "held_bytes", held_bytes);
+    stats_number(sink, "held_pages", fill.held_pages);
+    stats_number(sink, "zspages", fill.zspage_count);
     stats_number(sink, "table_bytes", fill.table_bytes);
     stats_number(sink, "pinned", fill.pinned_count);
-    stats_ratio(sink, "density", objects_bytes, held_bytes);
+    stats_number(sink, "pages_compacted", atomic_load(&shared->compaction.freed_pages));
+    stats_ratio(sink, "density", compressed_bytes, held_bytes);
 }
 
 /* Calls `each` for the classes that hold anything, numbered from 1 as memcached's are. */
@@ -96,6 +105,17 @@ static void each_class(struct shared *shared, const struct stats_sink *outer,
     }
 }
 
+/* Zspages that are used to less than 10 %, less than 20 %, ..., and full ones. */
+static void emit_fullness(const struct stats_sink *sink, const struct zpool_class *row)
+{
+    char text[ZPOOL_FULLNESS_GROUPS * 21];
+    size_t at = 0;
+    for (unsigned i = 0; i < ZPOOL_FULLNESS_GROUPS; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%" PRIu64, i == 0 ? "" : " ",
+                               row->fullness[i]);
+    stats_text(sink, "fullness", text);
+}
+
 static void emit_class(const struct stats_sink *sink, const struct zpool_class *row)
 {
     stats_number(sink, "slot_bytes", row->slot_bytes);
@@ -106,6 +126,11 @@ static void emit_class(const struct stats_sink *sink, const struct zpool_class *
     stats_number(sink, "slots_per_zspage", row->slots_per_zspage);
     stats_number(sink, "pages_per_zspage", row->pages_per_zspage);
     stats_number(sink, "freeable_pages", row->freeable_pages);
+    stats_number(sink, "objects_bytes", row->object_bytes);
+    stats_number(sink, "rounding_bytes", row->rounding_bytes);
+    stats_number(sink, "headers_bytes", row->header_bytes);
+    stats_number(sink, "free_bytes", row->free_bytes);
+    emit_fullness(sink, row);
 }
 
 void stats_classes(struct shared *shared, const struct stats_sink *sink)

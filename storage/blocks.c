@@ -61,6 +61,7 @@ static enum fp_status alloc_in_block(struct blocks *blocks, size_t size_bytes, u
     if (status == FP_OK) {
         block_entry(blocks, block_of(blocks, place.number), place.detail)->owner = handle.number;
         shard->object_count++;
+        shard->object_bytes += size_bytes;
         /* Within the lock: compaction must not meet an object whose cell does not say so. */
         cells_store(&blocks->pool.cells, handle.number,
                     cell_object(note, blocks_place_bits(place)));
@@ -119,6 +120,7 @@ static uint32_t blocks_free(struct zpool *pool, struct zhandle handle)
     uint32_t size_bytes = entry->size_less_one + 1u;
     bool empty = blocks_remove_locked(blocks, shard, place.number, place.detail);
     shard->object_count--;
+    shard->object_bytes -= size_bytes;
     cells_store(&pool->cells, handle.number, ZNOTHING);
     lock_drop(&shard->lock);
     if (empty) blocks_give_back(blocks, place.number);
@@ -263,7 +265,8 @@ const struct zpool_backend blocks_backend = {
     .cost_bytes = blocks_cost_bytes,
     .compact = blocks_compact,
     .freeable_pages = blocks_freeable_pages,
-    .fill = blocks_fill,
+    .descriptor_bytes = blocks_descriptor_bytes,
+    .pinned_count = blocks_pinned_count,
     .class_count = blocks_class_count,
     .class_row = blocks_class_row,
     .check = blocks_check,

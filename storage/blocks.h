@@ -67,7 +67,9 @@ struct blocks_shard {
     struct lock lock;
     uint64_t nonempty[BLOCKS_BUCKETS / 64]; /* bit b: bucket b has a block */
     uint32_t buckets[BLOCKS_BUCKETS];       /* heads of lists */
-    uint64_t block_count, object_count, free_units, slid_bytes;
+    uint64_t block_count, object_count, object_bytes;
+    uint64_t free_units, directory_units, slid_bytes;
+    uint64_t fullness[ZPOOL_FULLNESS_GROUPS];
 } __attribute__((aligned(64)));
 
 struct blocks {
@@ -134,6 +136,13 @@ static inline struct block_entry *block_entry(const struct blocks *blocks,
         (struct block_entry *)(block_base(blocks, block) + tier_pages(block->tier) * PAGES_BYTES);
     return end - 1 - index;
 }
+/* Of ZPOOL_FULLNESS_GROUPS. */
+static inline unsigned fullness_of(const struct block *block)
+{
+    uint32_t total = tier_units(block->tier);
+    return (total - block->free_units) * (ZPOOL_FULLNESS_GROUPS - 1) / total;
+}
+
 /* --- blocks_fit.c: one block, and finding one ------------------------------------------------- */
 
 /* Where a new object of size_bytes goes: the block that fits best, slid together if need be, or a
@@ -155,7 +164,8 @@ void block_open(struct block *block);
 struct zpool_step blocks_compact(struct zpool *pool, uint32_t moves_max);
 uint64_t blocks_freeable_pages(struct zpool *pool);
 void blocks_check(struct zpool *pool);
-void blocks_fill(struct zpool *pool, struct zpool_fill *fill);
+uint64_t blocks_descriptor_bytes(const struct zpool *pool);
+uint64_t blocks_pinned_count(const struct zpool *pool);
 unsigned blocks_class_count(const struct zpool *pool);
 void blocks_class_row(struct zpool *pool, unsigned index, struct zpool_class *row);
 

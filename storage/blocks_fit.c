@@ -48,18 +48,24 @@ static void bucket_remove_locked(struct blocks *blocks, struct blocks_shard *sha
         shard->nonempty[bucket / 64] &= ~(1ull << bucket % 64);
 }
 
+static void set_bucket_locked(struct blocks *blocks, struct blocks_shard *shard, uint32_t id,
+                              uint32_t free_units)
+{
+    struct block *block = block_of(blocks, id);
+    bool same = bucket_of(block, free_units) == bucket_of(block, block->free_units);
+    if (!same) bucket_remove_locked(blocks, shard, id);
+    block->free_units = (uint16_t)free_units;
+    if (!same) bucket_add_locked(blocks, shard, id);
+}
+
 static void set_free_locked(struct blocks *blocks, struct blocks_shard *shard, uint32_t id,
                             uint32_t free_units)
 {
     struct block *block = block_of(blocks, id);
     shard->free_units += free_units - (uint64_t)block->free_units;
-    if (bucket_of(block, free_units) == bucket_of(block, block->free_units)) {
-        block->free_units = (uint16_t)free_units;
-        return;
-    }
-    bucket_remove_locked(blocks, shard, id);
-    block->free_units = (uint16_t)free_units;
-    bucket_add_locked(blocks, shard, id);
+    shard->fullness[fullness_of(block)]--;
+    set_bucket_locked(blocks, shard, id, free_units);
+    shard->fullness[fullness_of(block)]++;
 }
 
 /* The first bucket from `bucket` on that has a block; BLOCKS_BUCKETS: none. */
@@ -180,6 +186,7 @@ static bool place_locked(struct blocks *blocks, struct blocks_shard *shard, uint
         at = block->tail_units;
     }
     block->entry_count = (uint16_t)directory;
+    shard->directory_units += grow;
     *block_entry(blocks, block, entry) = (struct block_entry){
         .offset_units = at & 0x7fff, .size_less_one = (size_bytes - 1) & 0xffff};
     block->used_count++;
@@ -209,6 +216,7 @@ static enum fp_status block_create_locked(struct blocks *blocks, struct blocks_s
     block->free_units = (uint16_t)tier_units(tier);
     shard->block_count++;
     shard->free_units += block->free_units;
+    shard->fullness[fullness_of(block)]++;
     bucket_add_locked(blocks, shard, *id);
     return FP_OK;
 }
@@ -267,6 +275,7 @@ bool blocks_remove_locked(struct blocks *blocks, struct blocks_shard *shard, uin
     while (block->entry_count > 0 &&
            block_entry(blocks, block, block->entry_count - 1u)->owner == 0) {
         block->entry_count--;
+        shard->directory_units--;
         freed++;
     }
     if (last) block->tail_units = (uint16_t)find_tail(blocks, block);
@@ -275,6 +284,7 @@ bool blocks_remove_locked(struct blocks *blocks, struct blocks_shard *shard, uin
     bucket_remove_locked(blocks, shard, id);
     shard->block_count--;
     shard->free_units -= block->free_units;
+    shard->fullness[fullness_of(block)]--;
     return true;
 }
 

@@ -90,6 +90,16 @@ void zbud_unlist_locked(struct zbud *zbud, uint32_t id)
 
 /* --- placing and freeing ---------------------------------------------------------------------- */
 
+void zbud_set_chunks_locked(struct zbud *zbud, struct zbud_page *page, unsigned side,
+                            unsigned chunks)
+{
+    lock_assert_held(&zbud->lock);
+    zbud->chunks[page->pages > 1] += chunks - (uint64_t)page->chunks[side];
+    if (page->pages == 1) zbud->fullness[zbud_fullness(page)]--;
+    page->chunks[side] = (uint16_t)chunks;
+    if (page->pages == 1) zbud->fullness[zbud_fullness(page)]++;
+}
+
 /* A new page on no list, without a reference. */
 static enum fp_status page_create_locked(struct zbud *zbud, unsigned pages, uint32_t *id)
 {
@@ -110,6 +120,8 @@ static enum fp_status page_create_locked(struct zbud *zbud, unsigned pages, uint
         page->freed[side] = false;
     }
     zbud->page_count[pages > 1]++;
+    if (pages > 1) zbud->run_pages += pages;
+    else zbud->fullness[zbud_fullness(page)]++;
     return FP_OK;
 }
 
@@ -136,12 +148,12 @@ static enum fp_status zbud_alloc(struct zpool *pool, size_t size_bytes, uint32_t
         struct zbud_page *page = zbud_page(zbud, place.page);
         if (page->owner[ZBUD_FIRST] != 0) place.side = ZBUD_LAST;
         page->owner[place.side] = handle.number;
-        page->chunks[place.side] = (uint16_t)chunks;
+        zbud_set_chunks_locked(zbud, page, place.side, chunks);
         page->size_less_one[place.side] = (uint16_t)(size_bytes - 1);
         page->references++;
         zbud_list_locked(zbud, place.page);
         zbud->object_count[page->pages > 1]++;
-        zbud->chunks[page->pages > 1] += chunks;
+        zbud->object_bytes[page->pages > 1] += size_bytes;
         cells_store(&pool->cells, handle.number, cell_object(note, zbud_place_bits(place)));
     }
     lock_drop(&zbud->lock);
@@ -155,6 +167,8 @@ bool zbud_release_locked(struct zbud *zbud, uint32_t id)
     fp_assert(page->references > 0);
     if (--page->references > 0) return false;
     zbud->page_count[page->pages > 1]--;
+    if (page->pages > 1) zbud->run_pages -= page->pages;
+    else zbud->fullness[zbud_fullness(page)]--;
     return true;
 }
 
@@ -178,7 +192,8 @@ static bool free_now_locked(struct zbud *zbud, struct zbud_place place)
 {
     struct zbud_page *page = zbud_page(zbud, place.page);
     room_remove_locked(zbud, place.page);
-    page->owner[place.side] = page->chunks[place.side] = 0;
+    page->owner[place.side] = 0;
+    zbud_set_chunks_locked(zbud, page, place.side, 0);
     bool last = zbud_release_locked(zbud, place.page);
     if (last) age_remove_locked(zbud, place.page);
     else room_add_locked(zbud, place.page); /* as old as before */
@@ -195,7 +210,7 @@ static uint32_t zbud_free(struct zpool *pool, struct zhandle handle)
     fp_assert(cell_what(cell) == ZOBJECT && page->owner[place.side] == handle.number);
     uint32_t size_bytes = page->size_less_one[place.side] + 1u;
     zbud->object_count[page->pages > 1]--;
-    zbud->chunks[page->pages > 1] -= page->chunks[place.side];
+    zbud->object_bytes[page->pages > 1] -= size_bytes;
     cells_store(&pool->cells, handle.number, ZNOTHING);
     bool empty = false;
     if (page->under_reclaim) free_later_locked(zbud, place);
@@ -295,7 +310,8 @@ const struct zpool_backend zbud_backend = {
     .unmap = zbud_unmap,
     .cost_bytes = zbud_cost_bytes,
     .reclaim = zbud_reclaim,
-    .fill = zbud_fill,
+    .descriptor_bytes = zbud_descriptor_bytes,
+    .pinned_count = zbud_pinned_count,
     .class_count = zbud_class_count,
     .class_row = zbud_class_row,
     .check = zbud_check,

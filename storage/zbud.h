@@ -55,7 +55,10 @@ struct zbud {
     uint32_t unbuddied[ZBUD_CHUNKS];  /* heads of lists, by free chunks */
     uint32_t youngest, oldest;
     uint64_t page_count[2];           /* of single pages, of runs of more */
-    uint64_t object_count[2], chunks[2]; /* of the objects in them */
+    uint64_t object_count[2], object_bytes[2]; /* in them */
+    uint64_t chunks[2];                  /* taken, by those being freed under reclaim too */
+    uint64_t run_pages;                  /* of the runs of more */
+    uint64_t fullness[ZPOOL_FULLNESS_GROUPS]; /* single pages by used tenths */
 };
 
 /* A cell's place: page << 1 | side. */
@@ -82,11 +85,21 @@ static inline bool zbud_has_room(const struct zbud_page *page)
            page->chunks[0] + page->chunks[1] < ZBUD_CHUNKS;
 }
 
+/* Of ZPOOL_FULLNESS_GROUPS; a single page's. */
+static inline unsigned zbud_fullness(const struct zbud_page *page)
+{
+    unsigned used = (unsigned)page->chunks[0] + page->chunks[1];
+    return used * (ZPOOL_FULLNESS_GROUPS - 1) / ZBUD_CHUNKS;
+}
+
 /* --- zbud.c, for zbud_reclaim.c --------------------------------------------------------------- */
 
 /* Puts a page on the lists it belongs to: the young end, and the one of its free chunks. */
 void zbud_list_locked(struct zbud *zbud, uint32_t id);
 void zbud_unlist_locked(struct zbud *zbud, uint32_t id);
+/* What a buddy takes of its page, 0 when it has gone. */
+void zbud_set_chunks_locked(struct zbud *zbud, struct zbud_page *page, unsigned side,
+                            unsigned chunks);
 /* Drops a reference. True: it was the last one; the page must be, or go, on no list. */
 bool zbud_release_locked(struct zbud *zbud, uint32_t id) FP_MUST_CHECK;
 /* Gives a page with no reference back. Enter not holding the lock. */
@@ -96,7 +109,8 @@ uint8_t *zbud_address(const struct zbud *zbud, const struct zbud_page *page, uns
 /* --- zbud_reclaim.c, zbud_check.c: the calls of their names ----------------------------------- */
 enum fp_status zbud_reclaim(struct zpool *pool, const struct zpool_reclaimer *reclaimer);
 void zbud_check(struct zpool *pool);
-void zbud_fill(struct zpool *pool, struct zpool_fill *fill);
+uint64_t zbud_descriptor_bytes(const struct zpool *pool);
+uint64_t zbud_pinned_count(const struct zpool *pool);
 unsigned zbud_class_count(const struct zpool *pool);
 void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row);
 

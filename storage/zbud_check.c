@@ -2,6 +2,8 @@
  *
  * What must be true of a zbud pool at rest (no reclaim under way), recomputed from its pages, and
  * the counts that people are shown: two classes, single pages and runs of more. */
+#include <string.h>
+
 #include "base/check.h"
 #include "storage/zbud.h"
 
@@ -30,7 +32,8 @@ static void check_page(const struct zbud *zbud, uint32_t id)
 }
 
 struct count {
-    uint64_t pages[2], objects[2], chunks[2], held_pages, with_room;
+    uint64_t pages[2], objects[2], bytes[2], chunks[2], held_pages, with_room;
+    uint64_t fullness[ZPOOL_FULLNESS_GROUPS];
 };
 
 static void count_page(const struct zbud_page *page, struct count *count)
@@ -40,6 +43,9 @@ static void count_page(const struct zbud_page *page, struct count *count)
     count->held_pages += page->pages;
     count->objects[large] += page->references;
     count->chunks[large] += (uint64_t)page->chunks[0] + page->chunks[1];
+    for (unsigned side = 0; side < 2; side++)
+        if (page->owner[side] != 0) count->bytes[large] += page->size_less_one[side] + 1u;
+    if (!large) count->fullness[zbud_fullness(page)]++;
     count->with_room += zbud_has_room(page);
 }
 
@@ -76,8 +82,11 @@ void zbud_check(struct zpool *pool)
     for (unsigned large = 0; large < 2; large++) {
         fp_assert(count.pages[large] == zbud->page_count[large]);
         fp_assert(count.objects[large] == zbud->object_count[large]);
+        fp_assert(count.bytes[large] == zbud->object_bytes[large]);
         fp_assert(count.chunks[large] == zbud->chunks[large]);
     }
+    fp_assert(memcmp(count.fullness, zbud->fullness, sizeof count.fullness) == 0);
+    fp_assert(count.held_pages == count.pages[0] + zbud->run_pages);
     lock_drop(&zbud->lock);
     fp_assert(count.held_pages == arena_held_pages(zbud->pool.arena));
     arena_check(zbud->pool.arena);
@@ -102,24 +111,28 @@ void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
                                 .object_count = zbud->object_count[index],
                                 .slot_count = zbud->page_count[index] * slots,
                                 .zspage_count = zbud->page_count[index]};
-    uint64_t single = zbud->page_count[0], held = arena_held_pages(zbud->pool.arena);
-    if (index == 1) row->zspage_count = held > single ? held - single : 0;
+    if (index == 1) row->zspage_count = row->slot_count = zbud->run_pages;
+    uint64_t page_bytes = row->zspage_count * PAGES_BYTES;
+    uint64_t taken_bytes = index == 0 ? zbud->chunks[0] * ZBUD_CHUNK_BYTES : page_bytes;
+    row->object_bytes = zbud->object_bytes[index];
+    row->free_bytes = page_bytes - taken_bytes;
+    row->rounding_bytes = taken_bytes - row->object_bytes;
+    if (index == 0) memcpy(row->fullness, zbud->fullness, sizeof row->fullness);
+    else row->fullness[ZPOOL_FULLNESS_GROUPS - 1] = zbud->run_pages;
     lock_drop(&zbud->lock);
 }
 
-void zbud_fill(struct zpool *pool, struct zpool_fill *fill)
+uint64_t zbud_descriptor_bytes(const struct zpool *pool)
 {
-    struct zbud *zbud = zbud_from(pool);
-    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zbud->pool.arena),
-                                .table_bytes = cells_held_bytes(&zbud->pool.cells) +
-                                               idpool_held_bytes(&zbud->descriptors)};
-    lock_take(&zbud->lock);
-    fill->object_count = zbud->object_count[0] + zbud->object_count[1];
-    fill->zspage_count = fill->held_pages;
-    fill->slot_bytes = (zbud->chunks[0] + zbud->chunks[1]) * ZBUD_CHUNK_BYTES;
-    lock_drop(&zbud->lock);
+    return idpool_held_bytes(&zbud_from(pool)->descriptors);
+}
+
+uint64_t zbud_pinned_count(const struct zpool *pool)
+{
+    const struct zbud *zbud = zbud_from(pool);
+    uint64_t count = 0;
     uint32_t descriptors = atomic_load(&zbud->descriptors.fresh);
     for (uint32_t id = 0; id < descriptors; id++)
-        fill->pinned_count += atomic_load_explicit(&zbud_page(zbud, id)->pins,
-                                                   memory_order_relaxed);
+        count += atomic_load_explicit(&zbud_page(zbud, id)->pins, memory_order_relaxed);
+    return count;
 }

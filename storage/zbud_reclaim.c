@@ -72,7 +72,8 @@ static bool let_go(struct zbud *zbud, uint32_t id)
     lock_take(&zbud->lock);
     for (unsigned side = 0; side < 2; side++) {
         if (!page->freed[side]) continue;
-        page->owner[side] = page->chunks[side] = 0;
+        page->owner[side] = 0;
+        zbud_set_chunks_locked(zbud, page, side, 0);
         page->freed[side] = false;
     }
     page->under_reclaim = false;

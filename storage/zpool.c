@@ -179,8 +179,20 @@ enum fp_status zpool_reclaim(struct zpool *pool, const struct zpool_reclaimer *r
 
 struct zpool_fill zpool_fill(struct zpool *pool)
 {
-    struct zpool_fill fill;
-    pool->backend->fill(pool, &fill);
+    struct zpool_fill fill = {
+        .table_bytes = cells_held_bytes(&pool->cells) + pool->backend->descriptor_bytes(pool),
+        .pinned_count = pool->backend->pinned_count(pool)};
+    for (unsigned i = 0; i < zpool_class_count(pool); i++) {
+        struct zpool_class row;
+        zpool_class(pool, i, &row);
+        fill.object_count += row.object_count;
+        fill.zspage_count += row.zspage_count;
+        fill.held_pages += row.zspage_count * row.pages_per_zspage;
+        fill.object_bytes += row.object_bytes;
+        fill.rounding_bytes += row.rounding_bytes;
+        fill.header_bytes += row.header_bytes;
+        fill.free_bytes += row.free_bytes;
+    }
     return fill;
 }
 

@@ -80,15 +80,9 @@ struct zpool_reclaimer {
     void *owner;        /* passed on */
     enum fp_status (*give)(void *owner, const struct zpool_offer *offer);
 };
-struct zpool_fill {
-    uint64_t object_count;
-    uint64_t zspage_count;
-    uint64_t held_pages;
-    uint64_t slot_bytes;  /* of the slots that hold objects: what the objects cost */
-    uint64_t table_bytes; /* descriptors and handles, without those in rows */
-    uint64_t pinned_count;
-};
-struct zpool_class { /* one row of `stats classes` */
+enum { ZPOOL_FULLNESS_GROUPS = 11 };
+struct zpool_class { /* one row of `stats classes`; its pages are object, rounding, header and free
+                      * bytes and nothing else */
     uint32_t slot_bytes;
     uint32_t slots_per_zspage;
     uint32_t pages_per_zspage;
@@ -96,6 +90,19 @@ struct zpool_class { /* one row of `stats classes` */
     uint64_t slot_count;
     uint64_t zspage_count;
     uint64_t freeable_pages; /* what compaction could win at most, from the counts alone */
+    uint64_t object_bytes;   /* what was asked of alloc */
+    uint64_t rounding_bytes; /* objects to slots, and what no slot can use */
+    uint64_t header_bytes;   /* what the backend keeps beside objects */
+    uint64_t free_bytes;     /* for more objects: what is partly filled */
+    uint64_t fullness[ZPOOL_FULLNESS_GROUPS]; /* zspages by used tenths; the last one is full */
+};
+struct zpool_fill { /* the sums of all rows, and what is no class's */
+    uint64_t object_count;
+    uint64_t zspage_count;
+    uint64_t held_pages;
+    uint64_t object_bytes, rounding_bytes, header_bytes, free_bytes; /* add up to held_pages */
+    uint64_t table_bytes; /* descriptors and handles, without those in rows */
+    uint64_t pinned_count;
 };
 
 /* Makes an empty pool of the backend `name`. FP_INVALID: no such backend. */
@@ -166,7 +173,8 @@ uint64_t zpool_freeable_pages(struct zpool *pool) FP_NONNULL(1);
 enum fp_status zpool_reclaim(struct zpool *pool, const struct zpool_reclaimer *reclaimer)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
-struct zpool_fill zpool_fill(struct zpool *pool) FP_NONNULL(1); /* exact per class, not across */
+/* Exact per class; across them it is when nobody changes anything. */
+struct zpool_fill zpool_fill(struct zpool *pool) FP_NONNULL(1);
 unsigned zpool_class_count(const struct zpool *pool) FP_NONNULL(1);
 void zpool_class(struct zpool *pool, unsigned index, struct zpool_class *row) FP_NONNULL(1, 3);
 void zpool_check(struct zpool *pool) FP_NONNULL(1); /* walks all, asserts each invariant: slow */

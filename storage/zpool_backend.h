@@ -36,7 +36,8 @@ struct zpool_backend {
     uint64_t (*freeable_pages)(struct zpool *pool);                       /* NULL: 0 */
     enum fp_status (*reclaim)(struct zpool *pool, const struct zpool_reclaimer *reclaimer);
                                                                           /* NULL: FP_INVALID */
-    void (*fill)(struct zpool *pool, struct zpool_fill *fill);
+    uint64_t (*descriptor_bytes)(const struct zpool *pool);
+    uint64_t (*pinned_count)(const struct zpool *pool); /* walks the descriptors */
     unsigned (*class_count)(const struct zpool *pool);
     void (*class_row)(struct zpool *pool, unsigned index, struct zpool_class *row);
     void (*check)(struct zpool *pool);

@@ -40,7 +40,9 @@ static unsigned class_of_size(const struct zsmalloc *zs, size_t size_bytes)
 static void list_add_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id)
 {
     struct zspage *zspage = zs_zspage(zs, id);
-    uint32_t *head = &class->groups[zs_group_of(class, zspage->used_slots)];
+    unsigned group = zs_group_of(class, zspage->used_slots);
+    uint32_t *head = &class->groups[group];
+    class->group_counts[group]++;
     zspage->prev = ZS_NONE;
     zspage->next = *head;
     if (*head != ZS_NONE) zs_zspage(zs, *head)->prev = id;
@@ -50,8 +52,10 @@ static void list_add_locked(struct zsmalloc *zs, struct zs_class *class, uint32_
 static void list_remove_locked(struct zsmalloc *zs, struct zs_class *class, uint32_t id)
 {
     struct zspage *zspage = zs_zspage(zs, id);
+    unsigned group = zs_group_of(class, zspage->used_slots);
+    class->group_counts[group]--;
     if (zspage->prev == ZS_NONE)
-        class->groups[zs_group_of(class, zspage->used_slots)] = zspage->next;
+        class->groups[group] = zspage->next;
     else
         zs_zspage(zs, zspage->prev)->next = zspage->next;
     if (zspage->next != ZS_NONE) zs_zspage(zs, zspage->next)->prev = zspage->prev;
@@ -205,6 +209,7 @@ static enum fp_status zs_alloc(struct zpool *pool, size_t size_bytes, uint32_t n
     if (status == FP_OK) {
         struct zs_place place = zs_place_locked(zs, class, zspage, head);
         class->object_count++;
+        class->object_bytes += size_bytes;
         /* Within the lock: compaction must not meet an object whose cell does not say so. */
         cells_store(&pool->cells, handle.number, cell_object(note, zs_place_bits(place)));
     }
@@ -234,6 +239,7 @@ static uint32_t zs_free(struct zpool *pool, struct zhandle handle)
     struct zs_head head = zs_head(zs, zs_zspage(zs, place.zspage), place.slot);
     bool empty = zs_remove_locked(zs, class, place, handle.number);
     class->object_count--;
+    class->object_bytes -= head.size_bytes;
     cells_store(&pool->cells, handle.number, ZNOTHING);
     lock_drop(&class->lock);
     if (empty) zs_give_back(zs, class, place.zspage);
@@ -345,7 +351,8 @@ const struct zpool_backend zsmalloc_backend = {
     .cost_bytes = zs_cost_bytes,
     .compact = zs_compact,
     .freeable_pages = zs_freeable_pages,
-    .fill = zs_fill,
+    .descriptor_bytes = zs_descriptor_bytes,
+    .pinned_count = zs_pinned_count,
     .class_count = zs_class_count,
     .class_row = zs_class_row,
     .check = zs_check,

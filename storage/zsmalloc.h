@@ -34,7 +34,7 @@ enum {
     ZS_CHAIN_PAGES = 8,         /* pages of a zspage of small slots, at most */
     ZS_LARGE_CHAIN_PAGES = 32,  /* and of larger ones */
     ZS_CLASSES_MAX = 512,
-    ZS_GROUPS = 11,             /* fullness in tenths; the last one is full */
+    ZS_GROUPS = ZPOOL_FULLNESS_GROUPS,
     ZS_SLOTS_END = 1 << 11,     /* slots of a zspage are fewer */
     ZS_ZSPAGES_MAX = 1 << 27,
 };
@@ -62,7 +62,8 @@ struct zs_class {
     uint16_t pages;          /* per zspage */
     bool direct;
     uint32_t groups[ZS_GROUPS]; /* heads of lists */
-    uint64_t object_count, zspage_count;
+    uint64_t object_count, object_bytes, zspage_count;
+    uint64_t group_counts[ZS_GROUPS];
 } __attribute__((aligned(64)));
 
 struct zsmalloc {
@@ -123,7 +124,8 @@ uint64_t zs_freeable_pages(struct zpool *pool);
 
 /* zsmalloc_check.c: the full check and the statistics. */
 void zs_check(struct zpool *pool);
-void zs_fill(struct zpool *pool, struct zpool_fill *fill);
+uint64_t zs_descriptor_bytes(const struct zpool *pool);
+uint64_t zs_pinned_count(const struct zpool *pool);
 unsigned zs_class_count(const struct zpool *pool);
 void zs_class_row(struct zpool *pool, unsigned index, struct zpool_class *row);
 

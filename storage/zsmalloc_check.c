@@ -49,15 +49,17 @@ void zs_check(struct zpool *pool)
     uint64_t pages = 0;
     for (unsigned i = 0; i < zs->class_count; i++) {
         struct zs_class *class = (struct zs_class *)(uintptr_t)&zs->classes[i];
-        uint64_t zspages = 0, objects = 0;
+        uint64_t zspages = 0, objects = 0, listed;
         lock_take(&class->lock);
         for (unsigned group = 0; group < ZS_GROUPS; group++) {
+            listed = zspages;
             for (uint32_t id = class->groups[group]; id != ZS_NONE; id = zs_zspage(zs, id)->next) {
                 check_zspage(zs, class, id);
                 fp_assert(zs_group_of(class, zs_zspage(zs, id)->used_slots) == group);
                 zspages++;
                 objects += zs_zspage(zs, id)->used_slots;
             }
+            fp_assert(zspages - listed == class->group_counts[group]);
         }
         fp_assert(zspages == class->zspage_count && objects == class->object_count);
         pages += zspages * class->pages;
@@ -84,26 +86,28 @@ void zs_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
         .slot_count = class->zspage_count * class->slots,
         .zspage_count = class->zspage_count,
     };
+    row->object_bytes = class->object_bytes;
+    memcpy(row->fullness, class->group_counts, sizeof row->fullness);
     lock_drop(&class->lock);
     uint64_t free_slots = row->slot_count - row->object_count;
     row->freeable_pages = free_slots / row->slots_per_zspage * row->pages_per_zspage;
+    row->header_bytes = class->direct ? 0 : row->object_count * ZS_HEAD_BYTES;
+    row->free_bytes = free_slots * row->slot_bytes;
+    row->rounding_bytes = row->zspage_count * row->pages_per_zspage * PAGES_BYTES -
+                          row->object_bytes - row->header_bytes - row->free_bytes;
 }
 
-void zs_fill(struct zpool *pool, struct zpool_fill *fill)
+uint64_t zs_descriptor_bytes(const struct zpool *pool)
+{
+    return idpool_held_bytes(&zs_from(pool)->zspages);
+}
+
+uint64_t zs_pinned_count(const struct zpool *pool)
 {
     const struct zsmalloc *zs = zs_from(pool);
-    *fill = (struct zpool_fill){.held_pages = arena_held_pages(zs->pool.arena),
-                                .table_bytes = cells_held_bytes(&zs->pool.cells) +
-                                               idpool_held_bytes(&zs->zspages)};
-    for (unsigned i = 0; i < zs->class_count; i++) {
-        struct zpool_class row;
-        zs_class_row(pool, i, &row);
-        fill->object_count += row.object_count;
-        fill->zspage_count += row.zspage_count;
-        fill->slot_bytes += row.object_count * row.slot_bytes;
-    }
+    uint64_t count = 0;
     uint32_t zspages = atomic_load(&zs->zspages.fresh);
     for (uint32_t id = 0; id < zspages; id++)
-        fill->pinned_count += ~ZS_CLOSED & atomic_load_explicit(&zs_zspage(zs, id)->pins,
-                                                                memory_order_relaxed);
+        count += ~ZS_CLOSED & atomic_load_explicit(&zs_zspage(zs, id)->pins, memory_order_relaxed);
+    return count;
 }

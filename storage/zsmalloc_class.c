@@ -53,8 +53,11 @@ static void class_init(struct zs_class *class, struct shape shape)
     class->pages = (uint16_t)shape.pages;
     class->slots = (uint16_t)shape.slots;
     class->direct = shape.direct;
-    class->object_count = class->zspage_count = 0;
-    for (unsigned g = 0; g < ZS_GROUPS; g++) class->groups[g] = ZS_NONE;
+    class->object_count = class->object_bytes = class->zspage_count = 0;
+    for (unsigned g = 0; g < ZS_GROUPS; g++) {
+        class->groups[g] = ZS_NONE;
+        class->group_counts[g] = 0;
+    }
 }
 
 void zs_classes_init(struct zsmalloc *zs)

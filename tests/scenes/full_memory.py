@@ -122,8 +122,15 @@ def the_statistics_add_up(programs):
             assert sum(uses) == int(memory["total_bytes"])
             now = stats(server)
             packed = int(now["farpage_pages_packed_bytes"]) + int(now["farpage_item_packed_bytes"])
-            assert packed == int(zpool["objects_bytes"]) <= int(zpool["slots_bytes"])
-            assert int(zpool["slots_bytes"]) <= int(zpool["held_bytes"])
+            assert packed == int(zpool["compressed_bytes"]) <= int(zpool["objects_bytes"])
+            causes = ("objects_bytes", "rounding_bytes", "headers_bytes", "free_bytes")
+            assert sum(int(zpool[x]) for x in causes) == int(zpool["held_bytes"])
+            for cause in causes:
+                assert total(cause) == int(zpool[cause]), (allocator, cause, zpool, classes)
+            for key, value in classes.items():
+                if key.endswith(":fullness"):
+                    zspages = classes[key.replace("fullness", "zspages")]
+                    assert sum(map(int, value.split())) == int(zspages), (allocator, key)
             assert areas["a:stored"] == now["farpage_pages_stored"] == str(500 + 512 - 200)
 
 

@@ -279,25 +279,36 @@ START_TEST(the_rows_of_the_classes_add_up)
     static struct zhandle handles[OBJECTS];
     struct bench bench;
     struct rng rng = {.state = 11};
+    uint64_t kept_bytes = 0;
     setup(&bench, pool_backends[_i], UINT64_MAX);
     for (int i = 0; i < OBJECTS; i++) {
         size_t size = i % 5 ? 1 + rng_below(&rng, 5000) : 1 + rng_below(&rng, 16) * PAGES_BYTES;
         if (size > PAGES_BYTES && i % 2) size--;
         ck_assert_int_eq(zpool_alloc(bench.pool, size, 0, &handles[i]), FP_OK);
+        if (i % 3 != 0) kept_bytes += size;
     }
     for (int i = 0; i < OBJECTS; i += 3) zpool_free(bench.pool, &handles[i]);
     struct zpool_fill fill = zpool_fill(bench.pool);
-    uint64_t objects = 0, freeable = 0;
+    uint64_t objects = 0, freeable = 0, pages = 0, bytes = 0;
     for (unsigned i = 0; i < zpool_class_count(bench.pool); i++) {
         struct zpool_class row;
+        uint64_t zspages = 0;
         zpool_class(bench.pool, i, &row);
         objects += row.object_count;
         freeable += row.freeable_pages;
-        ck_assert(row.object_count <= row.slot_count);
+        pages += row.zspage_count * row.pages_per_zspage;
+        bytes += row.object_bytes;
+        for (unsigned k = 0; k < ZPOOL_FULLNESS_GROUPS; k++) zspages += row.fullness[k];
+        ck_assert(row.object_count <= row.slot_count && zspages == row.zspage_count);
+        ck_assert(row.object_bytes + row.rounding_bytes + row.header_bytes + row.free_bytes ==
+                  row.zspage_count * row.pages_per_zspage * PAGES_BYTES);
+        ck_assert(row.free_bytes + row.rounding_bytes >= row.freeable_pages * PAGES_BYTES);
     }
     ck_assert(fill.object_count == OBJECTS - (OBJECTS + 2) / 3 && objects == fill.object_count);
-    ck_assert(fill.held_pages == arena_held_pages(bench.arena));
-    ck_assert(fill.slot_bytes <= fill.held_pages * PAGES_BYTES);
+    ck_assert(fill.object_bytes == kept_bytes && bytes == kept_bytes);
+    ck_assert(fill.held_pages == arena_held_pages(bench.arena) && pages == fill.held_pages);
+    ck_assert(fill.object_bytes + fill.rounding_bytes + fill.header_bytes + fill.free_bytes ==
+              fill.held_pages * PAGES_BYTES);
     ck_assert(zpool_freeable_pages(bench.pool) <= freeable);
     for (int i = 0; i < OBJECTS; i++)
         if (handles[i].number != 0) zpool_free(bench.pool, &handles[i]);

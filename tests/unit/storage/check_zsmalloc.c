@@ -64,7 +64,7 @@ START_TEST(a_zspage_is_filled_before_the_next_is_taken)
         struct zpool_fill fill = zpool_fill(bench.pool);
         ck_assert(fill.object_count == count && fill.zspage_count == 1);
         ck_assert(fill.held_pages == row.pages_per_zspage);
-        ck_assert(fill.slot_bytes == (uint64_t)row.slot_bytes * count);
+        ck_assert(fill.object_bytes == sizes[s] * count && fill.free_bytes == 0);
         ck_assert_int_eq(zpool_alloc(bench.pool, sizes[s], 0, &handles[count++]), FP_OK);
         ck_assert(arena_held_pages(bench.arena) == 2 * row.pages_per_zspage);
         while (count > 0) zpool_free(bench.pool, &handles[--count]);
