@@ -21,6 +21,7 @@
     X(RANK_ZSCLASS, "one shard of blocks, or one size class")                                      \
     X(RANK_PAGES, "pages taken from and given to the OS")                                          \
     X(RANK_WORKER_INBOX, "connections handed to a worker and not yet its own")                     \
+    X(RANK_PERCPU_REFS, "where each per-thread reference count stands, and their threads")         \
     X(RANK_LOG, "one line to the log at a time")
 
 enum lock_rank {

@@ -76,6 +76,7 @@ FOREIGN = {
     r"xxhash": {"storage/keydir"},
     r"yaml": {"server/config/config_yaml"},
     r"isa-l": {"base/crc32c"},
+    r"linux/membarrier": {"base/percpu_ref"},
     r"sys/mman": {"storage/pages"},
 }
 COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MAX = 100, 70, 800, 200, 5
