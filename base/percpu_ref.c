@@ -73,7 +73,10 @@ struct percpu_refs {
 
 /* --- counting --------------------------------------------------------------------------------- */
 
-static void section_enter(struct percpu_thread *thread)
+/* Out of line: it keeps get and put on a live ref at two dozen instructions. */
+#define SLOW __attribute__((noinline))
+
+static inline uint64_t section_enter(struct percpu_thread *thread)
 {
     uint64_t section = atomic_load_explicit(&thread->section, memory_order_relaxed);
     if (thread->fences) {
@@ -82,16 +85,17 @@ static void section_enter(struct percpu_thread *thread)
         atomic_store_explicit(&thread->section, section + 1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst); /* fence_all is the other half */
     }
+    return section + 1;
 }
 
-static void section_leave(struct percpu_thread *thread)
+/* Not read again: a store that is read at once is what this would cost most. */
+static inline void section_leave(struct percpu_thread *thread, uint64_t section)
 {
-    uint64_t section = atomic_load_explicit(&thread->section, memory_order_relaxed);
     atomic_store_explicit(&thread->section, section + 1, memory_order_release);
 }
 
 /* Adds `delta` > 0 to the shared part where the word has all `needed` bits and counts something. */
-static bool add_shared(struct percpu_ref *ref, uint64_t delta, uint64_t needed)
+static SLOW bool add_shared(struct percpu_ref *ref, uint64_t delta, uint64_t needed)
 {
     uint64_t word = atomic_load_explicit(&ref->word, memory_order_relaxed);
     do {
@@ -104,20 +108,16 @@ static bool add_shared(struct percpu_ref *ref, uint64_t delta, uint64_t needed)
 }
 
 /* Nobody is told of a zero: the next reap looks. */
-static void subtract_shared(struct percpu_ref *ref, uint64_t delta)
+static SLOW void subtract_shared(struct percpu_ref *ref, uint64_t delta)
 {
     uint64_t word = atomic_fetch_sub_explicit(&ref->word, delta, memory_order_release);
     fp_assert((word & COUNT_BITS) >= delta);
 }
 
-static enum counted add_slot(struct percpu_ref *ref, _Atomic int32_t *slot, int delta)
+/* The slot's count moves to the shared part, or not, where that is full too. */
+static SLOW enum counted add_full_slot(struct percpu_ref *ref, _Atomic int32_t *slot, int delta)
 {
     int32_t own = atomic_load_explicit(slot, memory_order_relaxed);
-    if (__builtin_expect(own != INT32_MAX && own != INT32_MIN, 1)) {
-        atomic_store_explicit(slot, own + delta, memory_order_relaxed);
-        return COUNTED;
-    }
-    /* The slot is full: its count moves to the shared part, or not, where that is full too. */
     if (own < 0)
         subtract_shared(ref, (uint64_t)-(int64_t)own);
     else if (!add_shared(ref, (uint64_t)own, 0))
@@ -126,13 +126,22 @@ static enum counted add_slot(struct percpu_ref *ref, _Atomic int32_t *slot, int 
     return COUNTED;
 }
 
-static enum counted add_own(struct percpu_ref *ref, struct percpu_thread *thread, int delta)
+static inline enum counted add_slot(struct percpu_ref *ref, _Atomic int32_t *slot, int delta)
+{
+    int32_t sum;
+    if (__builtin_add_overflow(atomic_load_explicit(slot, memory_order_relaxed), delta, &sum))
+        return add_full_slot(ref, slot, delta);
+    atomic_store_explicit(slot, sum, memory_order_relaxed);
+    return COUNTED;
+}
+
+static inline enum counted add_own(struct percpu_ref *ref, struct percpu_thread *thread, int delta)
 {
     enum counted counted = NOT_LIVE;
-    section_enter(thread);
-    if (atomic_load_explicit(&ref->word, memory_order_seq_cst) & LIVE)
+    uint64_t section = section_enter(thread);
+    if (__builtin_expect((atomic_load_explicit(&ref->word, memory_order_seq_cst) & LIVE) != 0, 1))
         counted = add_slot(ref, &thread->slots[ref->index], delta);
-    section_leave(thread);
+    section_leave(thread, section);
     return counted;
 }
 

@@ -9,7 +9,11 @@
 
 #include "base/number.h"
 
-enum { ALL = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, SERVERS = BENCH_ITEMS | BENCH_PAGES };
+enum {
+    SERVERS = BENCH_ITEMS | BENCH_PAGES,
+    PAGED = SERVERS | BENCH_STORE, /* takes files of pages */
+    ALL = PAGED | BENCH_PERCPU_REF,
+};
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
 
 struct row {
@@ -24,17 +28,17 @@ struct row {
 #define AT(member) offsetof(struct options, member)
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
-    {"seconds", NUMBER, ALL, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"seconds", NUMBER, PAGED, AT(seconds), 1, 3600, "the longest that a phase may last"},
     {"ops", NUMBER, ALL, AT(ops), 1, UINT32_MAX, "operations of a phase"},
-    {"keys", NUMBER, ALL, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
+    {"keys", NUMBER, PAGED, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
     {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
-    {"memory", SIZE, ALL, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
+    {"memory", SIZE, PAGED, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
     {"connections", NUMBER, BENCH_ITEMS, AT(connections), 1, 1000, "connections of the client"},
     {"depth", NUMBER, BENCH_ITEMS, AT(depth), 1, 1024, "requests on the way on each connection"},
     {"get-percent", NUMBER, BENCH_ITEMS, AT(get_percent), 0, 100, "gets in the mixed phase"},
     {"keys-by", TEXT, BENCH_ITEMS, AT(keys_by), 0, 0, "zipf or uniform"},
-    {"algorithms", TEXT, ALL, AT(algorithms), 0, 0, "compressors, separated by commas"},
-    {"seed", NUMBER, ALL, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
+    {"algorithms", TEXT, PAGED, AT(algorithms), 0, 0, "compressors, separated by commas"},
+    {"seed", NUMBER, PAGED, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
     {"memcached", TEXT, SERVERS, AT(memcached), 0, 0, "the server to compare it with"},
     {"json", FLAG, ALL, AT(json), 0, 0, "print every figure of every round, for programs"},
@@ -61,8 +65,11 @@ static char *const sample_files[] = {sample};
 
 static void print_help(const char *program, enum options_user user)
 {
-    printf("usage: %s [option...] [PAGES...]\n\nPAGES: files of 4096-byte pages; without one, the "
-           "sample in tests/data.\n\n", program);
+    if ((user & PAGED) != 0)
+        printf("usage: %s [option...] [PAGES...]\n\nPAGES: files of 4096-byte pages; without one, "
+               "the sample in tests/data.\n\n", program);
+    else
+        printf("usage: %s [option...]\n\n", program);
     for (unsigned i = 0; i < FP_COUNT_OF(rows); i++) {
         const char *word = rows[i].kind == FLAG || rows[i].kind == HELP ? "" : "=VALUE";
         if ((rows[i].users & user) != 0)

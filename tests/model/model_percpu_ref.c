@@ -30,7 +30,8 @@ static bool without_membarrier;
 #undef atomic_compare_exchange_weak_explicit
 #undef fp_assert
 #define atomic_init(at, value) (*(at) = (value))
-#define atomic_load_explicit(at, order) ((__typeof__(*(at)))load_of(at, sizeof *(at)))
+#define atomic_load_explicit(at, order) /* the comma makes the type a plain one */                 \
+    ((__typeof__((void)0, *(at)))load_of(at, sizeof *(at)))
 #define atomic_store_explicit(at, value, order)                                                    \
     explore_store(at, sizeof *(at), (uint64_t)(int64_t)(value), order)
 #define atomic_fetch_add_explicit(at, delta, order) explore_add(at, delta)
@@ -133,6 +134,14 @@ static void put(struct percpu_thread *thread)
 static void use(void)
 {
     if (got(percpu_ref_tryget_live(&world->ref, mine()))) put(mine());
+}
+
+/* Live or not: but never after the release. */
+static void use_if_not_zero(void)
+{
+    if (!got(percpu_ref_tryget(&world->ref, mine()))) return;
+    explore_check(world->released == 0, "no reference after the release");
+    put(mine());
 }
 
 static void use_without_slots(void)
@@ -261,6 +270,7 @@ static const struct row rows[] = {
     {"a change of mind beside a reap", false, setup, {use, kill_and_reap_twice, change_mind}},
     {"two reapers", false, setup, {use, kill_and_reap_twice, reap_twice}},
     {"a use without slots", false, setup, {use_without_slots, use, kill_and_reap_twice}},
+    {"a use of what is not zero", false, setup, {use_if_not_zero, kill_and_reap_twice}},
     {"no membarrier: a use beside a kill", true, setup, {use, kill_and_reap_twice}},
     {"no membarrier: killed, undone and killed again", true, setup, {use, kill_undo_kill}},
 };

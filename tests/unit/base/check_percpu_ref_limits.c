@@ -73,8 +73,10 @@ START_TEST(a_live_count_that_is_full_fails_the_get_and_counts_nothing)
     }
     percpu_ref_put(&ref, self); /* a put never fails */
     ck_assert(percpu_ref_count(&ref) == PERCPU_REF_COUNT_MAX + INT32_MAX - 1);
+    ck_assert_int_eq(atomic_load(&self->slots[0]), INT32_MAX - 1); /* and there is room again */
+    ck_assert(percpu_ref_get(&ref, self));
     atomic_store(&self->slots[0], 0);
-    drop_shared(PERCPU_REF_COUNT_MAX - 1);
+    drop_shared(PERCPU_REF_COUNT_MAX);
     close_all();
 }
 END_TEST
@@ -106,16 +108,16 @@ START_TEST(a_thread_suspended_within_holds_up_the_switch_and_not_the_reaper)
     open_all();
     struct percpu_thread *suspended;
     ck_assert(percpu_thread_create(refs, &suspended) == FP_OK);
-    section_enter(suspended); /* it has seen the ref live */
+    uint64_t section = section_enter(suspended); /* it has seen the ref live */
     percpu_ref_kill(&ref);
     for (int i = 0; i < 3; i++) ck_assert_uint_eq(percpu_refs_reap(refs), 0);
     ck_assert(!percpu_ref_is_zero(&ref));
     ck_assert(add_slot(&ref, &suspended->slots[0], 1) == COUNTED);
-    section_leave(suspended);
-    section_enter(suspended); /* it is within again, but has been out */
+    section_leave(suspended, section);
+    section = section_enter(suspended); /* it is within again, but has been out */
     ck_assert_uint_eq(percpu_refs_reap(refs), 0);
     ck_assert(refs->places[0].phase == SWITCHED && percpu_ref_count(&ref) == 1);
-    section_leave(suspended);
+    section_leave(suspended, section);
     percpu_ref_put(&ref, self);
     ck_assert_uint_eq(percpu_refs_reap(refs), 1);
     percpu_thread_destroy(&suspended);
@@ -128,17 +130,17 @@ START_TEST(a_kill_undone_and_repeated_waits_for_a_grace_period_of_its_own)
     open_all();
     struct percpu_thread *suspended;
     ck_assert(percpu_thread_create(refs, &suspended) == FP_OK);
-    section_enter(suspended);
+    uint64_t section = section_enter(suspended);
     percpu_ref_kill(&ref);
     percpu_refs_reap(refs); /* the grace period waits for `suspended` */
     ck_assert(percpu_ref_resurrect(&ref));
-    section_leave(suspended);
-    section_enter(suspended); /* and again it has seen the ref live */
+    section_leave(suspended, section);
+    section = section_enter(suspended); /* and again it has seen the ref live */
     percpu_ref_kill(&ref);
     percpu_refs_reap(refs); /* ends the first grace period */
     percpu_refs_reap(refs);
     ck_assert(refs->places[0].phase == GRACE && released == 0);
-    section_leave(suspended);
+    section_leave(suspended, section);
     ck_assert_uint_eq(percpu_refs_reap(refs), 1);
     percpu_thread_destroy(&suspended);
     close_all();
