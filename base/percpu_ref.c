@@ -223,11 +223,10 @@ bool percpu_ref_resurrect(struct percpu_ref *ref)
     struct percpu_refs *refs = ref->refs;
     lock_take(&refs->lock);
     struct place *place = place_of(ref);
-    fp_assert(place->phase != LIVING);
-    bool in_time = is_dead(place->phase);
-    if (in_time) revive_locked(ref, place);
+    if (is_dead(place->phase)) revive_locked(ref, place);
+    bool live = place->phase == LIVING;
     lock_drop(&refs->lock);
-    return in_time;
+    return live;
 }
 
 void percpu_ref_reinit(struct percpu_ref *ref)

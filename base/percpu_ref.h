@@ -49,7 +49,9 @@
  *   birth    get(objects), by a user        death    put(objects)
  *   reading an object   get(objects) .. put(objects); it must exist during the get
  *   swap-out  kill(users); users' release: kill(objects); objects' release: the seat is empty
- *   swap-in   resurrect(users), or if that has been released: resurrect(objects), reinit(users)
+ *   swap-in   resurrect(users), or if that answers false: resurrect(objects), then reinit(users)
+ * all under the caller's lock, which the releases take too and look under it whether the seat is
+ * still to be drained: a swap-in may have come between.
  */
 #ifndef FARPAGE_BASE_PERCPU_REF_H
 #define FARPAGE_BASE_PERCPU_REF_H
@@ -117,7 +119,8 @@ void percpu_ref_put(struct percpu_ref *ref, struct percpu_thread *thread) FP_NON
 /* --- changing: any thread; each takes RANK_PERCPU_REFS, none waits for a grace period --- */
 
 bool percpu_ref_kill(struct percpu_ref *ref) FP_NONNULL(1); /* false: it was not live */
-/* Undoes kill: whatever references there are stay. False: its release has begun (see 6). */
+/* Undoes kill, if there was one: whatever references there are stay. False: its release has begun
+ * or is about to (see 6). */
 bool percpu_ref_resurrect(struct percpu_ref *ref) FP_MUST_CHECK FP_NONNULL(1);
 void percpu_ref_reinit(struct percpu_ref *ref) FP_NONNULL(1); /* in its release, or after it */
 

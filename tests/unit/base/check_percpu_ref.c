@@ -152,6 +152,7 @@ START_TEST(resurrect_undoes_a_kill_until_its_release_begins)
     open_all(_i);
     seat_open(&seat);
     ck_assert(percpu_ref_tryget_live(&seat.ref, self));
+    ck_assert(percpu_ref_resurrect(&seat.ref)); /* nothing to undo */
     for (unsigned reaps = 0; reaps < 3; reaps++) {
         percpu_ref_kill(&seat.ref);
         reap(reaps);
