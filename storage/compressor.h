@@ -9,6 +9,9 @@
  * Life of a seat: EMPTY -(swap in)-> CURRENT -(swap out)-> DRAINING -(no user, no object)-> EMPTY
  *                                       ^---(the same wanted again)---'
  *
+ * A seat's dictionary lives exactly as long as the seat is not EMPTY: the seat holds a use of it,
+ * and the form its algorithm wants, and lets go of both when the last object that needs them died.
+ *
  * Threads: acquire, release, pack, unpack and objects_add: any thread, no lock, but the release
  *          that empties a draining seat takes RANK_COMPRESSOR_SWAP: hold nothing of it or above.
  *          swap: any thread; the same lock.
@@ -22,6 +25,7 @@
 
 #include "base/attrs.h"
 #include "base/status.h"
+#include "storage/dictionary.h"
 
 enum { COMPRESSOR_SEATS = 256 };
 
@@ -43,8 +47,11 @@ struct compressor_pool;
 struct codec_scratch;   /* working memory of one thread; never shared */
 
 struct compressor_config {
-    const char *algorithm; /* "lz4", "zstd" or "none" */
+    const char *algorithm; /* "lz4", "lz4hc", "zstd" or "none" */
     int level;             /* 0: the algorithm's own */
+    /* NULL: none. Borrowed for the call it is given to; a seat that takes it acquires a use of its
+     * own, the caller keeps (and releases) the caller's. */
+    struct dictionary *dictionary;
 };
 
 enum compressor_state { COMPRESSOR_EMPTY, COMPRESSOR_CURRENT, COMPRESSOR_DRAINING };
@@ -52,21 +59,26 @@ enum compressor_state { COMPRESSOR_EMPTY, COMPRESSOR_CURRENT, COMPRESSOR_DRAININ
 struct compressor_row { /* one row of `stats compressors` */
     const char *algorithm;
     int level;
+    uint32_t dictionary_id;    /* 0: none */
+    uint64_t dictionary_bytes; /* with the algorithm's form of it; 0: none */
     enum compressor_state state;
+    uint64_t age_ms;       /* since the seat was filled */
+    uint64_t state_age_ms; /* since it became current, was resurrected or began to drain */
     uint64_t objects, users, packs, unpacks, failures, incompressible;
     uint64_t plain_bytes, packed_bytes; /* of all packs that were worth keeping */
     bool resurrected;
 };
 
-/* FP_INVALID: no such algorithm or level. */
+/* FP_INVALID: no such algorithm or level. FP_NO_MEMORY. */
 enum fp_status compressor_pool_create(const struct compressor_config *first,
                                       struct compressor_pool **pool)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void compressor_pool_destroy(struct compressor_pool **pool) FP_NONNULL(1); /* no user, no object */
 
-/* Makes `next` current; the old seat drains by itself. FP_EXISTS: it is current already.
- * FP_BUSY: every seat still has objects. FP_INVALID: no such algorithm or level. Unless FP_OK
- * nothing has changed. */
+/* Makes `next` current; the old seat drains by itself. FP_EXISTS: it is current already, with a
+ * dictionary of the same bytes or none. FP_BUSY: every seat still has objects. FP_INVALID: no such
+ * algorithm or level. FP_NO_MEMORY: for the dictionary. Unless FP_OK nothing has changed. A
+ * dictionary takes milliseconds to prepare (a high level of zstd: tens), under no lock. */
 enum fp_status compressor_pool_swap(struct compressor_pool *pool,
                                     const struct compressor_config *next)
     FP_MUST_CHECK FP_NONNULL(1, 2);
@@ -79,15 +91,20 @@ struct compressor *compressor_acquire_id(struct compressor_pool *pool, uint8_t i
 void compressor_release(struct compressor **compressor) FP_NONNULL(1); /* clears the pointer */
 uint8_t compressor_id(const struct compressor *compressor) FP_NONNULL(1);
 
-/* One for each thread; large enough for every algorithm. FP_NO_MEMORY leaves *scratch untouched. */
+/* One for each thread. It has what unpacking needs from the start, so that memory that is out keeps
+ * nobody from what is stored; what packing needs is made when an algorithm packs first on this
+ * thread and kept until destroy. FP_NO_MEMORY leaves *scratch untouched. */
 enum fp_status codec_scratch_create(struct codec_scratch **scratch) FP_MUST_CHECK FP_NONNULL(1);
 void codec_scratch_destroy(struct codec_scratch **scratch) FP_NONNULL(1);
+size_t codec_scratch_bytes(const struct codec_scratch *scratch) FP_NONNULL(1); /* allocated now */
 
-/* Packs plain into out. FP_TOO_BIG: it does not shrink to the capacity; keep it plain instead. */
+/* Packs plain into out. FP_TOO_BIG: it does not shrink to the capacity; keep it plain instead.
+ * FP_NO_MEMORY: this thread's working memory could not be had; nothing is counted. */
 enum fp_status compressor_pack(struct compressor *compressor, struct codec_scratch *scratch,
                                struct plain plain, struct space out, struct packed *packed)
     FP_MUST_CHECK FP_NONNULL(1, 2, 5);
-/* Unpacks exactly out.capacity_bytes. FP_CORRUPT: the bytes are anything else; out is undefined. */
+/* Unpacks exactly out.capacity_bytes. FP_CORRUPT: the bytes are anything else; out is undefined.
+ * Allocates nothing. */
 enum fp_status compressor_unpack(struct compressor *compressor, struct codec_scratch *scratch,
                                  struct packed packed, struct space out)
     FP_MUST_CHECK FP_NONNULL(1, 2);

@@ -3,34 +3,17 @@
  * The algorithm that never packs: every page is kept as it is, so nothing is ever unpacked. */
 #include "storage/compressor_codec.h"
 
-static char no_state; /* never written: only its address is used */
-
-static void *none_create(void)
+static enum fp_status none_pack(const struct codec_use *use, struct plain plain, struct space out,
+                                size_t *size)
 {
-    return &no_state;
+    (void)use, (void)plain, (void)out, (void)size;
+    return FP_TOO_BIG;
 }
 
-static void none_destroy(void *state)
+static bool none_unpack(const struct codec_use *use, struct packed packed, struct space out)
 {
-    (void)state;
-}
-
-static size_t none_pack(void *state, int level, struct plain plain, struct space out)
-{
-    (void)state, (void)level, (void)plain, (void)out;
-    return 0;
-}
-
-static bool none_unpack(void *state, struct packed packed, struct space out)
-{
-    (void)state, (void)packed, (void)out;
+    (void)use, (void)packed, (void)out;
     return false;
 }
 
-const struct codec codec_none = {
-    .name = "none",
-    .state_create = none_create,
-    .state_destroy = none_destroy,
-    .pack = none_pack,
-    .unpack = none_unpack,
-};
+const struct codec codec_none = {.name = "none", .pack = none_pack, .unpack = none_unpack};

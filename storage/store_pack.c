@@ -95,17 +95,19 @@ static enum entry_form form_of_plain(size_t size_bytes)
     return size_bytes % PAGES_BYTES == 0 ? ENTRY_WHOLE : ENTRY_PLAIN;
 }
 
-/* Packs where that is worth it. False: keep the bytes plain. */
-static bool pack_if_cheaper(struct store *store, struct store_scratch *scratch,
-                            struct compressor *compressor, struct plain plain,
-                            struct packed *packed)
+/* Packs where that is worth it. FP_TOO_BIG: keep the bytes plain. FP_NO_MEMORY: refuse them. */
+static enum fp_status pack_if_cheaper(struct store *store, struct store_scratch *scratch,
+                                      struct compressor *compressor, struct plain plain,
+                                      struct packed *packed)
 {
     struct space space = {.bytes = scratch->packed, .capacity_bytes = plain.size_bytes - 1};
-    if (space.capacity_bytes == 0) return false;
-    if (compressor_pack(compressor, scratch->codec, plain, space, packed) != FP_OK) return false;
+    if (space.capacity_bytes == 0) return FP_TOO_BIG;
+    enum fp_status status = compressor_pack(compressor, scratch->codec, plain, space, packed);
+    if (status != FP_OK) return status;
     uint32_t head_bytes = entry_head_bytes(form_of_plain(plain.size_bytes));
-    return zpool_cost_bytes(store->zpool, packed->size_bytes + ENTRY_HEAD_BYTES) <
-           zpool_cost_bytes(store->zpool, plain.size_bytes + head_bytes);
+    bool cheaper = zpool_cost_bytes(store->zpool, packed->size_bytes + ENTRY_HEAD_BYTES) <
+                   zpool_cost_bytes(store->zpool, plain.size_bytes + head_bytes);
+    return cheaper ? FP_OK : FP_TOO_BIG;
 }
 
 static enum fp_status keep_packed_or_plain(struct store *store, struct store_scratch *scratch,
@@ -113,13 +115,15 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
 {
     struct compressor *compressor = compressor_acquire(store->compressors);
     struct packed packed;
-    bool pack = pack_if_cheaper(store, scratch, compressor, plain, &packed);
+    enum fp_status packs = pack_if_cheaper(store, scratch, compressor, plain, &packed);
+    bool pack = packs == FP_OK;
     struct content content =
         pack ? content_of(ENTRY_PACKED, compressor_id(compressor), crc,
                           slice_of(packed.bytes, packed.size_bytes))
              : content_of(form_of_plain(plain.size_bytes), 0, crc,
                           slice_of(plain.bytes, plain.size_bytes));
-    enum fp_status status = keep_object(store, scratch, &content, stored);
+    enum fp_status status =
+        packs == FP_NO_MEMORY ? packs : keep_object(store, scratch, &content, stored);
     if (status == FP_OK && pack) compressor_object_born(compressor);
     compressor_release(&compressor);
     return status;

@@ -14,7 +14,8 @@ import sys
 # Room -> the rooms it may include. A room is a header's path without suffix, or a folder; a file
 # belongs to the longest that fits it.
 BASE = {"base"}
-PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool", "storage/compressor"}
+PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
+               "storage/compressor", "storage/dictionary"}
 STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area"}
 MAY_INCLUDE = {
     "base": set(),
@@ -27,13 +28,16 @@ MAY_INCLUDE = {
     "storage/zsmalloc": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
     "storage/zbud": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
     "storage/blocks": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
-    "storage/compressor": BASE,
+    "storage/dictionary": BASE,
+    "storage/compressor": BASE | {"storage/dictionary"},
+    "storage/compressor_text": BASE | {"storage/compressor", "storage/dictionary"},
+    "storage/dictionary_gain": BASE | {"storage/dictionary", "storage/compressor"},
     "storage/entry": BASE | {"storage/zpool"},
     "storage/item": BASE | {"storage/handle"},
     "storage/keydir": BASE | {"storage/item"},
     "storage/area": BASE | {"storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,
-    "server/config": BASE | {"protocol"},
+    "server/config": BASE | {"protocol", "storage/compressor_text"},
     "server/options": BASE | {"server/config"},
     "server/counters": BASE,
     "server/compaction": BASE,
@@ -71,7 +75,8 @@ TOGETHER = {("server/worker", "server/conn")}
 FOREIGN = {
     r"event2?/": {"server/conn", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/server"},
-    r"zstd|zdict": {"storage/compressor_zstd"},
+    r"zstd": {"storage/compressor_zstd"},
+    r"zdict": {"storage/dictionary"},
     r"lz4": {"storage/compressor_lz4"},
     r"xxhash": {"storage/keydir"},
     r"yaml": {"server/config/config_yaml"},

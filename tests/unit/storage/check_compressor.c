@@ -7,7 +7,7 @@
 #include "base/crc32c.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/child.h"
-#include "tests/unit/storage/kit.h"
+#include "tests/unit/storage/kit_dictionary.h"
 
 enum { BYTES_MAX = 64 << 10, CANARY_BYTES = 16, CANARY = 0xc5, THREADS = 3 };
 
@@ -15,7 +15,27 @@ enum { BYTES_MAX = 64 << 10, CANARY_BYTES = 16, CANARY = 0xc5, THREADS = 3 };
 static const struct compressor_config all_configs[] = {
     {"lz4", 0},  {"lz4", 1},  {"lz4", 8},   {"lz4", 65537}, {"zstd", 0},
     {"zstd", 1}, {"zstd", 3}, {"zstd", 19}, {"zstd", -5},   {"zstd", -50},
+    {"lz4hc", 0}, {"lz4hc", 1}, {"lz4hc", 3}, {"lz4hc", 10}, {"lz4hc", 12},
 };
+
+/* Loops over algorithms go round twice: without a dictionary, then with one. */
+static const char *const all_algorithms[] = {"lz4", "lz4hc", "zstd"};
+enum { CONFIGS = FP_COUNT_OF(all_configs), ALGORITHMS = FP_COUNT_OF(all_algorithms) };
+
+static struct dictionary *dictionary; /* made in main */
+
+static struct compressor_config config_at(int i)
+{
+    struct compressor_config config = all_configs[i % CONFIGS];
+    config.dictionary = i < CONFIGS ? NULL : dictionary;
+    return config;
+}
+
+static struct compressor_config algorithm_at(int i)
+{
+    return (struct compressor_config){.algorithm = all_algorithms[i % ALGORITHMS],
+                                      .dictionary = i < ALGORITHMS ? NULL : dictionary};
+}
 
 struct bench { /* one seat, held, with room for what goes in and out */
     struct compressor_pool *pool;
@@ -93,7 +113,7 @@ START_TEST(real_pages_come_back_byte_for_byte)
 {
     struct bench bench;
     uint8_t *sample = kit_sample();
-    setup(&bench, all_configs[_i]);
+    setup(&bench, config_at(_i));
     for (int page = 0; page < KIT_SAMPLE_PAGES; page++)
         round_trip(&bench, sample + (size_t)page * KIT_PAGE_BYTES, KIT_PAGE_BYTES);
     size_t end = (size_t)KIT_SAMPLE_PAGES * KIT_PAGE_BYTES;
@@ -111,14 +131,14 @@ START_TEST(random_zero_and_short_bytes_come_back)
     struct bench bench;
     struct rng rng = {.state = 11};
     uint8_t *bytes = malloc(BYTES_MAX);
-    setup(&bench, all_configs[_i]);
+    setup(&bench, config_at(_i));
     for (size_t size = 1; size <= BYTES_MAX; size = size < 130 ? size + 1 : size * 2 - 1) {
         rng_fill(&rng, bytes, size);
         round_trip(&bench, bytes, size);
         ck_assert(size < 4096 || pack(&bench, bytes, size, size - 1) == 0);
         rng_fill_text(&rng, bytes, size);
         round_trip(&bench, bytes, size);
-        ck_assert(size < 4096 || all_configs[_i].level == 65537 ||
+        ck_assert(size < 4096 || all_configs[_i % CONFIGS].level == 65537 ||
                   pack(&bench, bytes, size, size - 1) > 0);
         memset(bytes, 0, size);
         round_trip(&bench, bytes, size);
@@ -144,7 +164,7 @@ START_TEST(names_and_levels_that_do_not_exist_are_refused)
 {
     static const struct compressor_config wrong[] = {
         {"lz4", -1}, {"lz4", 65538}, {"zstd", 20}, {"zstd", -51},
-        {"none", 1}, {"snappy", 0},  {"", 0},      {"LZ4", 0},
+        {"none", 1}, {"snappy", 0},  {"", 0},      {"LZ4", 0},  {"lz4hc", -1}, {"lz4hc", 13},
     };
     static const struct compressor_config good = {"lz4", 0};
     struct compressor_pool *pool = NULL;
@@ -191,9 +211,36 @@ START_TEST(damaged_bytes_are_refused_or_found_out_by_the_checksum)
 {
     struct bench bench;
     uint8_t *sample = kit_sample();
-    setup(&bench, (struct compressor_config){_i == 0 ? "lz4" : "zstd", 0});
+    setup(&bench, algorithm_at(_i));
     for (int page = 0; page < KIT_SAMPLE_PAGES; page += 100)
         damage(&bench, sample + (size_t)page * KIT_PAGE_BYTES, KIT_PAGE_BYTES);
+    teardown(&bench);
+    free(sample);
+}
+END_TEST
+
+/* No byte behind an object's own is taken, whatever it is; nor is a second object. */
+START_TEST(bytes_behind_the_end_are_refused)
+{
+    struct bench bench;
+    uint8_t *sample = kit_sample();
+    uint8_t twice[2 * KIT_PAGE_BYTES];
+    enum { HALF = KIT_PAGE_BYTES / 2, PAGE = 123 };
+    const uint8_t *page = sample + (size_t)PAGE * KIT_PAGE_BYTES;
+    setup(&bench, algorithm_at(_i));
+    size_t first = pack(&bench, page, HALF, HALF - 1);
+    memcpy(twice, bench.packed, first);
+    size_t second = pack(&bench, page + HALF, HALF, HALF - 1);
+    memcpy(twice + first, bench.packed, second);
+    ck_assert(first > 0 && second > 0);
+    ck_assert(unpack(&bench, twice, first, HALF) && unpack(&bench, twice + first, second, HALF));
+    ck_assert(!unpack(&bench, twice, first + second, KIT_PAGE_BYTES));
+    ck_assert(!unpack(&bench, twice, first + second, HALF));
+    for (unsigned more = 1; more <= 8; more++)
+        for (unsigned byte = 0; byte < 256; byte++) {
+            memset(twice + first, (int)byte, more);
+            ck_assert(!unpack(&bench, twice, first + more, HALF));
+        }
     teardown(&bench);
     free(sample);
 }
@@ -204,7 +251,7 @@ START_TEST(bytes_of_any_kind_never_harm)
     struct bench bench;
     struct rng rng = {.state = 5};
     uint8_t noise[4096];
-    setup(&bench, (struct compressor_config){_i == 0 ? "lz4" : "zstd", 0});
+    setup(&bench, algorithm_at(_i));
     for (int i = 0; i < 5000; i++) {
         size_t size = rng_below(&rng, sizeof noise);
         rng_fill(&rng, noise, size);
@@ -355,6 +402,36 @@ START_TEST(a_row_counts_what_a_seat_did_and_starts_again_with_it)
 }
 END_TEST
 
+START_TEST(a_threads_memory_comes_with_its_first_pack_and_stays_small)
+{
+    static const struct {
+        struct compressor_config config;
+        size_t bytes_max;
+    } cases[] = {{{"lz4", 1}, 17 << 10},   {{"lz4hc", 9}, 257 << 10}, {{"zstd", -5}, 80 << 10},
+                 {{"zstd", 1}, 80 << 10},  {{"zstd", 3}, 100 << 10},  {{"zstd", 9}, 110 << 10},
+                 {{"zstd", 19}, 280 << 10}};
+    uint8_t *sample = kit_sample();
+    for (int with = 0; with < 2; with++)
+        for (size_t i = 0; i < FP_COUNT_OF(cases); i++) {
+            struct bench bench;
+            struct compressor_config config = cases[i].config;
+            config.dictionary = with ? dictionary : NULL;
+            setup(&bench, config);
+            size_t before = codec_scratch_bytes(bench.scratch);
+            ck_assert_uint_lt(before, 100 << 10); /* zstd's unpacker, untouched */
+            round_trip(&bench, sample, KIT_PAGE_BYTES);
+            size_t grown = codec_scratch_bytes(bench.scratch) - before;
+            ck_assert_msg(grown > 0 && grown <= cases[i].bytes_max, "%s:%d took %zu bytes",
+                          config.algorithm, config.level, grown);
+            for (int page = 1; page < 20; page++)
+                round_trip(&bench, sample + page * KIT_PAGE_BYTES, KIT_PAGE_BYTES);
+            ck_assert_uint_eq(codec_scratch_bytes(bench.scratch) - before, grown);
+            teardown(&bench);
+        }
+    free(sample);
+}
+END_TEST
+
 START_TEST(a_thread_follows_a_change_of_the_level)
 {
     struct bench bench;
@@ -444,8 +521,9 @@ static void *pack_and_unpack(void *argument)
 
 START_TEST(swaps_under_load_lose_no_object_and_no_seat)
 {
-    static const struct compressor_config turns[] = {
-        {"lz4", 1}, {"zstd", 1}, {"lz4", 4}, {"none", 0}, {"zstd", -3}, {"lz4", 9}};
+    const struct compressor_config turns[] = {
+        {"lz4", 1},  {"zstd", 1}, {"lz4", 4, dictionary},   {"none", 0},
+        {"zstd", -3, dictionary}, {"lz4", 9}, {"lz4hc", 4}, {"lz4hc", 4, dictionary}};
     enum { SWAPS = 3000 };
     struct compressor_pool *pool = pool_of("none", 0);
     struct packer packers[THREADS];
@@ -543,14 +621,16 @@ int main(void)
 {
     Suite *suite = suite_create("compressor");
     TCase *codecs = tcase_create("codecs"), *seats = tcase_create("seats");
-    int configs = FP_COUNT_OF(all_configs);
+    dictionary = kit_dictionary(1);
     tcase_set_timeout(codecs, 110);
-    tcase_add_loop_test(codecs, real_pages_come_back_byte_for_byte, 0, configs);
-    tcase_add_loop_test(codecs, random_zero_and_short_bytes_come_back, 0, configs);
+    tcase_add_loop_test(codecs, real_pages_come_back_byte_for_byte, 0, 2 * CONFIGS);
+    tcase_add_loop_test(codecs, random_zero_and_short_bytes_come_back, 0, 2 * CONFIGS);
     tcase_add_test(codecs, none_keeps_everything_as_it_is);
     tcase_add_test(codecs, names_and_levels_that_do_not_exist_are_refused);
-    tcase_add_loop_test(codecs, damaged_bytes_are_refused_or_found_out_by_the_checksum, 0, 2);
-    tcase_add_loop_test(codecs, bytes_of_any_kind_never_harm, 0, 2);
+    tcase_add_loop_test(codecs, damaged_bytes_are_refused_or_found_out_by_the_checksum, 0,
+                        2 * ALGORITHMS);
+    tcase_add_loop_test(codecs, bytes_behind_the_end_are_refused, 0, 2 * ALGORITHMS);
+    tcase_add_loop_test(codecs, bytes_of_any_kind_never_harm, 0, 2 * ALGORITHMS);
     tcase_add_test(seats, a_seat_drains_until_its_last_user_and_its_last_object_are_gone);
     tcase_add_test(seats, a_seat_nobody_uses_empties_at_once);
     tcase_add_test(seats, swapping_to_what_is_current_changes_nothing);
@@ -558,6 +638,7 @@ int main(void)
     tcase_add_test(seats, when_all_seats_hold_objects_a_swap_is_refused_and_harmless);
     tcase_add_test(seats, a_row_counts_what_a_seat_did_and_starts_again_with_it);
     tcase_add_test(seats, a_thread_follows_a_change_of_the_level);
+    tcase_add_test(seats, a_threads_memory_comes_with_its_first_pack_and_stays_small);
     tcase_add_test(seats, swaps_under_load_lose_no_object_and_no_seat);
     tcase_add_test(seats, an_acquired_seat_is_never_an_empty_one);
     tcase_add_test(seats, a_count_that_does_not_add_up_stops_the_program);
@@ -567,5 +648,6 @@ int main(void)
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    dictionary_release(&dictionary);
     return failed == 0 ? 0 : 1;
 }
