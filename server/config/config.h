@@ -39,7 +39,7 @@ enum {
 enum config_protocol { CONFIG_MEMCACHED };
 enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
-enum config_algorithm { CONFIG_LZ4, CONFIG_ZSTD, CONFIG_NONE };
+enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 
 /* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
 struct config_origin {

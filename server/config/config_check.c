@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "server/config/config_build.h"
+#include "storage/compressor_text.h"
 
 static const struct config_origin *origin_of(const struct config *config, const char *path)
 {
@@ -64,24 +65,15 @@ static void check_memory(struct config_build *build)
 
 static void check_level(struct config_build *build)
 {
-    static const struct {
-        int32_t least, most;
-    } ranges[] = {[CONFIG_LZ4] = {1, 65537}, [CONFIG_ZSTD] = {-50, 19}, [CONFIG_NONE] = {0, 0}};
     const struct config *config = build->config;
     const struct config_origin *level = origin_of(config, "compressor.level");
     const struct config_origin *algorithm = origin_of(config, "compressor.algorithm");
-    enum config_algorithm is = config->compressor.algorithm;
-    int32_t value = config->compressor.level;
-    if (level->bad || algorithm->bad || value == 0) return;
-    if (value >= ranges[is].least && value <= ranges[is].most) return;
-    struct config_place place = place_of_either(build, level, algorithm);
-    if (is == CONFIG_NONE)
-        config_error_add(build->errors, place, "compressor.level: none has no levels, only 0");
-    else
-        config_error_add(build->errors, place,
-                         "compressor.level: %" PRId32 " is not within %" PRId32 " to %" PRId32
-                         ", the levels of %s (0: its own)",
-                         value, ranges[is].least, ranges[is].most, config_algorithm_name(is));
+    const char *name = config_algorithm_name(config->compressor.algorithm);
+    char wrong[COMPRESSOR_WRONG_BYTES];
+    if (level->bad || algorithm->bad) return;
+    if (compressor_check(name, config->compressor.level, wrong) == FP_OK) return;
+    config_error_add(build->errors, place_of_either(build, level, algorithm),
+                     "compressor.level: %s", wrong);
 }
 
 /* An item's key, or the item where the key is a default. */

@@ -89,12 +89,12 @@ enum config_kind {
       CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
       "The largest value of a memcached item; at most half of storage.memory_limit.")              \
     X("compressor.algorithm", KIND_CHOICE, struct config, compressor.algorithm, "lz4", 0, 0,       \
-      CONFIG_CHOICES("lz4", "zstd", "none"), RELOAD,                                               \
-      "lz4 is fast, zstd is small, none keeps everything as it comes.")                            \
+      CONFIG_CHOICES("lz4", "lz4hc", "zstd", "none"), RELOAD,                                      \
+      "lz4 is fast, zstd is small, lz4hc packs slowly and unpacks like lz4, none packs nothing.")  \
     X("compressor.level", KIND_INTEGER, struct config, compressor.level, "0", -50, 65537, NULL,    \
       RELOAD,                                                                                      \
       "0 means the algorithm's own. zstd: -50 to 19, higher is smaller. "                          \
-      "lz4: 1 to 65537, higher is faster. none: only 0.")                                          \
+      "lz4: 1 to 65537, higher is faster. lz4hc: 1 to 12. none: only 0.")                          \
     X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, NEEDED,               \
       "What clients call it.")                                                                     \
     X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \

@@ -271,6 +271,7 @@ START_TEST(values_of_two_sources_are_checked_together)
         {{"compressor.level=-1", "log.level=info"}, "is not within 1 to 65537, the levels of lz4"},
         {{"compressor.level=1", "compressor.algorithm=none"}, "none has no levels, only 0"},
         {{"compressor.algorithm=zstd", "compressor.level=20"}, "-50 to 19, the levels of zstd"},
+        {{"compressor.algorithm=lz4hc", "compressor.level=13"}, "1 to 12, the levels of lz4hc"},
         {{"areas=[{name: a, size: 4KiB}]", "storage.page_size=64KiB"}, "not a multiple of"},
         {{"areas=[{name: a, size: 128TiB}]", "log.level=info"}, "more than 17179869184 pages"},
     };

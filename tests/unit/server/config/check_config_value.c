@@ -3,6 +3,8 @@
 
 #include "base/number.h"
 #include "server/config/config_text.h"
+#include "storage/compressor_codec.h"
+#include "storage/compressor_text.h"
 #include "tests/unit/base/suite.h"
 
 union value {
@@ -110,10 +112,23 @@ START_TEST(names_of_choices_are_those_of_their_enums)
     ck_assert_ptr_null(level->choices[LOG_LEVELS]);
     ck_assert_ptr_null(format->choices[LOG_FORMATS]);
     ck_assert_str_eq(config_algorithm_name(CONFIG_LZ4), "lz4");
+    ck_assert_str_eq(config_algorithm_name(CONFIG_LZ4HC), "lz4hc");
     ck_assert_str_eq(config_algorithm_name(CONFIG_ZSTD), "zstd");
     ck_assert_str_eq(config_algorithm_name(CONFIG_NONE), "none");
     ck_assert_str_eq(config_allocator_name(CONFIG_ZSMALLOC), "zsmalloc");
     ck_assert_str_eq(config_allocator_name(CONFIG_BLOCKS), "blocks");
+}
+END_TEST
+
+START_TEST(every_algorithm_of_the_storage_may_be_configured)
+{
+    const struct config_key *algorithm = config_key_find(slice_text("compressor.algorithm"));
+    unsigned count = 0;
+    for (; algorithm->choices[count] != NULL; count++) {
+        char wrong[COMPRESSOR_WRONG_BYTES];
+        ck_assert_int_eq(compressor_check(algorithm->choices[count], 0, wrong), FP_OK);
+    }
+    ck_assert_uint_eq(count, CODECS);
 }
 END_TEST
 
@@ -224,7 +239,9 @@ int main(void)
 {
     return suite_run("config_value", nonsense_is_no_value_of_any_key, bounds_are_inclusive,
                      defaults_are_values_and_are_written_as_we_write_them,
-                     names_of_choices_are_those_of_their_enums, addresses_are_read_and_tidied,
+                     names_of_choices_are_those_of_their_enums,
+                     every_algorithm_of_the_storage_may_be_configured,
+                     addresses_are_read_and_tidied,
                      what_was_meant_is_guessed_but_not_wildly,
                      what_is_quoted_is_one_short_printable_word);
 }
