@@ -196,17 +196,23 @@ static enum fp_status zstd_pack(const struct codec_use *use, struct plain plain,
     return FP_OK;
 }
 
+/* Begun twice with a dictionary: to one that it has not just used (a "cold" one) zstd 1.5.4 gives
+ * another decoder, which does not mind what is left over at the end. */
+static bool begin_unpacking(ZSTD_DCtx *context, const struct zstd_prepared *prepared)
+{
+    if (prepared == NULL) return !ZSTD_isError(ZSTD_decompressBegin(context));
+    return !ZSTD_isError(ZSTD_decompressBegin_usingDDict(context, prepared->unpacking)) &&
+           !ZSTD_isError(ZSTD_decompressBegin_usingDDict(context, prepared->unpacking));
+}
+
 static bool zstd_unpack(const struct codec_use *use, struct packed packed, struct space out)
 {
-    const struct zstd_prepared *prepared = use->prepared;
     if (packed.size_bytes > out.capacity_bytes) return false;
     if (packed.size_bytes == out.capacity_bytes) {
         memcpy(out.bytes, packed.bytes, packed.size_bytes);
         return true;
     }
-    size_t begun = ZSTD_decompressBegin_usingDDict(use->memory,
-                                                   prepared != NULL ? prepared->unpacking : NULL);
-    if (ZSTD_isError(begun)) return false;
+    if (!begin_unpacking(use->memory, use->prepared)) return false;
     size_t size = ZSTD_decompressBlock(use->memory, out.bytes, out.capacity_bytes, packed.bytes,
                                        packed.size_bytes);
     return !ZSTD_isError(size) && size == out.capacity_bytes;
