@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/types.h>
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createCDict_advanced */
+#include <zstd.h>
 
 static struct {
     bool armed, for_good, failed;
@@ -63,6 +65,11 @@ WRAP(mmap, (void *)-1, (void *at, size_t size, int access, int flags, int fd, of
      (at, size, access, flags, fd, offset))
 WRAP(ZSTD_createCCtx, NULL, (void), ())
 WRAP(ZSTD_createDCtx, NULL, (void), ())
+WRAP(ZSTD_createCDict_advanced, NULL,
+     (const void *bytes, size_t size, ZSTD_dictLoadMethod_e load, ZSTD_dictContentType_e content,
+      ZSTD_compressionParameters parameters, ZSTD_customMem memory),
+     (bytes, size, load, content, parameters, memory))
+WRAP(ZSTD_createDDict_byReference, NULL, (const void *bytes, size_t size), (bytes, size))
 
 /* The same for what gives back; `something` is true where there was something to give. */
 #define UNWRAP(result, name, something, parameters, arguments)                                     \
@@ -77,6 +84,8 @@ WRAP(ZSTD_createDCtx, NULL, (void), ())
 UNWRAP(int, munmap, true, (void *at, size_t size), (at, size))
 UNWRAP(size_t, ZSTD_freeCCtx, packer != NULL, (void *packer), (packer))
 UNWRAP(size_t, ZSTD_freeDCtx, unpacker != NULL, (void *unpacker), (unpacker))
+UNWRAP(size_t, ZSTD_freeCDict, packing != NULL, (void *packing), (packing))
+UNWRAP(size_t, ZSTD_freeDDict, unpacking != NULL, (void *unpacking), (unpacking))
 
 void __real_free(void *block);
 void __wrap_free(void *block);

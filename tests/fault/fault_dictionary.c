@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The life of a dictionary in a seat, played with each of its allocations failing in turn.
+ *
+ * Proven each time: no crash; each call succeeds or says FP_NO_MEMORY; the seat that was current
+ * still is where a swap failed; what was packed comes back, for unpacking needs no allocation; and
+ * nothing is left behind. */
+#include <inttypes.h>
+
+#include "storage/compressor.h"
+#include "storage/dictionary.h"
+#include "storage/dictionary_gain.h"
+#include "tests/fault/fault.h"
+#include "tests/unit/storage/kit_dictionary.h"
+
+static const char *const algorithms[] = {"lz4", "lz4hc", "zstd"};
+
+static struct {
+    struct dictionary *trained; /* once, in good weather */
+    uint8_t *sample;
+} fixture;
+
+static bool done(enum fp_status status)
+{
+    fp_assert(status == FP_OK || status == FP_NO_MEMORY);
+    return status == FP_OK;
+}
+
+static void pack_and_unpack(struct compressor_pool *pool, struct codec_scratch *scratch)
+{
+    uint8_t room[KIT_PAGE_BYTES], out[KIT_PAGE_BYTES];
+    struct packed packed;
+    struct compressor *seat = compressor_acquire(pool);
+    struct space space = {room, sizeof room - 1};
+    struct plain plain = {fixture.sample, KIT_PAGE_BYTES};
+    if (done(compressor_pack(seat, scratch, plain, space, &packed))) {
+        struct space back = {out, sizeof out};
+        fp_assert(compressor_unpack(seat, scratch, packed, back) == FP_OK);
+        fp_assert(memcmp(out, plain.bytes, sizeof out) == 0);
+    }
+    compressor_release(&seat);
+}
+
+static bool swap_in(struct compressor_pool *pool, const struct compressor_config *next)
+{
+    struct compressor_row row;
+    compressor_row(pool, 0, &row);
+    bool at_first = row.state == COMPRESSOR_CURRENT;
+    bool swapped = done(compressor_pool_swap(pool, next));
+    compressor_row(pool, 0, &row);
+    fp_assert(swapped ? (row.state == COMPRESSOR_CURRENT) != at_first
+                      : (row.state == COMPRESSOR_CURRENT) == at_first);
+    return swapped;
+}
+
+static void live(const char *algorithm, struct dictionary *dictionary)
+{
+    struct compressor_config none = {"none"}, with = {algorithm, 0, dictionary};
+    struct compressor_pool *pool = NULL;
+    struct codec_scratch *scratch = NULL;
+    if (!done(compressor_pool_create(&with, &pool))) return;
+    if (done(codec_scratch_create(&scratch))) {
+        pack_and_unpack(pool, scratch);
+        enum fp_status again = compressor_pool_swap(pool, &with);
+        fp_assert(again == FP_EXISTS || again == FP_NO_MEMORY);
+        fp_assert(swap_in(pool, &none)); /* which needs nothing */
+        if (swap_in(pool, &with)) pack_and_unpack(pool, scratch);
+    }
+    codec_scratch_destroy(&scratch);
+    compressor_pool_destroy(&pool);
+}
+
+static void play(void)
+{
+    const char *reason;
+    struct dictionary *dictionary = NULL, *kept = NULL;
+    struct dictionary_gain gain;
+    struct dictionary_samples samples = {fixture.sample, KIT_PAGE_BYTES, 160};
+    struct compressor_config lz4 = {"lz4"};
+    if (done(dictionary_create(dictionary_bytes(fixture.trained), &dictionary, &reason)))
+        for (size_t i = 0; i < FP_COUNT_OF(algorithms); i++) live(algorithms[i], dictionary);
+    dictionary_release(&dictionary);
+    (void)done(dictionary_gain_try(&samples, &lz4, 4096, &kept, &gain));
+    dictionary_release(&kept);
+}
+
+static uint64_t fail_each(bool for_good)
+{
+    uint64_t at = 0;
+    int64_t live_blocks = fault_live_blocks();
+    bool failed;
+    do {
+        fault_arm(++at, for_good);
+        play();
+        failed = fault_disarm();
+        fp_assert(fault_live_blocks() == live_blocks);
+    } while (failed);
+    return at - 1;
+}
+
+int main(void)
+{
+    fixture.trained = kit_dictionary(1);
+    fixture.sample = kit_sample();
+    play();
+    printf("each of %" PRIu64 " allocations failed once\n", fail_each(false));
+    printf("all allocations failed from each of %" PRIu64 " on\n", fail_each(true));
+    dictionary_release(&fixture.trained);
+    free(fixture.sample);
+    return 0;
+}
