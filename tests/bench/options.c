@@ -9,7 +9,12 @@
 
 #include "base/number.h"
 
-enum { ALL = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, SERVERS = BENCH_ITEMS | BENCH_PAGES };
+enum {
+    TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases of so many operations or so long */
+    PEERS = BENCH_ITEMS | BENCH_PAGES,               /* with memcached beside it */
+    SERVERS = PEERS | BENCH_COMPACTION,
+    ALL = TIMED | BENCH_COMPACTION,
+};
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
 
 struct row {
@@ -24,8 +29,8 @@ struct row {
 #define AT(member) offsetof(struct options, member)
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
-    {"seconds", NUMBER, ALL, AT(seconds), 1, 3600, "the longest that a phase may last"},
-    {"ops", NUMBER, ALL, AT(ops), 1, UINT32_MAX, "operations of a phase"},
+    {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"ops", NUMBER, TIMED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, ALL, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
     {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
     {"memory", SIZE, ALL, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
@@ -36,7 +41,7 @@ static const struct row rows[] = {
     {"algorithms", TEXT, ALL, AT(algorithms), 0, 0, "compressors, separated by commas"},
     {"seed", NUMBER, ALL, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
-    {"memcached", TEXT, SERVERS, AT(memcached), 0, 0, "the server to compare it with"},
+    {"memcached", TEXT, PEERS, AT(memcached), 0, 0, "the server to compare it with"},
     {"json", FLAG, ALL, AT(json), 0, 0, "print every figure of every round, for programs"},
     {"help", HELP, ALL, 0, 0, 0, "print this"},
 };

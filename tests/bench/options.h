@@ -8,7 +8,7 @@
 
 #include "base/attrs.h"
 
-enum options_user { BENCH_ITEMS = 1, BENCH_PAGES = 2, BENCH_STORE = 4 };
+enum options_user { BENCH_ITEMS = 1, BENCH_PAGES = 2, BENCH_STORE = 4, BENCH_COMPACTION = 8 };
 
 struct options {
     uint64_t rounds;
