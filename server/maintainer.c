@@ -109,6 +109,7 @@ static void compact_as_asked(struct maintainer *maintainer)
     atomic_store(&compaction->running, true);
     atomic_store(&compaction->asked, false);
     (void)compact_until(maintainer, UINT64_MAX);
+    arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     atomic_store(&compaction->last_ns, clock_monotonic_ns() - begun_ns);
     atomic_fetch_add(&compaction->runs, 1);
     atomic_store(&compaction->running, false);
@@ -139,6 +140,7 @@ static void *run(void *opaque)
         upkeep(maintainer);
         trim_heap(maintainer);
         compact_by_itself(maintainer);
+        arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     }
     return NULL;
 }

@@ -13,8 +13,11 @@ enum fp_status zpool_create(const char *name, const struct zpool_options *option
                             struct zpool **pool)
 {
     for (size_t i = 0; i < FP_COUNT_OF(backends); i++)
-        if (strcmp(backends[i]->properties.name, name) == 0)
-            return backends[i]->create(options, pool);
+        if (strcmp(backends[i]->properties.name, name) == 0) {
+            enum fp_status status = backends[i]->create(options, pool);
+            if (status == FP_OK) (*pool)->arena = options->arena;
+            return status;
+        }
     return FP_INVALID;
 }
 
@@ -23,6 +26,11 @@ void zpool_destroy(struct zpool **pool)
     if (*pool == NULL) return;
     (*pool)->backend->destroy(*pool);
     *pool = NULL;
+}
+
+struct arena *zpool_arena(const struct zpool *pool)
+{
+    return pool->arena;
 }
 
 const struct zpool_properties *zpool_properties(const struct zpool *pool)

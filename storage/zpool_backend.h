@@ -29,6 +29,7 @@ struct zpool_backend {
 
 struct zpool {
     const struct zpool_backend *backend;
+    struct arena *arena; /* set by zpool_create */
 };
 
 extern const struct zpool_backend zsmalloc_backend, blocks_backend, zbud_backend;
