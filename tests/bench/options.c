@@ -10,10 +10,11 @@
 #include "base/number.h"
 
 enum {
-    TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases of so many operations or so long */
+    TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
+    COUNTED = TIMED | BENCH_INPROCESS,               /* or after so many operations */
     PEERS = BENCH_ITEMS | BENCH_PAGES,               /* with memcached beside it */
     SERVERS = PEERS | BENCH_COMPACTION,
-    ALL = TIMED | BENCH_COMPACTION,
+    ALL = COUNTED | BENCH_COMPACTION,
 };
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
 
@@ -30,7 +31,7 @@ struct row {
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
     {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
-    {"ops", NUMBER, TIMED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
+    {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, ALL, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
     {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
     {"memory", SIZE, ALL, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
