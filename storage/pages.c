@@ -21,6 +21,9 @@
 #include "base/check.h"
 #include "base/lock.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18, glibc 2.36 */
+#endif
 enum { CHUNK_WORDS = PAGES_CHUNK_PAGES / 64 };
 #define CHUNK_NONE UINT32_MAX /* no int: an enum cannot hold it */
 
@@ -72,7 +75,15 @@ void pages_release(void *base, uint64_t bytes)
 void pages_discard(void *at, uint64_t bytes)
 {
     fp_assert((uintptr_t)at % PAGES_BYTES == 0 && bytes % PAGES_BYTES == 0);
+    /* Since Linux 5.18; before, and where nothing is locked, the other does the same. */
+    if (madvise(at, (size_t)bytes, MADV_DONTNEED_LOCKED) == 0) return;
     fp_assert(madvise(at, (size_t)bytes, MADV_DONTNEED) == 0);
+}
+
+enum fp_status pages_lock_all(void)
+{
+    /* On fault: a reservation must go on costing nothing. */
+    return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 ? FP_OK : FP_NO_MEMORY;
 }
 
 static unsigned runs_per_chunk(unsigned run_pages)
@@ -121,6 +132,12 @@ enum fp_status arena_create(struct budget *budget, uint64_t size_pages, struct a
     lock_init(&arena->lock, RANK_PAGES);
     *out = arena;
     return FP_OK;
+}
+
+enum fp_status arena_use_huge_pages(struct arena *arena)
+{
+    size_t bytes = (size_t)(arena->size_pages * PAGES_BYTES);
+    return madvise(arena->base, bytes, MADV_HUGEPAGE) == 0 ? FP_OK : FP_INVALID;
 }
 
 void arena_destroy(struct arena **arena_ptr)

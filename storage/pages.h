@@ -37,6 +37,10 @@ void pages_release(void *base, uint64_t bytes);
 /* Gives whole pages inside the reservation back: they read as zeros again and cost nothing. */
 void pages_discard(void *at, uint64_t bytes) FP_NONNULL(1);
 
+/* Keeps all memory of the process, now and later, out of swap once it is touched. FP_NO_MEMORY: the
+ * system refuses (RLIMIT_MEMLOCK, which counts address space; CAP_IPC_LOCK lifts it). */
+enum fp_status pages_lock_all(void) FP_MUST_CHECK;
+
 /* Names a run of the arena: the number of its first page. */
 struct page_run {
     uint32_t first_page;
@@ -49,6 +53,10 @@ struct arena;
  * it. */
 enum fp_status arena_create(struct budget *budget, uint64_t size_pages, struct arena **arena)
     FP_MUST_CHECK FP_NONNULL(1, 3);
+/* Asks for huge pages instead of none, before the first run is taken. A run given back then leaves
+ * the process, but a huge page that is used in part stays with it until the OS is short of memory.
+ * FP_INVALID: this OS has none. */
+enum fp_status arena_use_huge_pages(struct arena *arena) FP_MUST_CHECK FP_NONNULL(1);
 /* Every run must have been given back. */
 void arena_destroy(struct arena **arena) FP_NONNULL(1);
 

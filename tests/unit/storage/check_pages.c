@@ -51,6 +51,57 @@ START_TEST(what_is_discarded_goes_back_to_the_os_and_reads_as_zeros)
 }
 END_TEST
 
+START_TEST(what_is_locked_is_discarded_all_the_same)
+{
+    uint64_t bytes = 16 * PAGES_BYTES;
+    uint8_t *before = pages_reserve(bytes);
+    /* Each test is a process of its own. A limit on locking refuses us, and then says so. */
+    if (pages_lock_all() != FP_OK) {
+        printf("not tried: the system refuses to lock memory\n");
+        return;
+    }
+    uint8_t *after = pages_reserve(bytes);
+    uint8_t *both[] = {before, after};
+    for (int i = 0; i < 2; i++) {
+        ck_assert(kit_resident_pages(both[i], bytes) == 0); /* locked once it is touched */
+        memset(both[i], 0xa5, bytes);
+        pages_discard(both[i], 8 * PAGES_BYTES);
+        ck_assert(kit_resident_pages(both[i], bytes) == 8);
+        ck_assert(is_zeros(both[i], 8 * PAGES_BYTES));
+        pages_release(both[i], bytes);
+    }
+}
+END_TEST
+
+START_TEST(an_arena_of_huge_pages_keeps_its_promises)
+{
+    struct budget budget;
+    struct arena *arena;
+    struct page_run runs[PAGES_CHUNK_PAGES + 1];
+    budget_init(&budget, UINT64_MAX);
+    ck_assert_int_eq(arena_create(&budget, 2 * PAGES_CHUNK_PAGES, &arena), FP_OK);
+    if (arena_use_huge_pages(arena) != FP_OK) {
+        printf("not tried: this kernel has no huge pages\n");
+        arena_destroy(&arena);
+        return;
+    }
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < PAGES_CHUNK_PAGES; i++) {
+            ck_assert_int_eq(arena_take(arena, 1, &runs[i]), FP_OK);
+            ck_assert(is_zeros(arena_address(arena, runs[i]), PAGES_BYTES));
+            memset(arena_address(arena, runs[i]), 0xa5, PAGES_BYTES);
+        }
+        arena_check(arena);
+        for (unsigned i = 0; i < PAGES_CHUNK_PAGES; i++) arena_give(arena, 1, runs[i]);
+        arena_trim(arena);
+        uint8_t *base = arena_address(arena, (struct page_run){0});
+        ck_assert(kit_resident_pages(base, 2 * chunk_bytes()) < PAGES_CHUNK_PAGES);
+    }
+    arena_destroy(&arena);
+    ck_assert(budget_total(&budget) == 0);
+}
+END_TEST
+
 START_TEST(impossible_sizes_are_refused)
 {
     struct budget budget;
@@ -364,7 +415,8 @@ int main(void)
 {
     return suite_run("pages", a_reservation_costs_nothing_until_it_is_written,
                      what_is_discarded_goes_back_to_the_os_and_reads_as_zeros,
-                     impossible_sizes_are_refused,
+                     what_is_locked_is_discarded_all_the_same,
+                     an_arena_of_huge_pages_keeps_its_promises, impossible_sizes_are_refused,
                      runs_of_every_length_fill_a_chunk_without_overlap_and_leave_it_clean,
                      a_refusal_of_the_budget_takes_nothing,
                      a_refusal_for_want_of_address_space_charges_nothing,
