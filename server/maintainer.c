@@ -90,9 +90,8 @@ static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
     uint64_t turn_ends_ns = 0;
     while (!atomic_load(&maintainer->stopping)) {
         struct zpool_step step = zpool_compact(pool, MOVES_PER_STEP);
-        atomic_fetch_add(&compaction->moved_objects, step.moved_count);
-        atomic_fetch_add(&compaction->freed_pages, step.freed_pages);
-        atomic_fetch_add(&compaction->skipped_pinned, step.skipped_pinned_count);
+        compaction_note(compaction, &(struct compaction_step){step.moved_count, step.freed_pages,
+                                                              step.skipped_pinned_count});
         if (step.done) return true;
         uint64_t now_ns = clock_monotonic_ns();
         if (now_ns >= deadline_ns) return false;
@@ -104,15 +103,10 @@ static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
 static void compact_as_asked(struct maintainer *maintainer)
 {
     struct compaction *compaction = &maintainer->shared->compaction;
-    if (!atomic_load(&compaction->asked)) return;
-    uint64_t begun_ns = clock_monotonic_ns();
-    atomic_store(&compaction->running, true);
-    atomic_store(&compaction->asked, false);
+    if (!compaction_begin(compaction, clock_monotonic_ns())) return;
     (void)compact_until(maintainer, UINT64_MAX);
     arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
-    atomic_store(&compaction->last_ns, clock_monotonic_ns() - begun_ns);
-    atomic_fetch_add(&compaction->runs, 1);
-    atomic_store(&compaction->running, false);
+    compaction_end(compaction, clock_monotonic_ns());
 }
 
 static void compact_by_itself(struct maintainer *maintainer)
@@ -170,7 +164,7 @@ void maintainer_stop(struct maintainer *maintainer)
 {
     if (!maintainer->started) return;
     atomic_store(&maintainer->stopping, true);
-    compaction_ask(&maintainer->shared->compaction);
+    compaction_wake(&maintainer->shared->compaction);
     fp_assert(pthread_join(maintainer->thread, NULL) == 0);
     maintainer->started = false;
 }
