@@ -24,7 +24,7 @@ enum {
     REAP_STEPS_PER_TICK = 8,
     EVICTIONS_PER_TICK = 4096,
     MOVES_PER_STEP = 16, /* some 10 us of work */
-    TURN_NS_MAX = 1000000,
+    TURN_NS_MAX = 250000,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
     FREEABLE_PART = 64,      /* of the pages held */
     TRIM_EVERY_TICKS = 10,
