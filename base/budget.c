@@ -36,6 +36,14 @@ void budget_return(struct budget *budget, enum budget_use use, uint64_t bytes)
     atomic_fetch_sub_explicit(&budget->total_bytes, bytes, memory_order_relaxed);
 }
 
+void budget_move(struct budget *budget, enum budget_use from, enum budget_use to, uint64_t bytes)
+{
+    atomic_fetch_add_explicit(&budget->held_bytes[to], bytes, memory_order_relaxed);
+    uint64_t held =
+        atomic_fetch_sub_explicit(&budget->held_bytes[from], bytes, memory_order_relaxed);
+    fp_assert(held >= bytes);
+}
+
 void budget_set_limit(struct budget *budget, uint64_t limit_bytes)
 {
     atomic_store_explicit(&budget->limit_bytes, limit_bytes, memory_order_relaxed);

@@ -20,6 +20,7 @@
 #define BUDGET_USES(X)                                                                             \
     X(BUDGET_FIXED, "fixed", "the program itself: code, stacks, per-thread working memory")        \
     X(BUDGET_PAYLOAD, "payload", "pages of the allocator, full or not")                            \
+    X(BUDGET_CACHED, "cached", "pages that were freed and are kept for the next taker")            \
     X(BUDGET_ALLOCATOR, "allocator", "handles and zspage descriptors")                             \
     X(BUDGET_SLOTS, "slots", "slots of areas, 8 bytes each where any of 1024 is used")             \
     X(BUDGET_ITEMS, "items", "keys and item records")                                              \
@@ -49,6 +50,10 @@ bool budget_charge(struct budget *budget, enum budget_use use, uint64_t bytes)
 void budget_charge_anyway(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
 
 void budget_return(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
+
+/* Charged bytes change their use; the total stays. */
+void budget_move(struct budget *budget, enum budget_use from, enum budget_use to, uint64_t bytes)
+    FP_NONNULL(1);
 
 /* A lower limit than what is held is accepted: nothing new is charged until enough is returned. */
 void budget_set_limit(struct budget *budget, uint64_t limit_bytes) FP_NONNULL(1);

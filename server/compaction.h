@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * compaction - how the job of closing gaps goes: asked for by anybody, done by the maintainer,
- * shown in `stats compaction`.
+ * compaction - the job of closing gaps: asked for by anybody, done by the maintainer, shown in
+ * `stats compaction` while it goes on.
  *
- * Threads: any; lock-free. Blocks: never.
+ * Life of a job:  none -(ask)-> waiting -(begin)-> running -(end)-> done -(ask)-> waiting, the next
+ * Jobs are numbered from 1; one at a time. Automatic compaction is no job: it counts in the totals.
+ *
+ * Threads: any may ask and look; begin, note and end are the maintainer's. Lock-free.
+ * Blocks: never.
  */
 #ifndef FARPAGE_SERVER_COMPACTION_H
 #define FARPAGE_SERVER_COMPACTION_H
@@ -10,18 +14,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct compaction_step { /* what was done since the last note */
+    uint64_t moved_objects, freed_pages, skipped_pinned;
+};
+
+struct compaction_count {
+    _Atomic uint64_t moved_objects, freed_pages, skipped_pinned;
+};
+
 struct compaction {
-    _Atomic bool asked;   /* somebody wants a run; cleared when it begins */
-    _Atomic bool running; /* a run that was asked for is under way */
-    _Atomic uint64_t moved_objects, freed_pages, skipped_pinned; /* since the start, all runs */
-    _Atomic uint64_t runs, last_ns;                              /* of those asked for */
+    _Atomic uint64_t asked, begun, ended; /* the last job that was; asked >= begun >= ended */
+    struct compaction_count total;        /* since the start, jobs or not */
+    struct compaction_count job;          /* of the job that runs, or of the last one */
+    _Atomic uint64_t begun_ns, last_ns;   /* when that began; how long the last one took */
     int wake_fd; /* eventfd of the maintainer; -1 before it starts */
 };
 
-/* Asks for a run of the whole pool; one that is under way is enough. */
-void compaction_ask(struct compaction *compaction);
+enum compaction_state { COMPACTION_NONE, COMPACTION_WAITING, COMPACTION_RUNNING, COMPACTION_DONE };
 
-/* True from the asking to the end of the run. */
-bool compaction_busy(const struct compaction *compaction);
+/* Asks for a job on the whole pool; one that waits or runs is enough. Its number. */
+uint64_t compaction_ask(struct compaction *compaction);
+void compaction_wake(struct compaction *compaction); /* the maintainer has something to see to */
+
+/* Of the job that was asked for last. */
+enum compaction_state compaction_state(const struct compaction *compaction);
+
+bool compaction_begin(struct compaction *compaction, uint64_t now_ns); /* false: none waits */
+void compaction_note(struct compaction *compaction, const struct compaction_step *step);
+void compaction_end(struct compaction *compaction, uint64_t now_ns);
 
 #endif

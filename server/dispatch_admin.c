@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The text commands that concern the server: statistics, version, and what operators ask for. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
@@ -54,16 +57,17 @@ static enum dispatch flush(struct dispatcher *dispatcher, const struct request *
     return DISPATCH_DONE;
 }
 
-/* Starts it and answers at once: `stats compaction` shows how it goes. */
+/* Starts a job and answers at once with its number: `stats compaction` shows how it goes. */
 static enum dispatch compact(struct dispatcher *dispatcher, struct output *output)
 {
     struct shared *shared = dispatcher->shared;
+    char answer[32];
     if (atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF) {
         output_text(output, "SERVER_ERROR storage.compaction is off\r\n");
         return DISPATCH_DONE;
     }
-    compaction_ask(&shared->compaction);
-    output_text(output, REPLY_OK);
+    snprintf(answer, sizeof answer, "OK %" PRIu64 "\r\n", compaction_ask(&shared->compaction));
+    output_text(output, answer);
     return DISPATCH_DONE;
 }
 

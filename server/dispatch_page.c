@@ -135,7 +135,7 @@ static enum dispatch compact(const struct context *context)
     if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
     bool off = atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF;
     if (context->frame->count == 0 && off) return refuse(context, FRAME_OFF);
-    if (context->frame->count == 0) compaction_ask(&shared->compaction);
+    if (context->frame->count == 0) (void)compaction_ask(&shared->compaction);
     return report(context, slice_text("compaction"));
 }
 

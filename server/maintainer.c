@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "server/process.h"
@@ -22,7 +23,8 @@ enum {
     TICK_MS = 50,
     REAP_STEPS_PER_TICK = 8,
     EVICTIONS_PER_TICK = 4096,
-    MOVES_PER_STEP = 256,
+    MOVES_PER_STEP = 16, /* some 10 us of work */
+    TURN_NS_MAX = 250000,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
     FREEABLE_PART = 64,      /* of the pages held */
     TRIM_EVERY_TICKS = 10,
@@ -69,18 +71,31 @@ static bool worth_it(struct store *store)
     return zpool_freeable_pages(store_zpool(store)) > wanted + FREEABLE_PAGES_MIN;
 }
 
+/* Whoever waits for this processor or for the same shard goes first, after every step: a request
+ * then waits for microseconds and not for the rest of our slice. Until when we may work before we
+ * give way again: half as long as we had to wait, so that a machine that is busy with something
+ * else, which takes a whole slice each time, cannot hold us up for ever. */
+static uint64_t give_way(uint64_t now_ns)
+{
+    sched_yield();
+    uint64_t back_ns = clock_monotonic_ns();
+    return back_ns + min_u64((back_ns - now_ns) / 2, TURN_NS_MAX);
+}
+
 /* Steps until there is nothing to gain or the time is over. True: nothing to gain. */
 static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
 {
     struct compaction *compaction = &maintainer->shared->compaction;
     struct zpool *pool = store_zpool(maintainer->shared->store);
-    while (!atomic_load(&maintainer->stopping) && clock_monotonic_ns() < deadline_ns) {
+    uint64_t turn_ends_ns = 0;
+    while (!atomic_load(&maintainer->stopping)) {
         struct zpool_step step = zpool_compact(pool, MOVES_PER_STEP);
-        atomic_fetch_add(&compaction->moved_objects, step.moved_count);
-        atomic_fetch_add(&compaction->freed_pages, step.freed_pages);
-        atomic_fetch_add(&compaction->skipped_pinned, step.skipped_pinned_count);
+        compaction_note(compaction, &(struct compaction_step){step.moved_count, step.freed_pages,
+                                                              step.skipped_pinned_count});
         if (step.done) return true;
-        sched_yield(); /* whoever waits for the same shard goes first */
+        uint64_t now_ns = clock_monotonic_ns();
+        if (now_ns >= deadline_ns) return false;
+        if (now_ns >= turn_ends_ns) turn_ends_ns = give_way(now_ns);
     }
     return false;
 }
@@ -88,14 +103,10 @@ static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
 static void compact_as_asked(struct maintainer *maintainer)
 {
     struct compaction *compaction = &maintainer->shared->compaction;
-    if (!atomic_load(&compaction->asked)) return;
-    uint64_t begun_ns = clock_monotonic_ns();
-    atomic_store(&compaction->running, true);
-    atomic_store(&compaction->asked, false);
+    if (!compaction_begin(compaction, clock_monotonic_ns())) return;
     (void)compact_until(maintainer, UINT64_MAX);
-    atomic_store(&compaction->last_ns, clock_monotonic_ns() - begun_ns);
-    atomic_fetch_add(&compaction->runs, 1);
-    atomic_store(&compaction->running, false);
+    arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
+    compaction_end(compaction, clock_monotonic_ns());
 }
 
 static void compact_by_itself(struct maintainer *maintainer)
@@ -123,6 +134,7 @@ static void *run(void *opaque)
         upkeep(maintainer);
         trim_heap(maintainer);
         compact_by_itself(maintainer);
+        arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     }
     return NULL;
 }
@@ -152,7 +164,7 @@ void maintainer_stop(struct maintainer *maintainer)
 {
     if (!maintainer->started) return;
     atomic_store(&maintainer->stopping, true);
-    compaction_ask(&maintainer->shared->compaction);
+    compaction_wake(&maintainer->shared->compaction);
     fp_assert(pthread_join(maintainer->thread, NULL) == 0);
     maintainer->started = false;
 }

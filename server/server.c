@@ -101,6 +101,21 @@ static bool random_bytes(void *bytes, size_t size_bytes)
     return getrandom(bytes, size_bytes, 0) == (ssize_t)size_bytes;
 }
 
+/* What the operator wants of the memory itself. */
+static enum exit_code prepare_memory(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    struct arena *arena = zpool_arena(store_zpool(server->shared.store));
+    if (config->storage.huge_pages == CONFIG_SWITCH_ON && arena_use_huge_pages(arena) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "storage.huge_pages",
+                    "this kernel has no transparent huge pages; set it to off");
+    if (config->storage.lock_memory == CONFIG_SWITCH_ON && pages_lock_all() != FP_OK)
+        return fail(server, EXIT_RUNTIME, "storage.lock_memory",
+                    "the system refuses to lock memory; lift RLIMIT_MEMLOCK (ulimit -l unlimited, "
+                    "systemd: LimitMEMLOCK=infinity) or set it to off");
+    return EXIT_OK;
+}
+
 static enum exit_code create_store(struct server *server)
 {
     const struct config *config = server->shared.config;
@@ -116,6 +131,8 @@ static enum exit_code create_store(struct server *server)
         return fail(server, EXIT_RUNTIME, "storage",
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    enum exit_code prepared = prepare_memory(server);
+    if (prepared != EXIT_OK) return prepared;
     for (uint32_t i = 0; i < config->areas_count; i++) {
         const struct config_area *area = &config->areas[i];
         struct area *opened;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "server/stats_internal.h"
 
 void stats_memory(struct shared *shared, const struct stats_sink *sink)
@@ -85,7 +86,7 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "zspages", fill.zspage_count);
     stats_number(sink, "table_bytes", fill.table_bytes);
     stats_number(sink, "pinned", fill.pinned_count);
-    stats_number(sink, "pages_compacted", atomic_load(&shared->compaction.freed_pages));
+    stats_number(sink, "pages_compacted", atomic_load(&shared->compaction.total.freed_pages));
     stats_ratio(sink, "density", compressed_bytes, held_bytes);
 }
 
@@ -198,16 +199,38 @@ void stats_compressors(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "swaps", compressor_swap_count(pool));
 }
 
+static void emit_job(const struct compaction *compaction, const struct stats_sink *sink)
+{
+    static const char *const states[] = {"none", "waiting", "running", "done"};
+    const struct compaction_count *job = &compaction->job;
+    enum compaction_state state = compaction_state(compaction);
+    bool waits = state == COMPACTION_WAITING; /* the counts are still the last one's */
+    uint64_t took_ns = waits ? 0 : atomic_load(&compaction->last_ns);
+    if (state == COMPACTION_RUNNING)
+        took_ns = clock_monotonic_ns() - atomic_load(&compaction->begun_ns);
+    stats_number(sink, "job", atomic_load(&compaction->asked));
+    stats_text(sink, "job_state", states[state]);
+    stats_number(sink, "job_moved_objects", waits ? 0 : atomic_load(&job->moved_objects));
+    stats_number(sink, "job_freed_pages", waits ? 0 : atomic_load(&job->freed_pages));
+    stats_number(sink, "job_skipped_pinned", waits ? 0 : atomic_load(&job->skipped_pinned));
+    stats_number(sink, "job_us", took_ns / 1000);
+}
+
 void stats_compaction(struct shared *shared, const struct stats_sink *sink)
 {
     static const char *const modes[] = {"auto", "manual", "off"};
     const struct compaction *compaction = &shared->compaction;
+    enum compaction_state state = compaction_state(compaction);
+    bool busy = state == COMPACTION_WAITING || state == COMPACTION_RUNNING;
+    uint64_t freeable_pages = zpool_freeable_pages(store_zpool(shared->store));
     stats_text(sink, "mode", modes[atomic_load(&shared->settings.compaction) % 3]);
-    stats_text(sink, "state", compaction_busy(compaction) ? "running" : "idle");
-    stats_number(sink, "moved_objects", atomic_load(&compaction->moved_objects));
-    stats_number(sink, "freed_pages", atomic_load(&compaction->freed_pages));
-    stats_number(sink, "skipped_pinned", atomic_load(&compaction->skipped_pinned));
-    stats_number(sink, "freeable_pages", zpool_freeable_pages(store_zpool(shared->store)));
-    stats_number(sink, "runs", atomic_load(&compaction->runs));
+    stats_text(sink, "state", busy ? "running" : "idle");
+    stats_number(sink, "moved_objects", atomic_load(&compaction->total.moved_objects));
+    stats_number(sink, "freed_pages", atomic_load(&compaction->total.freed_pages));
+    stats_number(sink, "skipped_pinned", atomic_load(&compaction->total.skipped_pinned));
+    stats_number(sink, "freeable_pages", freeable_pages);
+    stats_number(sink, "freeable_bytes", freeable_pages * PAGES_BYTES);
+    stats_number(sink, "runs", atomic_load(&compaction->ended));
     stats_number(sink, "last_ms", atomic_load(&compaction->last_ns) / 1000000);
+    emit_job(compaction, sink);
 }

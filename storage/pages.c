@@ -3,9 +3,12 @@
  * Life of a chunk:  untouched -(first run of length n taken)-> cut into runs of n pages
  *                   -(last run given back)-> untouched
  * Life of a run:    free, not resident -(take)-> taken -(give: MADV_DONTNEED)-> free
+ *                   taken -(give)-> cached, resident -(take: zeroed)-> taken
+ *                                                    -(trim: MADV_DONTNEED)-> free
  *
- * A chunk that still has free runs is on the list of its run length. Which runs are free is a
- * bitmap beside the chunk, never in the freed memory: freed memory belongs to the OS.
+ * A cached run counts as taken for its chunk. A chunk that still has free runs is on the list of
+ * its run length. Which runs are free is a bitmap beside the chunk, never in the freed memory:
+ * that belongs to the OS.
  */
 #include "storage/pages.h"
 
@@ -18,6 +21,9 @@
 #include "base/check.h"
 #include "base/lock.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18, glibc 2.36 */
+#endif
 enum { CHUNK_WORDS = PAGES_CHUNK_PAGES / 64 };
 #define CHUNK_NONE UINT32_MAX /* no int: an enum cannot hold it */
 
@@ -26,6 +32,11 @@ struct chunk {
     uint32_t next, prev;             /* list of chunks with free runs, same run_pages */
     uint16_t run_pages;              /* 0: untouched */
     uint16_t free_count;             /* == bits set in free_runs */
+};
+
+struct cached_run {
+    uint32_t first_page;
+    uint32_t run_pages;
 };
 
 struct arena {
@@ -38,7 +49,10 @@ struct arena {
     uint32_t untouched;      /* list of untouched chunks that were cut before */
     uint32_t fresh;          /* chunks from here on have never been cut */
     struct chunk *chunks;    /* chunk_count, in a reservation: zeros until cut */
-    _Atomic uint64_t held_pages;
+    struct cached_run cache[PAGES_CACHE_MAX]; /* the last one was given last */
+    unsigned cache_count;
+    _Atomic uint64_t cached_pages; /* of the cache; written with the lock held */
+    _Atomic uint64_t held_pages;   /* not guarded */
 };
 
 void *pages_reserve(uint64_t bytes)
@@ -61,7 +75,15 @@ void pages_release(void *base, uint64_t bytes)
 void pages_discard(void *at, uint64_t bytes)
 {
     fp_assert((uintptr_t)at % PAGES_BYTES == 0 && bytes % PAGES_BYTES == 0);
+    /* Since Linux 5.18; before, and where nothing is locked, the other does the same. */
+    if (madvise(at, (size_t)bytes, MADV_DONTNEED_LOCKED) == 0) return;
     fp_assert(madvise(at, (size_t)bytes, MADV_DONTNEED) == 0);
+}
+
+enum fp_status pages_lock_all(void)
+{
+    /* On fault: a reservation must go on costing nothing. */
+    return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 ? FP_OK : FP_NO_MEMORY;
 }
 
 static unsigned runs_per_chunk(unsigned run_pages)
@@ -112,10 +134,17 @@ enum fp_status arena_create(struct budget *budget, uint64_t size_pages, struct a
     return FP_OK;
 }
 
+enum fp_status arena_use_huge_pages(struct arena *arena)
+{
+    size_t bytes = (size_t)(arena->size_pages * PAGES_BYTES);
+    return madvise(arena->base, bytes, MADV_HUGEPAGE) == 0 ? FP_OK : FP_INVALID;
+}
+
 void arena_destroy(struct arena **arena_ptr)
 {
     struct arena *arena = *arena_ptr;
     if (arena == NULL) return;
+    arena_trim(arena);
     fp_assert(arena_held_pages(arena) == 0);
     lock_fini(&arena->lock);
     pages_release(arena->base, arena->size_pages * PAGES_BYTES);
@@ -154,9 +183,9 @@ static unsigned take_lowest_locked(struct chunk *chunk)
     return word * 64 + bit;
 }
 
-enum fp_status arena_take(struct arena *arena, unsigned run_pages, struct page_run *run)
+static enum fp_status take_from_chunk(struct arena *arena, unsigned run_pages,
+                                      struct page_run *run)
 {
-    fp_assert(run_pages >= 1 && run_pages <= PAGES_RUN_MAX);
     uint64_t bytes = (uint64_t)run_pages * PAGES_BYTES;
     if (!budget_charge(arena->budget, BUDGET_PAYLOAD, bytes)) return FP_NO_MEMORY;
     lock_take(&arena->lock);
@@ -171,21 +200,18 @@ enum fp_status arena_take(struct arena *arena, unsigned run_pages, struct page_r
     unsigned number = take_lowest_locked(chunk);
     if (chunk->free_count == 0) list_remove(arena, head, index);
     lock_drop(&arena->lock);
-    atomic_fetch_add_explicit(&arena->held_pages, run_pages, memory_order_relaxed);
     run->first_page = index * PAGES_CHUNK_PAGES + number * run_pages;
     return FP_OK;
 }
 
-void arena_give(struct arena *arena, unsigned run_pages, struct page_run run)
+/* The run is still taken, as far as its chunk knows: nobody can take it while its pages go. */
+static void give_to_chunk(struct arena *arena, unsigned run_pages, struct page_run run)
 {
     uint32_t index = run.first_page / PAGES_CHUNK_PAGES;
     unsigned number = run.first_page % PAGES_CHUNK_PAGES / run_pages;
-    fp_assert(index < arena->chunk_count);
-    /* The run is still ours: nobody can take it while its pages go. */
     pages_discard(arena_address(arena, run), (uint64_t)run_pages * PAGES_BYTES);
     lock_take(&arena->lock);
     struct chunk *chunk = &arena->chunks[index];
-    fp_assert(chunk->run_pages == run_pages && run.first_page % PAGES_CHUNK_PAGES % run_pages == 0);
     fp_assert((chunk->free_runs[number / 64] & 1ull << number % 64) == 0);
     chunk->free_runs[number / 64] |= 1ull << number % 64;
     uint32_t *head = &arena->with_free[run_pages];
@@ -196,7 +222,97 @@ void arena_give(struct arena *arena, unsigned run_pages, struct page_run run)
         list_push(arena, &arena->untouched, index);
     }
     lock_drop(&arena->lock);
+}
+
+/* --- the cache of freed runs ------------------------------------------------------------------ */
+
+static void set_cached_locked(struct arena *arena, uint64_t pages)
+{
+    atomic_store_explicit(&arena->cached_pages, pages, memory_order_relaxed);
+}
+
+/* Keeps the run, unless it is too long, the cache is full, or the budget nearly. */
+static bool cache_put(struct arena *arena, unsigned run_pages, struct page_run run)
+{
+    const struct chunk *chunk = &arena->chunks[run.first_page / PAGES_CHUNK_PAGES];
+    unsigned at = run.first_page % PAGES_CHUNK_PAGES;
+    uint64_t total = budget_total(arena->budget), limit = budget_limit(arena->budget);
+    bool kept = false;
+    lock_take(&arena->lock);
+    fp_assert(chunk->run_pages == run_pages && at % run_pages == 0);
+    fp_assert((chunk->free_runs[at / run_pages / 64] & 1ull << at / run_pages % 64) == 0);
+    for (unsigned i = 0; i < arena->cache_count; i++)
+        fp_assert(arena->cache[i].first_page != run.first_page); /* given twice */
+    uint64_t pages = arena_cached_pages(arena) + run_pages;
+    if (run_pages <= PAGES_CACHE_RUN_MAX && pages <= PAGES_CACHE_MAX && total < limit &&
+        limit - total >= PAGES_CACHE_HEADROOM_BYTES) {
+        arena->cache[arena->cache_count++] = (struct cached_run){run.first_page, run_pages};
+        set_cached_locked(arena, pages);
+        budget_move(arena->budget, BUDGET_PAYLOAD, BUDGET_CACHED,
+                    (uint64_t)run_pages * PAGES_BYTES);
+        kept = true;
+    }
+    lock_drop(&arena->lock);
+    return kept;
+}
+
+/* Takes the youngest run of that length out of the cache, 0: of any length. The run stays charged
+ * as cached. */
+static bool cache_get(struct arena *arena, unsigned run_pages, struct cached_run *found)
+{
+    if (arena_cached_pages(arena) == 0) return false;
+    lock_take(&arena->lock);
+    unsigned i = arena->cache_count;
+    while (i > 0 && run_pages != 0 && arena->cache[i - 1].run_pages != run_pages) i--;
+    if (i > 0) {
+        *found = arena->cache[i - 1];
+        arena->cache[i - 1] = arena->cache[--arena->cache_count];
+        set_cached_locked(arena, arena_cached_pages(arena) - found->run_pages);
+    }
+    lock_drop(&arena->lock);
+    return i > 0;
+}
+
+static bool take_from_cache(struct arena *arena, unsigned run_pages, struct page_run *run)
+{
+    struct cached_run found;
+    uint64_t bytes = (uint64_t)run_pages * PAGES_BYTES;
+    if (!cache_get(arena, run_pages, &found)) return false;
+    *run = (struct page_run){.first_page = found.first_page};
+    memset(arena_address(arena, *run), 0, (size_t)bytes);
+    budget_move(arena->budget, BUDGET_CACHED, BUDGET_PAYLOAD, bytes);
+    return true;
+}
+
+void arena_trim(struct arena *arena)
+{
+    struct cached_run found;
+    while (cache_get(arena, 0, &found)) {
+        give_to_chunk(arena, found.run_pages, (struct page_run){.first_page = found.first_page});
+        budget_return(arena->budget, BUDGET_CACHED, (uint64_t)found.run_pages * PAGES_BYTES);
+    }
+}
+
+/* --- take and give ---------------------------------------------------------------------------- */
+
+enum fp_status arena_take(struct arena *arena, unsigned run_pages, struct page_run *run)
+{
+    fp_assert(run_pages >= 1 && run_pages <= PAGES_RUN_MAX);
+    if (!take_from_cache(arena, run_pages, run) &&
+        take_from_chunk(arena, run_pages, run) != FP_OK) {
+        arena_trim(arena); /* runs of other lengths are in the way */
+        if (take_from_chunk(arena, run_pages, run) != FP_OK) return FP_NO_MEMORY;
+    }
+    atomic_fetch_add_explicit(&arena->held_pages, run_pages, memory_order_relaxed);
+    return FP_OK;
+}
+
+void arena_give(struct arena *arena, unsigned run_pages, struct page_run run)
+{
+    fp_assert(run.first_page / PAGES_CHUNK_PAGES < arena->chunk_count);
     atomic_fetch_sub_explicit(&arena->held_pages, run_pages, memory_order_relaxed);
+    if (cache_put(arena, run_pages, run)) return;
+    give_to_chunk(arena, run_pages, run);
     budget_return(arena->budget, BUDGET_PAYLOAD, (uint64_t)run_pages * PAGES_BYTES);
 }
 
@@ -210,6 +326,11 @@ uint64_t arena_held_pages(const struct arena *arena)
     return atomic_load_explicit(&arena->held_pages, memory_order_relaxed);
 }
 
+uint64_t arena_cached_pages(const struct arena *arena)
+{
+    return atomic_load_explicit(&arena->cached_pages, memory_order_relaxed);
+}
+
 uint64_t arena_size_pages(const struct arena *arena)
 {
     return arena->size_pages;
@@ -217,7 +338,7 @@ uint64_t arena_size_pages(const struct arena *arena)
 
 void arena_check(struct arena *arena)
 {
-    uint64_t taken_pages = 0;
+    uint64_t taken_pages = 0, cached_pages = 0;
     lock_take(&arena->lock);
     for (uint32_t i = 0; i < arena->fresh; i++) {
         const struct chunk *chunk = &arena->chunks[i];
@@ -231,6 +352,8 @@ void arena_check(struct arena *arena)
     for (unsigned n = 1; n <= PAGES_RUN_MAX; n++)
         for (uint32_t i = arena->with_free[n]; i != CHUNK_NONE; i = arena->chunks[i].next)
             fp_assert(arena->chunks[i].run_pages == n && arena->chunks[i].free_count > 0);
+    for (unsigned i = 0; i < arena->cache_count; i++) cached_pages += arena->cache[i].run_pages;
+    fp_assert(cached_pages == arena_cached_pages(arena) && cached_pages <= PAGES_CACHE_MAX);
     lock_drop(&arena->lock);
-    fp_assert(taken_pages == arena_held_pages(arena));
+    fp_assert(taken_pages == arena_held_pages(arena) + cached_pages);
 }

@@ -48,6 +48,11 @@ void zpool_destroy(struct zpool **pool)
     *pool = NULL;
 }
 
+struct arena *zpool_arena(const struct zpool *pool)
+{
+    return pool->arena;
+}
+
 const struct zpool_properties *zpool_properties(const struct zpool *pool)
 {
     return &pool->backend->properties;

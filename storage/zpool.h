@@ -110,6 +110,7 @@ enum fp_status zpool_create(const char *name, const struct zpool_options *option
                             struct zpool **pool) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 /* Gives every page back and clears *pool. It must hold no object: a leak stops the program. */
 void zpool_destroy(struct zpool **pool) FP_NONNULL(1);
+struct arena *zpool_arena(const struct zpool *pool) FP_NONNULL(1); /* the one it was made with */
 const struct zpool_properties *zpool_properties(const struct zpool *pool) FP_NONNULL(1);
 
 /* Reserves room for size_bytes (1 .. object_bytes_max); its bytes are undefined. `note` (below

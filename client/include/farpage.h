@@ -106,8 +106,9 @@ farpage_stats(struct farpage *client, const char *section,
 /* Compaction moves what the server holds together and gives the pages that this empties back to its
  * system, while it goes on serving. Where `start` is not 0, starts one unless one is under way;
  * never waits for its end. Then calls `each`, as farpage_stats does, with what is true now: state
- * (running or idle), moved_objects, freed_pages, skipped_pinned, freeable_pages, runs, last_ms;
- * docs/statistics.md explains them. FARPAGE_REFUSED by a server that cannot compact. */
+ * (running or idle), moved_objects, freed_pages, skipped_pinned, freeable_pages, and the number and
+ * progress of the job that was asked for last; docs/statistics.md explains them. FARPAGE_REFUSED by
+ * a server that cannot compact. */
 FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
 farpage_compact(struct farpage *client, int start,
                 void (*each)(void *context, const char *name, const char *value), void *context);

@@ -40,6 +40,7 @@ enum config_protocol { CONFIG_MEMCACHED };
 enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
+enum config_switch { CONFIG_SWITCH_OFF, CONFIG_SWITCH_ON };
 
 /* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
 struct config_origin {
@@ -88,6 +89,7 @@ struct config {
         enum config_allocator allocator;
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */
+        enum config_switch huge_pages, lock_memory;
         uint64_t item_bytes_max; /* <= memory_limit_bytes / 2 */
     } storage;
     struct {

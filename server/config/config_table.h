@@ -85,6 +85,12 @@ enum config_kind {
       "When gaps are closed: when it is worth it, when asked (compact), or never.")                \
     X("storage.compaction_duty", KIND_COUNT, struct config, storage.compaction_duty_percent, "20", \
       1, 100, NULL, RELOAD, "Percent of one processor that automatic compaction may take.")        \
+    X("storage.huge_pages", KIND_CHOICE, struct config, storage.huge_pages, "off", 0, 0,           \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "Pages of 2 MiB below the allocator: loads a little faster, memory given back late.")        \
+    X("storage.lock_memory", KIND_CHOICE, struct config, storage.lock_memory, "off", 0, 0,         \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "Keep the whole process out of swap; needs an unlimited RLIMIT_MEMLOCK.")                    \
     X("storage.item_size_max", KIND_SIZE, struct config, storage.item_bytes_max, "1MiB",           \
       CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
       "The largest value of a memcached item; at most half of storage.memory_limit.")              \

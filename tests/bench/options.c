@@ -10,8 +10,11 @@
 #include "base/number.h"
 
 enum {
-    SERVERS = BENCH_ITEMS | BENCH_PAGES,
-    PAGED = SERVERS | BENCH_STORE, /* takes files of pages */
+    TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
+    COUNTED = TIMED | BENCH_INPROCESS | BENCH_PERCPU_REF, /* or after so many operations */
+    PEERS = BENCH_ITEMS | BENCH_PAGES,               /* with memcached beside it */
+    SERVERS = PEERS | BENCH_COMPACTION,
+    PAGED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION, /* takes files of pages */
     ALL = PAGED | BENCH_PERCPU_REF,
 };
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
@@ -28,8 +31,8 @@ struct row {
 #define AT(member) offsetof(struct options, member)
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
-    {"seconds", NUMBER, PAGED, AT(seconds), 1, 3600, "the longest that a phase may last"},
-    {"ops", NUMBER, ALL, AT(ops), 1, UINT32_MAX, "operations of a phase"},
+    {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, PAGED, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
     {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
     {"memory", SIZE, PAGED, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
@@ -40,7 +43,7 @@ static const struct row rows[] = {
     {"algorithms", TEXT, PAGED, AT(algorithms), 0, 0, "compressors, separated by commas"},
     {"seed", NUMBER, PAGED, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
-    {"memcached", TEXT, SERVERS, AT(memcached), 0, 0, "the server to compare it with"},
+    {"memcached", TEXT, PEERS, AT(memcached), 0, 0, "the server to compare it with"},
     {"json", FLAG, ALL, AT(json), 0, 0, "print every figure of every round, for programs"},
     {"help", HELP, ALL, 0, 0, 0, "print this"},
 };

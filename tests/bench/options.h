@@ -8,7 +8,14 @@
 
 #include "base/attrs.h"
 
-enum options_user { BENCH_ITEMS = 1, BENCH_PAGES = 2, BENCH_STORE = 4, BENCH_PERCPU_REF = 8 };
+enum options_user {
+    BENCH_ITEMS = 1,
+    BENCH_PAGES = 2,
+    BENCH_STORE = 4,
+    BENCH_COMPACTION = 8,
+    BENCH_INPROCESS = 16,
+    BENCH_PERCPU_REF = 32
+};
 
 struct options {
     uint64_t rounds;

@@ -88,7 +88,7 @@ static void memcached_arguments(const struct options *options, const char *addre
 }
 
 static void farpaged_arguments(const struct options *options, const char *address,
-                               const char *algorithm, struct arguments *arguments)
+                               const struct target_choice *choice, struct arguments *arguments)
 {
     argument(arguments, "%s", options->farpaged);
     argument(arguments, "--set");
@@ -99,7 +99,11 @@ static void farpaged_arguments(const struct options *options, const char *addres
     argument(arguments, "storage.memory_limit=%lluMiB",
              (unsigned long long)(options->memory >> 20));
     argument(arguments, "--set");
-    argument(arguments, "compressor.algorithm=%s", algorithm);
+    argument(arguments, "compressor.algorithm=%s", choice->algorithm);
+    if (choice->set != NULL) {
+        argument(arguments, "--set");
+        argument(arguments, "%s", choice->set);
+    }
     argument(arguments, "--set");
     argument(arguments, "log.level=warn");
 }
@@ -133,7 +137,7 @@ bool target_start(const struct options *options, const struct target_choice *cho
     if (is_memcached)
         memcached_arguments(options, target->address, &arguments);
     else
-        farpaged_arguments(options, target->address, choice->algorithm, &arguments);
+        farpaged_arguments(options, target->address, choice, &arguments);
     target->pid = child_start(arguments.argv, is_memcached);
     if (target->pid < 0) return false;
     uint64_t until_ns = clock_monotonic_ns() + (uint64_t)START_SECONDS * 1000000000;

@@ -14,6 +14,7 @@ enum { TARGET_ADDRESS_BYTES = 100, TARGETS_MAX = ALGORITHMS_MAX + 1 };
 struct target_choice {
     char name[32];                   /* for people: "farpage lz4" */
     char algorithm[ALGORITHM_BYTES]; /* empty: memcached */
+    const char *set;                 /* one more KEY=VALUE for farpaged; NULL: none */
 };
 
 struct target {

@@ -14,7 +14,7 @@ import threading
 import time
 
 from running import Server, free_port
-from story import ask, sample, stats, tell
+from story import ask, sample, sanitized, stats, tell
 
 
 def start(programs, *arguments):
@@ -145,6 +145,46 @@ def few_descriptors_lower_the_connections(programs):
 
 
 # --- reload ---------------------------------------------------------------------------------------
+
+def memory_that_may_not_be_locked_is_named(programs):
+    """Nothing is started, and the line says what to lift."""
+    if sanitized(programs.farpaged):
+        return  # a sanitizer never asks the system
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [for_anybody(programs.farpaged, directory), "--set", "storage.lock_memory=on", "--set",
+             'listeners=[{address: "127.0.0.1:0"}]'], capture_output=True, text=True, check=False,
+            timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536,) * 2),
+            **AS_NOBODY)
+    assert done.returncode == 1, done
+    last = done.stderr.splitlines()[-1]
+    assert "storage.lock_memory" in last and "ulimit -l unlimited" in last, done
+
+
+def locked_and_huge_pages_come_and_go(programs):
+    """With both switched on, what is compacted goes back to the system all the same."""
+    lock = os.getuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == -1
+    sets = ["storage.huge_pages=on", "compressor.algorithm=none", "storage.compaction=manual"]
+    sets += ["storage.lock_memory=on"] if lock else []
+    with tempfile.TemporaryDirectory() as directory, Server(programs.farpaged, sets) as server:
+        def kib(name):
+            with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
+                return next(int(line.split()[1]) for line in f if line.startswith(name))
+        empty = kib("VmRSS:")
+        path = os.path.join(directory, "pages")
+        with open(path, "wb") as f:
+            f.write(sample() * 16)  # 32 MiB, a few of them same-filled
+        programs.run(server, "store", "swap", path)
+        programs.run(server, "verify", "swap", path)
+        full = kib("VmRSS:")
+        programs.run(server, "invalidate", "swap")
+        programs.run(server, "compact")
+        if not sanitized(programs.farpaged):
+            assert full > empty + 28000, (empty, full)
+            assert kib("VmRSS:") < empty + 8000, (empty, full, kib("VmRSS:"))
+            assert not lock or kib("VmLck:") > 0
+        assert stats(server, "settings")["storage.huge_pages"] == "on"
+
 
 class Reloading:
     """A server whose file can be rewritten."""
@@ -291,6 +331,7 @@ if __name__ == "__main__":
           a_wrong_word_is_a_usage_error, an_address_in_use_is_named,
           a_socket_that_cannot_be_made_is_named, a_unix_socket_is_private_replaced_and_removed,
           too_little_memory_to_start_is_named, few_descriptors_lower_the_connections,
+          memory_that_may_not_be_locked_is_named, locked_and_huge_pages_come_and_go,
           a_reload_applies_a_good_file, a_reload_refuses_a_bad_file_and_goes_on,
           a_lower_limit_makes_items_give_way, reloads_under_load_fail_no_request,
           a_stop_sends_the_replies_on_their_way, a_second_signal_does_not_wait,

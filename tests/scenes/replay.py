@@ -246,6 +246,84 @@ def compact_works_while_a_client_stores_and_loads(programs):
         assert ask(server, "compact\r\n").startswith("OK")
 
 
+class Telnet:
+    """One connection on which lines are typed and answers read."""
+
+    def __init__(self, server):
+        self.socket = server.connect("tcp")
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.file.close()
+        self.socket.close()
+
+    def line(self, text):
+        self.socket.sendall(text.encode() + b"\r\n")
+        return self.file.readline().decode().rstrip()
+
+    def compaction(self):
+        said, line = {}, self.line("stats compaction")
+        while line != "END":
+            _, name, value = line.split(" ", 2)
+            said[name] = int(value) if value.isdigit() else value
+            line = self.file.readline().decode().rstrip()
+        return said
+
+
+def compaction_is_seen_over_telnet_while_a_client_stores_and_loads(programs):
+    """Its number, and its progress look by look; the client meets no error and no other byte."""
+    with Traces() as t, Server(programs.farpaged, ["storage.compaction=manual"]) as server, \
+            Telnet(server) as telnet:
+        slots, seen = 16000, []
+        thin = t.trace(slots, *(f"w {slot} {slot % 2} {slot % min(t.counts)}"
+                                for slot in range(slots)),
+                       *(f"d {slot}" for slot in range(slots) if slot * 2654435761 >> 7 & 3))
+        assert telnet.compaction()["job_state"] == "none"
+        failures, stop = [], threading.Event()
+
+        def load():
+            try:
+                while not stop.is_set():
+                    programs.run(server, "store", "busy", t.files[0])
+                    programs.run(server, "verify", "busy", t.files[0])
+            except BaseException as error:  # told by the main thread
+                failures.append(error)
+
+        worker = threading.Thread(target=load)
+        worker.start()
+        try:
+            for job in range(1, 21):  # until one of them was caught at work
+                programs.run(server, "replay", thin, *t.files)
+                before = telnet.compaction()
+                assert telnet.line("compact") == f"OK {job}"
+                looks = [telnet.compaction()]
+                while looks[-1]["job_state"] != "done":
+                    assert looks[-1]["job_state"] in ("waiting", "running"), looks[-1]
+                    looks.append(telnet.compaction())
+                for one, next_one in zip(looks, looks[1:]):
+                    for name in ("job_moved_objects", "job_freed_pages", "job_us"):
+                        assert one[name] <= next_one[name], (one, next_one)
+                last = looks[-1]
+                assert all(look["job"] == job for look in looks) and last["runs"] == job, last
+                assert last["job_moved_objects"] > 0 and last["job_freed_pages"] > 0, last
+                grown = last["freed_pages"] - before["freed_pages"]
+                assert last["job_freed_pages"] == grown, (before, last)
+                assert last["freeable_bytes"] < before["freeable_bytes"] / 2, (before, last)
+                assert last["freeable_bytes"] == 4096 * last["freeable_pages"], last
+                seen = [look for look in looks if look["job_state"] == "running" and
+                        0 < look["job_moved_objects"] < last["job_moved_objects"]]
+                if seen:
+                    break
+        finally:
+            stop.set()
+            worker.join()
+        assert not failures, failures[0]
+        assert seen, "twenty jobs and none was caught at work"
+
+
 class Endless(threading.Thread):
     """A server of one connection that compacts for ever."""
 
@@ -330,5 +408,6 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([a_small_trace_is_replayed_and_verified, what_a_replay_cannot_use_is_named,
           a_damaged_replay_fails_its_verification, compact_works_while_a_client_stores_and_loads,
+          compaction_is_seen_over_telnet_while_a_client_stores_and_loads,
           ctrl_c_ends_the_watching_only, what_is_switched_off_is_said_to_be,
           discarded_memory_is_back_at_the_system])

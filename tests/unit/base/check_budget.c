@@ -64,6 +64,18 @@ START_TEST(a_lower_limit_waits_for_returns)
 }
 END_TEST
 
+START_TEST(a_use_may_change_and_the_total_stays)
+{
+    struct budget budget;
+    budget_init(&budget, 100);
+    ck_assert(budget_charge(&budget, BUDGET_PAYLOAD, 100));
+    budget_move(&budget, BUDGET_PAYLOAD, BUDGET_CACHED, 30);
+    ck_assert(budget_held(&budget, BUDGET_PAYLOAD) == 70);
+    ck_assert(budget_held(&budget, BUDGET_CACHED) == 30);
+    ck_assert(budget_total(&budget) == 100);
+}
+END_TEST
+
 static void *charge_and_return(void *argument)
 {
     struct budget *budget = argument;
@@ -128,6 +140,7 @@ int main(void)
     return suite_run("budget", nothing_is_charged_past_the_limit,
                      a_charge_that_would_wrap_is_refused, what_exists_already_is_charged_anyway,
                      a_lower_limit_waits_for_returns,
+                     a_use_may_change_and_the_total_stays,
                      threads_never_pass_the_limit_and_leave_nothing_behind,
                      returning_what_was_not_charged_stops_the_program, every_use_has_a_name);
 }

@@ -62,6 +62,8 @@ START_TEST(what_is_freed_goes_back_to_the_os)
     uint64_t resident = kit_resident_pages(base, span);
     ck_assert(resident <= held && resident > held * 9 / 10);
     for (int i = 0; i < OBJECTS; i++) zpool_free(bench.pool, &handles[i]);
+    ck_assert(kit_resident_pages(base, span) <= arena_cached_pages(bench.arena));
+    arena_trim(bench.arena);
     ck_assert(kit_resident_pages(base, span) == 0);
     teardown(&bench);
 }
