@@ -31,6 +31,7 @@ struct options {
     const char *keys_by;  /* "zipf" or "uniform" */
     const char *algorithms; /* "lz4,zstd,none" */
     const char *farpaged;
+    const char *set; /* KEY=VALUE for farpaged, or NULL */
     const char *memcached;
     bool json;
     char *const *files;

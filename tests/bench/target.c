@@ -104,6 +104,10 @@ static void farpaged_arguments(const struct options *options, const char *addres
         argument(arguments, "--set");
         argument(arguments, "%s", choice->set);
     }
+    if (options->set != NULL) {
+        argument(arguments, "--set");
+        argument(arguments, "%s", options->set);
+    }
     argument(arguments, "--set");
     argument(arguments, "log.level=warn");
 }
