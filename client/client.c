@@ -61,6 +61,8 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_LIMIT] = {FARPAGE_LIMIT, "a documented limit of the server is reached"},
         [FRAME_NO_SECTION] = {FARPAGE_REFUSED, "the server has no statistics of that name"},
         [FRAME_OFF] = {FARPAGE_REFUSED, "the configuration has switched that off"},
+        [FRAME_NO_COMMAND] = {FARPAGE_REFUSED, "the server knows no such command"},
+        [FRAME_REFUSED] = {FARPAGE_REFUSED, "the server refused it"},
     };
     if (wire < FP_COUNT_OF(rows)) return rows[wire];
     return (struct wire_row){FARPAGE_PROTOCOL, "the server sent an unknown status"};
@@ -97,6 +99,7 @@ struct single_run {
     const struct single *single;
     bool given, sensible;
     uint16_t wire;
+    struct reason refusal; /* the server's sentence, where it sent one */
 };
 
 static bool single_next(void *context, struct call *call)
@@ -113,6 +116,7 @@ static bool single_answered(void *context, struct call *call, const struct answe
     struct single_run *run = context;
     (void)call;
     run->wire = answer->frame.status;
+    if (run->wire == FRAME_REFUSED) reason_set_bytes(&run->refusal, answer->body);
     if (run->wire == FRAME_OK && run->single->answered != NULL) {
         run->sensible = run->single->answered(run->single->context, answer);
     }
@@ -132,7 +136,10 @@ enum farpage_status client_ask(struct farpage *client, const struct single *sing
         return client_fail(client, FARPAGE_PROTOCOL);
     }
     if (run.wire == FRAME_OK) return FARPAGE_OK;
-    reason_set(&client->reason, "%s: %s", single->what, client_sentence_of_wire(run.wire));
+    if (run.refusal.text[0] != '\0')
+        client->reason = run.refusal;
+    else
+        reason_set(&client->reason, "%s: %s", single->what, client_sentence_of_wire(run.wire));
     status = client_status_of_wire(run.wire);
     return status == FARPAGE_PROTOCOL ? client_fail(client, status) : status;
 }

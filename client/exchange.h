@@ -38,7 +38,8 @@ struct call {
     struct frame frame;
     struct slice body;     /* borrowed until answered */
     uint32_t ok_bytes_min; /* of the body that a reply with FRAME_OK brings; */
-    uint32_t ok_bytes_max; /* any other reply brings none */
+    uint32_t ok_bytes_max;
+    uint32_t refused_bytes_max; /* with FRAME_REFUSED; any other reply brings none */
     void *context;         /* the asker's own */
 };
 

@@ -25,15 +25,25 @@ void reason_set_errno(struct reason *reason, int error, const char *format, ...)
     reason_set(reason, "%s: %s", sentence, strerror_r(error, words, sizeof words));
 }
 
-void reason_quote(struct slice bytes, char quoted[REASON_QUOTE_BYTES])
+static void copy_printable(struct slice bytes, char *text, size_t text_bytes)
 {
     size_t i = 0;
-    for (; i < bytes.size_bytes && i < REASON_QUOTE_BYTES - 1; i++) {
+    for (; i < bytes.size_bytes && i < text_bytes - 1; i++) {
         uint8_t c = bytes.bytes[i];
         if (c == '\r' || c == '\n') break;
-        quoted[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+        text[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
     }
-    quoted[i] = '\0';
+    text[i] = '\0';
+}
+
+void reason_set_bytes(struct reason *reason, struct slice sentence)
+{
+    copy_printable(sentence, reason->text, sizeof reason->text);
+}
+
+void reason_quote(struct slice bytes, char quoted[REASON_QUOTE_BYTES])
+{
+    copy_printable(bytes, quoted, REASON_QUOTE_BYTES);
 }
 
 void reason_duration(uint64_t nanoseconds, char text[REASON_DURATION_BYTES])

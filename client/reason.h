@@ -10,7 +10,7 @@
 #include "base/attrs.h"
 #include "base/slice.h"
 
-enum { REASON_BYTES = 256, REASON_QUOTE_BYTES = 48, REASON_DURATION_BYTES = 32 };
+enum { REASON_BYTES = 512, REASON_QUOTE_BYTES = 48, REASON_DURATION_BYTES = 32 };
 
 struct reason {
     char text[REASON_BYTES];
@@ -20,7 +20,10 @@ struct reason {
 void reason_set(struct reason *reason, const char *format, ...)
     __attribute__((format(printf, 2, 3))) FP_NONNULL(1, 2);
 
-/* The same, followed by ": " and the system's words for `error`, an errno. */
+/* Replaces it by another's sentence, up to a line end; what is not printable ASCII becomes '?'. */
+void reason_set_bytes(struct reason *reason, struct slice sentence) FP_NONNULL(1);
+
+/* As reason_set, followed by ": " and the system's words for `error`, an errno. */
 void reason_set_errno(struct reason *reason, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4))) FP_NONNULL(1, 3);
 

@@ -25,6 +25,7 @@
     X(COMMAND_FLUSH_ALL, "flush_all", SHAPE_FLUSH, "flush_all [DELAY] [noreply]")                  \
     X(COMMAND_STATS, "stats", SHAPE_REST, "stats [SECTION]")                                       \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
+    X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \
     X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \
     X(COMMAND_VERBOSITY, "verbosity", SHAPE_REST, "verbosity LEVEL [noreply]")                     \
     X(COMMAND_QUIT, "quit", SHAPE_BARE, "quit")                                                    \

@@ -36,7 +36,8 @@ enum {
     X(5, FRAME_STORE, "store", "keep a page in a slot, replacing what was there")                  \
     X(6, FRAME_LOAD, "load", "the page of a slot")                                                 \
     X(7, FRAME_INVALIDATE, "invalidate", "forget the pages of a run of slots")                     \
-    X(8, FRAME_COMPACT, "compact", "start a compaction, or ask how it goes")
+    X(8, FRAME_COMPACT, "compact", "start a compaction, or ask how it goes")                       \
+    X(9, FRAME_COMMAND, "command", "carry out an operator's command, one line of text")
 
 enum frame_opcode {
 #define X(number, name, text, meaning) name = number,
@@ -60,7 +61,9 @@ enum frame_opcode {
     X(12, FRAME_BAD_HEADER, "bad header", "not a frame; the connection is closed")                 \
     X(13, FRAME_LIMIT, "limit", "a limit named in the documentation is reached")                   \
     X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
-    X(15, FRAME_OFF, "off", "the configuration has switched that off")
+    X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
+    X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
+    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")
 
 enum frame_status {
 #define X(number, name, text, meaning) name = number,
@@ -155,6 +158,9 @@ bool frame_opened_decode(struct slice body, struct frame_opened *opened)
 
 /* 1 to AREA_NAME_BYTES_MAX letters, digits and . _ - /, the first a letter or digit. */
 bool frame_area_name_good(struct slice name) FP_MUST_CHECK;
+
+/* The one request and the one status beside FRAME_OK that go with a body in the reply: COMMAND's
+ * answer is lines, each ended by "\n"; its refusal a sentence without an end. */
 
 const char *frame_status_text(uint16_t status); /* "absent"; "unknown status" where it is none */
 const char *frame_opcode_text(uint8_t opcode);  /* "store"; NULL where it is none */

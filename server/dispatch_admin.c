@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
+#include "server/operate.h"
 #include "server/stats.h"
 
 /* --- stats ------------------------------------------------------------------------------------ */
@@ -71,6 +72,50 @@ static enum dispatch compact(struct dispatcher *dispatcher, struct output *outpu
     return DISPATCH_DONE;
 }
 
+/* --- what operators tell the server ----------------------------------------------------------- */
+
+/* Lines end with "\n" in the answer and with "\r\n" here. */
+static void write_lines(struct slice lines, struct output *output)
+{
+    const uint8_t *at = lines.bytes, *end = lines.bytes + lines.size_bytes;
+    while (at < end) {
+        const uint8_t *stop = memchr(at, '\n', (size_t)(end - at));
+        if (stop == NULL) stop = end;
+        output_add(output, slice_of(at, (size_t)(stop - at)));
+        output_text(output, "\r\n");
+        at = stop + 1;
+    }
+}
+
+static void write_refusal(enum operate how, const struct answer *answer, struct output *output)
+{
+    output_text(output, how == OPERATE_WRONG ? "CLIENT_ERROR " : "SERVER_ERROR ");
+    output_text(output, answer->refusal);
+    output_text(output, "\r\n");
+}
+
+static enum dispatch operator_line(struct dispatcher *dispatcher, const struct request *request,
+                                   struct output *output)
+{
+    struct output lines;
+    struct answer answer = {.lines = &lines};
+    if (!output_init(&lines)) {
+        output->broken = true;
+        return DISPATCH_DONE;
+    }
+    enum operate how = operate(dispatcher->shared, slice_text(command_name(request->command)),
+                               request->rest, &answer);
+    if (how == OPERATE_UNKNOWN)
+        output_text(output, REPLY_ERROR);
+    else if (how == OPERATE_DONE)
+        write_lines(output_contiguous(&lines), output);
+    else
+        write_refusal(how, &answer, output);
+    output->broken |= lines.broken;
+    output_fini(&lines);
+    return DISPATCH_DONE;
+}
+
 /* --- debug: compiled for tests only ----------------------------------------------------------- */
 
 #if FARPAGE_DEBUG_HOOKS
@@ -114,6 +159,7 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request
     if (request->command == COMMAND_DEBUG) return debug(dispatcher, request, output);
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
+    if (request->command != COMMAND_VERSION) return operator_line(dispatcher, request, output);
     output_text(output, "VERSION " REPLY_VERSION_TEXT "\r\n");
     return DISPATCH_DONE;
 }

@@ -7,6 +7,7 @@
 #include "base/crc32c.h"
 #include "protocol/limits.h"
 #include "server/dispatch.h"
+#include "server/operate.h"
 #include "server/stats.h"
 
 enum { REQUESTS_AHEAD = 256 };
@@ -32,17 +33,23 @@ void dispatch_frame_status(const struct frame *request, enum frame_status status
     output_add(output, slice_of(header, sizeof header));
 }
 
-static void reply_body(const struct frame *request, struct slice body, struct output *output)
+static void reply_bytes(const struct frame *request, enum frame_status status, struct slice body,
+                        struct output *output)
 {
     uint8_t *at = output_reserve(output, FRAME_HEADER_BYTES + body.size_bytes);
     if (at == NULL) return;
     struct frame reply = *request;
-    reply.status = FRAME_OK;
+    reply.status = (uint16_t)status;
     reply.body_bytes = (uint32_t)body.size_bytes;
     reply.body_crc = crc32c(body.bytes, body.size_bytes);
     write_header(&reply, at);
     if (body.size_bytes > 0) memcpy(at + FRAME_HEADER_BYTES, body.bytes, body.size_bytes);
     output_commit(output, FRAME_HEADER_BYTES + body.size_bytes);
+}
+
+static void reply_body(const struct frame *request, struct slice body, struct output *output)
+{
+    reply_bytes(request, FRAME_OK, body, output);
 }
 
 static enum frame_status status_of(enum fp_status status)
@@ -137,6 +144,38 @@ static enum dispatch compact(const struct context *context)
     if (context->frame->count == 0 && off) return refuse(context, FRAME_OFF);
     if (context->frame->count == 0) (void)compaction_ask(&shared->compaction);
     return report(context, slice_text("compaction"));
+}
+
+static void reply_answer(const struct context *context, enum operate how,
+                         const struct answer *answer)
+{
+    struct slice lines = output_contiguous(answer->lines);
+    bool fits = !answer->lines->broken && lines.size_bytes <= FRAME_REPLY_BODY_BYTES_MAX;
+    if (how == OPERATE_UNKNOWN)
+        dispatch_frame_status(context->frame, FRAME_NO_COMMAND, context->output);
+    else if (how != OPERATE_DONE)
+        reply_bytes(context->frame, FRAME_REFUSED, slice_text(answer->refusal), context->output);
+    else if (!fits)
+        dispatch_frame_status(context->frame, FRAME_NO_MEMORY, context->output);
+    else
+        reply_body(context->frame, lines, context->output);
+}
+
+/* The body is a line as the text dialect has it, without its end. */
+static enum dispatch command(const struct context *context)
+{
+    struct slice rest = context->body, name;
+    struct output lines;
+    struct answer answer = {.lines = &lines};
+    bool fits = rest.size_bytes > 0 && rest.size_bytes <= LINE_BYTES_MAX;
+    if (!fits || memchr(rest.bytes, '\n', rest.size_bytes) != NULL)
+        return refuse(context, FRAME_BAD_LENGTH);
+    if (!request_next_word(&rest, &name)) return refuse(context, FRAME_NO_COMMAND);
+    if (!output_init(&lines)) return refuse(context, FRAME_NO_MEMORY);
+    enum operate how = operate(context->dispatcher->shared, name, rest, &answer);
+    reply_answer(context, how, &answer);
+    output_fini(&lines);
+    return DISPATCH_DONE;
 }
 
 static enum frame_status open_status(enum fp_status status)
@@ -268,6 +307,8 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
         return invalidate(&context);
     case FRAME_COMPACT:
         return compact(&context);
+    case FRAME_COMMAND:
+        return command(&context);
     case FRAME_HELLO:
     default:
         return refuse(&context, FRAME_BAD_OPCODE);

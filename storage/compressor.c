@@ -213,6 +213,14 @@ enum fp_status compressor_pool_swap(struct compressor_pool *pool,
     return status;
 }
 
+void compressor_pool_current(struct compressor_pool *pool, struct compressor_config *current)
+{
+    lock_take(&pool->lock);
+    const struct choice *choice = &pool->seats[atomic_load(&pool->current)].choice;
+    *current = (struct compressor_config){.algorithm = choice->codec->name, .level = choice->level};
+    lock_drop(&pool->lock);
+}
+
 struct compressor *compressor_acquire(struct compressor_pool *pool)
 {
     for (;;) {

@@ -83,6 +83,10 @@ enum fp_status compressor_pool_swap(struct compressor_pool *pool,
                                     const struct compressor_config *next)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
+/* What is current: its algorithm (a constant) and its level, no dictionary. */
+void compressor_pool_current(struct compressor_pool *pool, struct compressor_config *current)
+    FP_NONNULL(1, 2);
+
 /* The current seat, with one use counted for the caller, who must release it. Never NULL. */
 struct compressor *compressor_acquire(struct compressor_pool *pool) FP_NONNULL(1);
 /* The seat of a stored object. The object must exist during the call: its own count guarantees

@@ -265,6 +265,13 @@ void arguments_print_overview(void)
     printf("\nexit codes: 0 good, 1 failed or different, 2 usage, 69 no server\n");
 }
 
+static void print_about_compressor(void)
+{
+    printf("\nThe next page stored is packed with it; what is stored stays readable as it is.\n"
+           "ALGORITHM is lz4, lz4hc, zstd or none; without a LEVEL it takes its own. It lasts\n"
+           "until the next 'set', or until SIGHUP makes the server read its configuration.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -301,6 +308,7 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_COMPACT) {
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
     }
+    if (command == CLI_COMPRESSOR) print_about_compressor();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
     print_options(1u << command, false);

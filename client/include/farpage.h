@@ -113,6 +113,14 @@ FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
 farpage_compact(struct farpage *client, int start,
                 void (*each)(void *context, const char *name, const char *value), void *context);
 
+/* Tells the server one of its operator's commands, a line of words without its end: "compressor set
+ * zstd:3"; docs/protocol.md has them. Calls `each` (may be NULL) with every line of the answer,
+ * good during the call only. FARPAGE_REFUSED: nothing was changed, and farpage_error() is the
+ * server's sentence that says why. */
+FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
+farpage_command(struct farpage *client, const char *line,
+                void (*each)(void *context, const char *line), void *context);
+
 /* Opens an area, or creates it (options). The area is freed with its client. */
 FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
 farpage_area_open(struct farpage *client, const char *name,

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
-            "compact", "replay", "help"]
+            "compact", "compressor", "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -65,6 +65,11 @@ ROWS = [
     (["try", "--area", "x" * 99, "true"], 2, "the name is too long"),
     (["compact", "now"], 2, "does not know what to do with 'now'"),
     (["compact", "--no-wiat"], 2, "did you mean '--no-wait'\\?"),
+    (["compressor", "get"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
+    (["compressor", "set"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
+    (["compressor", "set", "a\nb"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
+    (["compressor", "set", "a", "b", "c"], 2, "does not know what to do with 'c'"),
+    (["compressor", "--server", NOBODY], 69, "No such file"),
     (["ping", "--no-wait"], 2, "'ping' has no option '--no-wait'"),
     (["replay", "trace"], 2, "'replay' needs TRACE PAGES"),
     (["replay", "/nonexistent", "/dev/null"], 1, "cannot open '/nonexistent'"),

@@ -169,6 +169,36 @@ START_TEST(a_compaction_is_started_or_asked_about)
 }
 END_TEST
 
+static void gather_line(void *context, const char *line)
+{
+    char *text = context;
+    size_t used = strlen(text);
+    snprintf(text + used, 256 - used, "%s;", line);
+}
+
+START_TEST(a_command_is_answered_in_lines_or_refused_in_the_servers_words)
+{
+    char text[256] = "", long_line[2050];
+    ck_assert_int_eq(farpage_command(client, "compressor set zstd:3", gather_line, text),
+                     FARPAGE_OK);
+    ck_assert_str_eq(text, "OK zstd:3, was lz4:1;");
+    text[0] = '\0';
+    ck_assert_int_eq(farpage_command(client, "two lines", gather_line, text), FARPAGE_OK);
+    ck_assert_str_eq(text, "one 1;two 2;");
+    ck_assert_int_eq(farpage_command(client, "wrong", gather_line, text), FARPAGE_REFUSED);
+    ck_assert_str_eq(farpage_error(client), "wrong is not?[31m allowed");
+    ck_assert_int_eq(farpage_command(client, "unknown", NULL, NULL), FARPAGE_REFUSED);
+    ck_assert_str_eq(farpage_error(client), "command: the server knows no such command");
+    memset(long_line, 'x', sizeof long_line);
+    long_line[2049] = '\0';
+    ck_assert_int_eq(farpage_command(client, long_line, NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_command(client, "", NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_command(client, "a\nb", NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_command(client, NULL, NULL, NULL), FARPAGE_INVALID);
+    ck_assert_int_eq(farpage_ping(client, NULL), FARPAGE_OK);
+}
+END_TEST
+
 START_TEST(arguments_without_sense_are_refused)
 {
     struct farpage_area *area;
@@ -228,6 +258,7 @@ int main(void)
     tcase_add_test(tcase, areas_are_opened_by_name);
     tcase_add_test(tcase, statistics_come_line_by_line);
     tcase_add_test(tcase, a_compaction_is_started_or_asked_about);
+    tcase_add_test(tcase, a_command_is_answered_in_lines_or_refused_in_the_servers_words);
     tcase_add_test(tcase, arguments_without_sense_are_refused);
     tcase_add_test(tcase, nobody_there_is_unreachable);
     suite_add_tcase(suite, tcase);

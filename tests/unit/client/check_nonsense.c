@@ -32,6 +32,7 @@ static enum farpage_status every_call(struct farpage *client)
     enum farpage_status status = farpage_ping(client, NULL);
     if (status == FARPAGE_OK) status = farpage_stats(client, "", ignore_line, NULL);
     if (status == FARPAGE_OK) status = farpage_compact(client, 1, ignore_line, NULL);
+    if (status == FARPAGE_OK) status = farpage_command(client, "compressor", NULL, NULL);
     if (status == FARPAGE_OK) status = farpage_area_open(client, "a", &size, &area);
     if (status != FARPAGE_OK) return status;
     status = farpage_store(area, 3, page);
@@ -57,7 +58,8 @@ static struct outcome meet(const struct fake_plan *plan)
 }
 
 static const uint8_t opcodes[] = {FRAME_HELLO, FRAME_PING, FRAME_STATS,      FRAME_OPEN,
-                                  FRAME_STORE, FRAME_LOAD, FRAME_INVALIDATE, FRAME_COMPACT};
+                                  FRAME_STORE, FRAME_LOAD, FRAME_INVALIDATE, FRAME_COMPACT,
+                                  FRAME_COMMAND};
 enum { OPCODES = sizeof opcodes };
 
 static const enum mischief lies[] = {
@@ -106,7 +108,7 @@ END_TEST
 
 START_TEST(a_server_cut_off_after_any_byte_is_a_disconnect)
 {
-    static const size_t bodies[OPCODES] = {40, 8, 53, 24, 0, 4096, 0, 30};
+    static const size_t bodies[OPCODES] = {40, 8, 53, 24, 0, 4096, 0, 30, 21};
     size_t whole = FRAME_HEADER_BYTES + bodies[_i];
     for (size_t cut = 0; cut < whole; cut += cut < 100 ? 1 : 499) {
         struct fake_plan plan = {.mischief = FAKE_CUT, .to = opcodes[_i], .amount = cut};
@@ -165,7 +167,9 @@ static const struct {
     {FRAME_LIMIT, FARPAGE_LIMIT, true},
     {FRAME_NO_SECTION, FARPAGE_REFUSED, true},
     {FRAME_OFF, FARPAGE_REFUSED, true},
-    {FRAME_OFF + 1, FARPAGE_PROTOCOL, false},
+    {FRAME_NO_COMMAND, FARPAGE_REFUSED, true},
+    {FRAME_REFUSED, FARPAGE_REFUSED, true},
+    {FRAME_REFUSED + 1, FARPAGE_PROTOCOL, false},
     {65535, FARPAGE_PROTOCOL, false},
 };
 enum { ANSWERS = sizeof answers / sizeof *answers };

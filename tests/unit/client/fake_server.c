@@ -148,6 +148,17 @@ static void answer_compact(const struct frame *request, struct frame *reply, uin
     memcpy(out, text, reply->body_bytes);
 }
 
+static void answer_command(struct slice line, struct frame *reply, uint8_t *out)
+{
+    const char *text = "OK zstd:3, was lz4:1\n";
+    if (slice_is(line, "two lines")) text = "one 1\ntwo 2\n";
+    if (slice_is(line, "wrong"))
+        reply->status = FRAME_REFUSED, text = "wrong is not\033[31m allowed";
+    if (slice_is(line, "unknown")) text = "", reply->status = FRAME_NO_COMMAND;
+    reply->body_bytes = (uint32_t)strlen(text);
+    memcpy(out, text, reply->body_bytes);
+}
+
 static void answer_hello(const struct fake_server *server, struct frame *reply, uint8_t *out)
 {
     struct frame_welcome welcome = {.version = 1,
@@ -177,6 +188,9 @@ static void answer(struct fake_server *server, const struct frame *request, stru
         break;
     case FRAME_COMPACT:
         answer_compact(request, reply, out);
+        break;
+    case FRAME_COMMAND:
+        answer_command(body, reply, out);
         break;
     case FRAME_OPEN:
         answer_open(server, body, reply, out);
