@@ -246,7 +246,10 @@ static enum fp_status blocks_create(struct zpool *pool, const struct zpool_optio
 }
 
 _Static_assert(sizeof(struct block_entry) == BLOCKS_UNIT_BYTES, "an entry is one unit");
-_Static_assert(ZPOOL_OBJECT_BYTES_MAX / PAGES_BYTES < 32, "a run's pages have five bits");
+_Static_assert(ZPOOL_OBJECT_BYTES_MAX / PAGES_BYTES <= 16, "a run's pages have four bits");
+_Static_assert(1 + 4 + 32 <= CELL_PLACE_BITS, "a run's place fits");
+_Static_assert(BLOCKS_ENTRIES_MAX <= 1 << 10, "an entry has ten bits");
+_Static_assert(BLOCKS_MAX <= 1ll << (CELL_PLACE_BITS - 1 - 10), "a block's number fits");
 _Static_assert(sizeof(struct block) % 8 == 0, "an idpool cell");
 
 const struct zpool_backend blocks_backend = {

@@ -38,7 +38,7 @@ enum {
     BLOCKS_SHARDS_ALL = BLOCKS_TIERS * BLOCKS_SHARDS,
     BLOCKS_BUCKETS = 512,   /* of a shard, by free units */
     BLOCKS_ENTRIES_MAX = 1024,
-    BLOCKS_MAX = 1 << 27,
+    BLOCKS_MAX = 1 << 26,
 };
 #define BLOCKS_NONE UINT32_MAX /* no int: an enum cannot hold it */
 #define BLOCKS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
@@ -80,8 +80,8 @@ struct blocks {
     struct blocks_shard shards[BLOCKS_SHARDS_ALL]; /* a tier's are neighbours */
 };
 
-/* A cell's place: bit 0: direct. Else entry (10 bits) << 1, block (27 bits) << 11.
- * Direct: pages (5 bits) << 1, first page (32 bits) << 6. */
+/* A cell's place: bit 0: direct. Else entry (10 bits) << 1, block (26 bits) << 11.
+ * Direct: pages less one (4 bits) << 1, first page (32 bits) << 5. */
 struct blocks_place {
     bool direct;
     uint32_t number; /* block, or first page */
@@ -89,16 +89,17 @@ struct blocks_place {
 };
 static inline uint64_t blocks_place_bits(struct blocks_place place)
 {
-    return (uint64_t)place.direct | (uint64_t)place.detail << 1 |
-           (uint64_t)place.number << (place.direct ? 6 : 11);
+    uint64_t detail = place.direct ? place.detail - 1 : place.detail;
+    return (uint64_t)place.direct | detail << 1 |
+           (uint64_t)place.number << (place.direct ? 5 : 11);
 }
 static inline struct blocks_place blocks_place_of(uint64_t cell)
 {
     uint64_t bits = cell_place(cell);
     if ((bits & 1) != 0)
         return (struct blocks_place){.direct = true,
-                                     .number = (uint32_t)(bits >> 6),
-                                     .detail = (uint32_t)(bits >> 1) & 31};
+                                     .number = (uint32_t)(bits >> 5),
+                                     .detail = ((uint32_t)(bits >> 1) & 15) + 1};
     return (struct blocks_place){.number = (uint32_t)(bits >> 11),
                                  .detail = (uint32_t)(bits >> 1) & 1023};
 }

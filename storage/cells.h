@@ -4,7 +4,11 @@
  *
  *   bits 0-1  what: nothing, a value, an object
  *   value:    bits 2-63, the owner's number
- *   object:   bits 2-25 the owner's note, 26-63 its place, in the backend's own terms
+ *   object:   bits 2-25 the owner's note, 26 whether it was touched, 27-63 its place, in the
+ *             backend's own terms
+ *
+ * An object is born touched. The bit is a hint that nothing else hangs on: a move at the same moment
+ * may lose one, and who compares two cells of an object leaves it out (cell_said).
  *
  * A handle is a cell's number + 1. Handles come one by one, or in rows of ZPOOL_ROW_HANDLES in
  * order, so that who needs thousands of them keeps no list: a row is one number. A row that is
@@ -21,9 +25,11 @@
 
 enum {
     CELL_WHAT_BITS = 2,
-    CELL_PLACE_SHIFT = CELL_WHAT_BITS + ZPOOL_NOTE_BITS,
+    CELL_TOUCHED_SHIFT = CELL_WHAT_BITS + ZPOOL_NOTE_BITS,
+    CELL_PLACE_SHIFT = CELL_TOUCHED_SHIFT + 1,
     CELL_PLACE_BITS = 64 - CELL_PLACE_SHIFT,
 };
+#define CELL_TOUCHED (1ull << CELL_TOUCHED_SHIFT)
 
 struct cells {
     struct idpool singles;  /* handles 1 .. CELLS_SINGLES */
@@ -73,7 +79,7 @@ static inline uint64_t cell_value(uint64_t value)
 }
 static inline uint64_t cell_object(uint32_t note, uint64_t place)
 {
-    return ZOBJECT | (uint64_t)note << CELL_WHAT_BITS | place << CELL_PLACE_SHIFT;
+    return ZOBJECT | (uint64_t)note << CELL_WHAT_BITS | CELL_TOUCHED | place << CELL_PLACE_SHIFT;
 }
 static inline uint32_t cell_note(uint64_t cell)
 {
@@ -83,10 +89,19 @@ static inline uint64_t cell_place(uint64_t cell)
 {
     return cell >> CELL_PLACE_SHIFT;
 }
-/* The same object elsewhere. */
+/* The same object elsewhere, as touched as it was. */
 static inline uint64_t cell_moved(uint64_t cell, uint64_t place)
 {
-    return cell_object(cell_note(cell), place);
+    return (cell & ((1ull << CELL_PLACE_SHIFT) - 1)) | place << CELL_PLACE_SHIFT;
+}
+static inline bool cell_touched(uint64_t cell)
+{
+    return cell_what(cell) == ZOBJECT && (cell & CELL_TOUCHED) != 0;
+}
+/* What it names, to be compared: all but the hint. */
+static inline uint64_t cell_said(uint64_t cell)
+{
+    return cell_what(cell) == ZOBJECT ? cell & ~CELL_TOUCHED : cell;
 }
 
 #endif

@@ -44,8 +44,9 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
     store_count(&area->counters.loads, 1);
 
     area_slot_take(area, place.slot);
-    enum fp_status status =
-        store_fetch(store, scratch, area_handle_locked(area, place.slot), space, &fetched);
+    struct zhandle handle = area_handle_locked(area, place.slot);
+    enum fp_status status = store_fetch(store, scratch, handle, space, &fetched);
+    if (fetched.name.what == ZOBJECT) zpool_touch(store->zpool, handle);
     area_slot_drop(area, place.slot);
 
     if (status == FP_CORRUPT) store_count(&store->counters.corrupt, 1);

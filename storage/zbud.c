@@ -292,6 +292,7 @@ static enum fp_status zbud_create(struct zpool *pool, const struct zpool_options
 }
 
 _Static_assert(sizeof(struct zbud_page) % 8 == 0, "an idpool cell");
+_Static_assert(32 + 1 <= CELL_PLACE_BITS, "a page's number and a side fit");
 _Static_assert(ZBUD_CHUNKS == 64, "with_room has a bit for each");
 
 const struct zpool_backend zbud_backend = {

@@ -45,7 +45,8 @@ static bool read_buddy(struct zbud *zbud, const struct zbud_page *page, unsigned
     bool there = page->owner[side] != 0 && !page->freed[side];
     if (there)
         *offer = (struct zpool_offer){.handle = {page->owner[side]},
-                                      .said = cells_load(&zbud->pool.cells, page->owner[side]),
+                                      .said = cell_said(cells_load(&zbud->pool.cells,
+                                                                   page->owner[side])),
                                       .bytes = zbud_address(zbud, page, side),
                                       .size_bytes = page->size_less_one[side] + 1u};
     lock_drop(&zbud->lock);

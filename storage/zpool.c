@@ -83,7 +83,29 @@ enum fp_status zpool_alloc_value(struct zpool *pool, uint64_t value, struct zhan
 
 uint64_t zpool_says(const struct zpool *pool, struct zhandle handle)
 {
-    return cells_has(&pool->cells, handle) ? cells_load(&pool->cells, handle.number) : 0;
+    if (!cells_has(&pool->cells, handle)) return 0;
+    return cell_said(cells_load(&pool->cells, handle.number));
+}
+
+/* Written only where it changes something: a page that is read often costs its readers a look. */
+void zpool_touch(struct zpool *pool, struct zhandle handle)
+{
+    uint64_t cell = cells_load(&pool->cells, handle.number);
+    if (cell_what(cell) == ZOBJECT && !cell_touched(cell))
+        atomic_fetch_or_explicit(cells_at(&pool->cells, handle.number), CELL_TOUCHED,
+                                 memory_order_relaxed);
+}
+
+void zpool_untouch(struct zpool *pool, struct zhandle handle)
+{
+    if (zpool_touched(pool, handle))
+        atomic_fetch_and_explicit(cells_at(&pool->cells, handle.number), ~CELL_TOUCHED,
+                                  memory_order_relaxed);
+}
+
+bool zpool_touched(const struct zpool *pool, struct zhandle handle)
+{
+    return cell_touched(cells_load(&pool->cells, handle.number));
 }
 
 static struct zname name_of(uint64_t cell)

@@ -146,6 +146,13 @@ struct zname zpool_look(const struct zpool *pool, struct zhandle handle) FP_NONN
 /* The same in one word, to be compared with what was said before. */
 uint64_t zpool_says(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
 
+/* Whether an object was used: set at its birth and by touch, cleared by untouch; of what is no
+ * object, never. A hint, which a move at the same moment may lose or bring back. The handle is one
+ * that was given out. */
+void zpool_touch(struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
+void zpool_untouch(struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
+bool zpool_touched(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
+
 /* Pins the object and lends its bytes; pins count, so readers may share. FP_CORRUPT: the handle
  * names no object; where it should, memory is damaged. */
 enum fp_status zpool_map(struct zpool *pool, struct zhandle handle, enum zaccess access,

@@ -334,6 +334,8 @@ static enum fp_status zs_create(struct zpool *pool, const struct zpool_options *
 }
 
 _Static_assert(sizeof(struct zspage) % 8 == 0, "an idpool cell");
+_Static_assert(ZS_SLOTS_END <= 1 << 11, "a slot has eleven bits");
+_Static_assert(ZS_ZSPAGES_MAX <= 1ll << (CELL_PLACE_BITS - 11), "a zspage's number fits");
 
 const struct zpool_backend zsmalloc_backend = {
     .properties = {.name = "zsmalloc",

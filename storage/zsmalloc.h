@@ -36,7 +36,7 @@ enum {
     ZS_CLASSES_MAX = 512,
     ZS_GROUPS = ZPOOL_FULLNESS_GROUPS,
     ZS_SLOTS_END = 1 << 11,     /* slots of a zspage are fewer */
-    ZS_ZSPAGES_MAX = 1 << 27,
+    ZS_ZSPAGES_MAX = 1 << 26,
 };
 #define ZS_NONE UINT32_MAX /* no int: an enum cannot hold it */
 #define ZS_CLOSED 0x80000000u /* in pins: a mover is at work, for microseconds */
@@ -75,7 +75,7 @@ struct zsmalloc {
     uint16_t class_of_size[ZPOOL_OBJECT_BYTES_MAX / ZS_SIZE_STEP + 1]; /* by size rounded up */
 };
 
-/* A cell's place: slot (11 bits), zspage (27 bits) << 11. */
+/* A cell's place: slot (11 bits), zspage (26 bits) << 11. */
 struct zs_place {
     uint32_t zspage;
     uint32_t slot;

@@ -275,6 +275,44 @@ START_TEST(an_object_costs_at_least_its_bytes_and_a_page_exactly_a_page)
 }
 END_TEST
 
+START_TEST(an_object_is_born_touched_and_keeps_the_hint_wherever_it_goes)
+{
+    enum { OBJECTS = 400, KEEP = 8 };
+    static struct zhandle handles[OBJECTS];
+    struct bench bench;
+    struct zhandle row, first;
+    setup(&bench, pool_backends[_i], UINT64_MAX);
+    for (int i = 0; i < OBJECTS; i++) {
+        ck_assert_int_eq(zpool_alloc(bench.pool, 900, (uint32_t)i, &handles[i]), FP_OK);
+        uint64_t said = zpool_says(bench.pool, handles[i]);
+        ck_assert(zpool_touched(bench.pool, handles[i]));
+        zpool_untouch(bench.pool, handles[i]);
+        ck_assert(!zpool_touched(bench.pool, handles[i]));
+        ck_assert(zpool_says(bench.pool, handles[i]) == said);
+        if (i % (2 * KEEP) == 0) zpool_touch(bench.pool, handles[i]);
+        ck_assert(zpool_says(bench.pool, handles[i]) == said);
+    }
+    for (int i = 0; i < OBJECTS; i++)
+        if (i % KEEP != 0) zpool_free(bench.pool, &handles[i]);
+    while (!zpool_compact(bench.pool, 64).done) {}
+    for (int i = 0; i < OBJECTS; i += KEEP) {
+        ck_assert(zpool_touched(bench.pool, handles[i]) == (i % (2 * KEEP) == 0));
+        ck_assert(zpool_look(bench.pool, handles[i]).note == (uint32_t)i);
+    }
+    ck_assert_int_eq(zpool_row_take(bench.pool, &row), FP_OK);
+    first = row;
+    zpool_touch(bench.pool, first); /* of nothing: it still names nothing */
+    ck_assert(!zpool_touched(bench.pool, first) && zpool_says(bench.pool, first) == 0);
+    zpool_replace(bench.pool, first, &handles[KEEP]);
+    ck_assert(!zpool_touched(bench.pool, first));
+    zpool_clear(bench.pool, first);
+    zpool_row_give(bench.pool, &row);
+    for (int i = 0; i < OBJECTS; i += KEEP)
+        if (handles[i].number != 0) zpool_free(bench.pool, &handles[i]);
+    teardown(&bench);
+}
+END_TEST
+
 START_TEST(the_rows_of_the_classes_add_up)
 {
     enum { OBJECTS = 2000 };
@@ -324,6 +362,7 @@ int main(void)
         "zpool", POOL_BACKENDS, every_size_keeps_its_bytes_among_its_neighbours,
         an_object_costs_at_least_its_bytes_and_a_page_exactly_a_page,
         what_is_freed_goes_back_to_the_os, the_rows_of_the_classes_add_up,
+        an_object_is_born_touched_and_keeps_the_hint_wherever_it_goes,
         a_refusal_changes_nothing_and_a_free_helps, handles_and_descriptors_are_used_again,
         pins_count_and_are_seen, a_handle_of_no_object_is_corrupt,
         a_backend_nobody_wrote_is_refused, threads_churn_without_touching_each_others_bytes,
