@@ -7,7 +7,7 @@
  *   object:   bits 2-25 the owner's note, 26 whether it was touched, 27-63 its place, in the
  *             backend's own terms
  *
- * An object is born touched. The bit is a hint that nothing else hangs on: a move at the same moment
+ * An object is born touched. The bit is a hint, nothing else hangs on it: a move at the same moment
  * may lose one, and who compares two cells of an object leaves it out (cell_said).
  *
  * A handle is a cell's number + 1. Handles come one by one, or in rows of ZPOOL_ROW_HANDLES in

@@ -242,7 +242,7 @@ def bad_frames(program):
     """Each kind of wrong frame has its status, and the connection goes on where framing does."""
     unknown = struct.pack(">IIQ", 0, 0, 0) + b"nobody"
     after_hello = [
-        (frame(0), BAD_OPCODE), (frame(9), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
+        (frame(0), BAD_OPCODE), (frame(200), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
         (frame(PING, b"x", body_crc=1), BAD_CHECKSUM),
         (frame(HELLO, b"\0\1\0\1\0\0\0"), BAD_LENGTH), (frame(HELLO, b"\0" * 9), BAD_LENGTH),
         (hello(2, 9), BAD_VERSION), (hello(0, 0), BAD_VERSION),
@@ -261,7 +261,7 @@ def bad_frames(program):
         (frame(INVALIDATE, b"body", area=1), BAD_LENGTH),
         (frame(STORE, PAGE, area=1, slot=2, count=1, body_crc=5), BAD_CHECKSUM),
         (frame(LOAD, area=1, slot=2, count=1), ABSENT),
-        (frame(STATS, b"bogus"), NO_SECTION), (frame(PING, b"still here"), OK),
+        (frame(9), BAD_LENGTH), (frame(STATS, b"bogus"), NO_SECTION), (frame(PING, b"still here"), OK),
     ]
     with Server(program) as server:
         with server.connect() as s:
