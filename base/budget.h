@@ -25,7 +25,8 @@
     X(BUDGET_SLOTS, "slots", "slots of areas, 8 bytes each where any of 1024 is used")             \
     X(BUDGET_ITEMS, "items", "keys and item records")                                              \
     X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
-    X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")
+    X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")                          \
+    X(BUDGET_COMPRESSORS, "compressors", "threads' packers; dictionaries of seats, with tables")
 
 enum budget_use {
 #define X(use, name, text) use,

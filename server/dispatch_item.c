@@ -54,7 +54,7 @@ static bool get_one(struct dispatcher *dispatcher, const struct request *request
     count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
     if (item == NULL) return true;
     bool written = write_value(dispatcher, item, with_cas, output);
-    store_item_release(store, &item);
+    store_item_release(store, dispatcher->scratch, &item);
     return written;
 }
 
@@ -194,7 +194,7 @@ static enum dispatch touch(struct dispatcher *dispatcher, const struct request *
     struct item *item = store_item_acquire(store, dispatcher->scratch, request->key,
                                            &request->exptime);
     bool found = item != NULL;
-    if (found) store_item_release(store, &item);
+    if (found) store_item_release(store, dispatcher->scratch, &item);
     count(dispatcher, COUNTER_cmd_touch);
     count(dispatcher, found ? COUNTER_touch_hits : COUNTER_touch_misses);
     answer(request, output, found ? REPLY_TOUCHED : REPLY_NOT_FOUND);

@@ -274,13 +274,14 @@ static enum dispatch invalidate(const struct context *context)
     if (frame->count != 0 && (!add_u64(frame->slot, frame->count, &end) || end > area->slot_count))
         return refuse(context, FRAME_RANGE);
     uint64_t slot = frame->slot + session->resume;
-    store_page_invalidate_some(context->dispatcher->shared->store, area, &slot, end);
+    struct dispatcher *dispatcher = context->dispatcher;
+    store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area, &slot, end);
     if (slot < end) {
         session->resume = slot - frame->slot;
         return DISPATCH_AGAIN;
     }
     session->resume = 0;
-    counter_add(context->dispatcher->counters, COUNTER_farpage_page_invalidations, 1);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_invalidations, 1);
     return refuse(context, FRAME_OK);
 }
 

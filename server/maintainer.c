@@ -54,6 +54,7 @@ static void upkeep(struct maintainer *maintainer)
     struct store *store = maintainer->shared->store;
     struct budget *budget = store_budget(store);
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
+    compressor_pool_upkeep(store_compressors(store));
     for (int i = 0; i < REAP_STEPS_PER_TICK; i++) store_reap_step(store, maintainer->scratch);
     for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
         if (!store_evict_one(store, maintainer->scratch)) break;
@@ -145,7 +146,8 @@ enum fp_status maintainer_create(struct shared *shared, struct maintainer **out)
     if (maintainer == NULL) return FP_NO_MEMORY;
     maintainer->shared = shared;
     shared->compaction.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (shared->compaction.wake_fd < 0 || store_scratch_create(&maintainer->scratch) != FP_OK) {
+    if (shared->compaction.wake_fd < 0 ||
+        store_scratch_create(shared->store, &maintainer->scratch) != FP_OK) {
         maintainer_destroy(&maintainer);
         return FP_NO_MEMORY;
     }

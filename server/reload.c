@@ -2,6 +2,7 @@
 #include "server/reload.h"
 
 #include "server/descriptors.h"
+#include "storage/compressor_text.h"
 
 struct compressor_config reload_compressor(const struct config *config)
 {
@@ -27,12 +28,29 @@ static void log_errors(struct shared *shared, const struct config_errors *errors
                   log_text("error", config_errors_at(errors, i)->headline));
 }
 
+/* The file wins: what `compressor set` had chosen since goes, and the log says so. */
+static enum fp_status swap(struct shared *shared, const struct compressor_config *next)
+{
+    struct compressor_pool *pool = store_compressors(shared->store);
+    struct compressor_config current;
+    char from[COMPRESSOR_TEXT_BYTES], to[COMPRESSOR_TEXT_BYTES];
+    compressor_pool_current(pool, &current);
+    enum fp_status status = compressor_pool_swap(pool, next);
+    if (status == FP_EXISTS) return FP_OK;
+    if (status != FP_OK) return status;
+    compressor_text(&current, from);
+    compressor_text(next, to);
+    log_event(shared->log, LOG_INFO, "compressor changes", log_text("from", from),
+              log_text("to", to));
+    return FP_OK;
+}
+
 /* FP_BUSY: no compressor seat is free; everything is then as it was. */
 static enum fp_status apply(struct shared *shared, const struct config *next)
 {
     struct compressor_config compressor = reload_compressor(next);
-    enum fp_status status = compressor_pool_swap(store_compressors(shared->store), &compressor);
-    if (status != FP_OK && status != FP_EXISTS) return status;
+    enum fp_status status = swap(shared, &compressor);
+    if (status != FP_OK) return status;
     settings_apply(&shared->settings, next);
     descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);

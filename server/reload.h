@@ -4,6 +4,9 @@
  * A file with errors, or one that changes a key which needs a restart, leaves the running
  * configuration in force, and the log says why.
  *
+ * The file wins: a compressor chosen by `compressor set` since goes, also where the file is as
+ * it was.
+ *
  * Threads: the main thread. Locks: RANK_CONFIG_RELOAD. Blocks: on reading the file.
  */
 #ifndef FARPAGE_SERVER_RELOAD_H

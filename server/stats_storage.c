@@ -172,6 +172,11 @@ static void emit_compressor(const struct stats_sink *sink, const struct compress
     stats_text(sink, "algorithm", row->algorithm);
     stats_text(sink, "level", level);
     stats_text(sink, "state", row->state == COMPRESSOR_CURRENT ? "current" : "draining");
+    stats_number(sink, "age_ms", row->age_ms);
+    stats_number(sink, "state_age_ms", row->state_age_ms);
+    stats_text(sink, "resurrected", row->resurrected ? "yes" : "no");
+    stats_number(sink, "dictionary", row->dictionary_id);
+    stats_number(sink, "dictionary_bytes", row->dictionary_bytes);
     stats_number(sink, "objects", row->objects);
     stats_number(sink, "users", row->users);
     stats_number(sink, "plain_bytes", row->plain_bytes);
@@ -181,7 +186,6 @@ static void emit_compressor(const struct stats_sink *sink, const struct compress
     stats_number(sink, "incompressible", row->incompressible);
     stats_number(sink, "unpacks", row->unpacks);
     stats_number(sink, "failures", row->failures);
-    stats_text(sink, "resurrected", row->resurrected ? "yes" : "no");
 }
 
 void stats_compressors(struct shared *shared, const struct stats_sink *sink)

@@ -138,7 +138,8 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     worker->dispatcher.shared = shared;
     worker->dispatcher.counters = &shared->counters[index];
     worker->input = malloc(WORKER_INPUT_BYTES);
-    if (worker->input == NULL || store_scratch_create(&worker->dispatcher.scratch) != FP_OK ||
+    if (worker->input == NULL ||
+        store_scratch_create(worker->shared->store, &worker->dispatcher.scratch) != FP_OK ||
         !create_events(worker)) {
         worker_destroy(&worker);
         return FP_NO_MEMORY;

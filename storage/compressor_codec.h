@@ -58,9 +58,4 @@ const struct codec *codec_at(unsigned index); /* index < CODECS */
 enum fp_status codec_find(const struct compressor_config *config, unsigned *index, int *level)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
-/* The calling thread's memory for a codec. NULL: none is needed, or, where packer_create is not
- * NULL, there is none to be had. */
-void *codec_scratch_packer(struct codec_scratch *scratch, unsigned index) FP_NONNULL(1);
-void *codec_scratch_unpacker(struct codec_scratch *scratch, unsigned index) FP_NONNULL(1);
-
 #endif

@@ -23,7 +23,7 @@ static enum fp_status pack_all(const struct dictionary_samples *pages, struct co
                                uint64_t *packed_bytes)
 {
     struct codec_scratch *scratch = NULL;
-    enum fp_status status = codec_scratch_create(&scratch);
+    enum fp_status status = codec_scratch_create(NULL, &scratch);
     if (status != FP_OK) return status;
     uint8_t *room = malloc(pages->page_bytes);
     status = room != NULL ? FP_OK : FP_NO_MEMORY;
@@ -44,11 +44,11 @@ static enum fp_status weigh(const struct dictionary_samples *pages,
                             const struct compressor_config *config, uint64_t *packed_bytes)
 {
     struct compressor_pool *pool = NULL;
-    enum fp_status status = compressor_pool_create(config, &pool);
+    enum fp_status status = compressor_pool_create(config, NULL, &pool);
     if (status != FP_OK) return status;
-    struct compressor *seat = compressor_acquire(pool);
+    struct compressor *seat = compressor_acquire(pool, NULL);
     status = pack_all(pages, seat, packed_bytes);
-    compressor_release(&seat);
+    compressor_release(&seat, NULL);
     compressor_pool_destroy(&pool);
     return status;
 }

@@ -16,7 +16,8 @@ static uint64_t arena_pages_for(uint64_t memory_limit_bytes)
 
 static enum fp_status create_parts(struct store *store, const struct store_options *options)
 {
-    enum fp_status status = compressor_pool_create(&options->compressor, &store->compressors);
+    enum fp_status status = compressor_pool_create(&options->compressor, &store->budget,
+                                                   &store->compressors);
     if (status != FP_OK) return status;
     uint64_t pages = arena_pages_for(options->memory_limit_bytes);
     status = arena_create(&store->budget, pages, &store->arena);
@@ -51,7 +52,7 @@ static void forget_everything(struct store *store)
     struct area *area;
     for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) {
         for (uint64_t slot = 0; slot < area->slot_count;)
-            store_page_invalidate_some(store, area, &slot, area->slot_count);
+            store_page_invalidate_some(store, &scratch, area, &slot, area->slot_count);
         area_destroy(&store->areas[i]);
     }
 }
@@ -70,12 +71,13 @@ void store_destroy(struct store **store_ptr)
     *store_ptr = NULL;
 }
 
-enum fp_status store_scratch_create(struct store_scratch **out)
+enum fp_status store_scratch_create(struct store *store, struct store_scratch **out)
 {
     struct store_scratch *scratch = calloc(1, sizeof *scratch);
     if (scratch == NULL) return FP_NO_MEMORY;
     scratch->packed = malloc(ZPOOL_OBJECT_BYTES_MAX);
-    if (scratch->packed == NULL || codec_scratch_create(&scratch->codec) != FP_OK) {
+    if (scratch->packed == NULL ||
+        codec_scratch_create(store->compressors, &scratch->codec) != FP_OK) {
         store_scratch_destroy(&scratch);
         return FP_NO_MEMORY;
     }

@@ -66,7 +66,8 @@ enum fp_status store_create(const struct store_options *options, struct store **
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void store_destroy(struct store **store) FP_NONNULL(1); /* forgets everything; no user left */
 
-enum fp_status store_scratch_create(struct store_scratch **scratch) FP_MUST_CHECK FP_NONNULL(1);
+enum fp_status store_scratch_create(struct store *store, struct store_scratch **scratch)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 void store_scratch_destroy(struct store_scratch **scratch) FP_NONNULL(1);
 
 struct budget *store_budget(struct store *store) FP_NONNULL(1);
@@ -105,8 +106,9 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
     FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
 /* Forgets slots from *slot on, at most about a thousand, and moves *slot behind them; call again
  * until *slot == end. */
-void store_page_invalidate_some(struct store *store, struct area *area, uint64_t *slot,
-                                uint64_t end) FP_NONNULL(1, 2, 3);
+void store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
+                                struct area *area, uint64_t *slot, uint64_t end)
+    FP_NONNULL(1, 2, 3, 4);
 
 /* --- items (store_item.c, store_item_put.c) ------------------------------------------------- */
 
@@ -141,7 +143,8 @@ enum fp_status store_item_delta(struct store *store, struct store_scratch *scrat
  * (may be NULL) is a new exptime. NULL: there is none, or it has expired. */
 struct item *store_item_acquire(struct store *store, struct store_scratch *scratch,
                                 struct slice key, const int64_t *touch) FP_NONNULL(1, 2);
-void store_item_release(struct store *store, struct item **item) FP_NONNULL(1, 2);
+void store_item_release(struct store *store, struct store_scratch *scratch,
+                        struct item **item) FP_NONNULL(1, 2, 3);
 /* Writes the item's value_bytes to out. FP_CORRUPT: out is not to be shown to anybody. */
 enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
                                const struct item *item, uint8_t *out)

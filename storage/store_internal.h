@@ -39,9 +39,9 @@ enum fp_status store_pack(struct store *store, struct store_scratch *scratch, st
                           uint32_t crc, struct stored *stored) FP_MUST_CHECK;
 
 /* Ends what a handle names (0: nothing), and the handle. Enter holding no lock. */
-void store_handle_end(struct store *store, struct zhandle handle);
+void store_handle_end(struct store *store, struct store_scratch *scratch, struct zhandle handle);
 /* What else ends with what a handle named. Enter holding no lock. */
-void store_name_ended(struct store *store, struct zname name);
+void store_name_ended(struct store *store, struct store_scratch *scratch, struct zname name);
 
 /* What a handle names, taken out of the allocator and not yet unpacked. */
 struct fetched {

@@ -89,12 +89,14 @@ uint64_t store_item_cost(const struct item *item)
     return (item_size_bytes(item->key_bytes, item->value_bytes) + 8 + 15) / 16 * 16;
 }
 
-void store_item_release(struct store *store, struct item **item_ptr)
+void store_item_release(struct store *store, struct store_scratch *scratch,
+                        struct item **item_ptr)
 {
     struct item *item = *item_ptr;
     *item_ptr = NULL;
     if (!item_release(item)) return;
-    for (unsigned i = 0; i < item->piece_count; i++) store_handle_end(store, item->pieces[i]);
+    for (unsigned i = 0; i < item->piece_count; i++)
+        store_handle_end(store, scratch, item->pieces[i]);
     budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(item));
     free(item);
 }
@@ -128,7 +130,7 @@ struct item *store_item_acquire(struct store *store, struct store_scratch *scrat
         item_acquire(item);
     }
     lock_drop(&shard->lock);
-    if (dead != NULL) store_item_release(store, &dead);
+    if (dead != NULL) store_item_release(store, scratch, &dead);
     return item;
 }
 
@@ -161,8 +163,8 @@ enum fp_status store_item_delete(struct store *store, struct store_scratch *scra
     if (item != NULL) store_unlink_locked(store, shard, item);
     lock_drop(&shard->lock);
     enum fp_status status = item != NULL ? FP_OK : FP_ABSENT;
-    if (item != NULL) store_item_release(store, &item);
-    if (dead != NULL) store_item_release(store, &dead);
+    if (item != NULL) store_item_release(store, scratch, &item);
+    if (dead != NULL) store_item_release(store, scratch, &dead);
     return status;
 }
 
@@ -179,7 +181,7 @@ bool store_evict_one(struct store *store, struct store_scratch *scratch)
         store_unlink_locked(store, shard, item);
     }
     lock_drop(&shard->lock);
-    if (item != NULL) store_item_release(store, &item);
+    if (item != NULL) store_item_release(store, scratch, &item);
     return true; /* a shard that was emptied meanwhile freed memory just as well */
 }
 
@@ -212,5 +214,5 @@ void store_reap_step(struct store *store, struct store_scratch *scratch)
     atomic_store(&store->reap_position,
                  finished ? next_shard : place * KEYDIR_SHARDS + position % KEYDIR_SHARDS);
     store_count(&store->counters.item_reclaims, count);
-    for (unsigned i = 0; i < count; i++) store_item_release(store, &dead[i]);
+    for (unsigned i = 0; i < count; i++) store_item_release(store, scratch, &dead[i]);
 }

@@ -55,7 +55,7 @@ static enum fp_status build_item(struct store *store, struct store_scratch *scra
     fp_assert(store_item_cost(item) == bytes);
     enum fp_status status = pack_pieces(store, scratch, item, value);
     if (status != FP_OK)
-        store_item_release(store, &item);
+        store_item_release(store, scratch, &item);
     else
         *out = item;
     return status;
@@ -121,9 +121,9 @@ static enum fp_status publish(struct store *store, struct store_scratch *scratch
         status = publish_locked(store, scratch, next, expected, gone);
         lock_drop(&shard->lock);
         for (int i = 0; i < 2; i++)
-            if (gone[i] != NULL) store_item_release(store, &gone[i]);
+            if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
     } while (status == FP_NO_MEMORY && store_evict_one(store, scratch));
-    if (status != FP_OK) store_item_release(store, &next);
+    if (status != FP_OK) store_item_release(store, scratch, &next);
     return status;
 }
 
@@ -139,7 +139,7 @@ static enum fp_status look_ahead(struct store *store, struct store_scratch *scra
     struct item *current = store_find_locked(store, scratch, put->key, hash, &dead);
     enum fp_status status = condition(put, current);
     lock_drop(&shard->lock);
-    if (dead != NULL) store_item_release(store, &dead);
+    if (dead != NULL) store_item_release(store, scratch, &dead);
     return status;
 }
 
@@ -179,7 +179,7 @@ static enum fp_status put_joined(struct store *store, struct store_scratch *scra
             status = FP_TOO_BIG;
         else
             status = join(store, scratch, put, old);
-        store_item_release(store, &old);
+        store_item_release(store, scratch, &old);
     } while (status == FP_EXISTS);
     return status;
 }
@@ -246,7 +246,7 @@ enum fp_status store_item_delta(struct store *store, struct store_scratch *scrat
         struct item *old = store_item_acquire(store, scratch, change->key, NULL);
         if (old == NULL) return FP_ABSENT;
         status = delta_once(store, scratch, change, old, result);
-        store_item_release(store, &old);
+        store_item_release(store, scratch, &old);
     } while (status == FP_EXISTS);
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
     return status;

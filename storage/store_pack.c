@@ -113,7 +113,8 @@ static enum fp_status pack_if_cheaper(struct store *store, struct store_scratch 
 static enum fp_status keep_packed_or_plain(struct store *store, struct store_scratch *scratch,
                                            struct plain plain, uint32_t crc, struct stored *stored)
 {
-    struct compressor *compressor = compressor_acquire(store->compressors);
+    struct compressor *compressor = compressor_acquire(store->compressors, scratch->codec);
+    if (compressor == NULL) return FP_NO_MEMORY;
     struct packed packed;
     enum fp_status packs = pack_if_cheaper(store, scratch, compressor, plain, &packed);
     bool pack = packs == FP_OK;
@@ -124,8 +125,11 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
                           slice_of(plain.bytes, plain.size_bytes));
     enum fp_status status =
         packs == FP_NO_MEMORY ? packs : keep_object(store, scratch, &content, stored);
-    if (status == FP_OK && pack) compressor_object_born(compressor);
-    compressor_release(&compressor);
+    if (status == FP_OK && pack && !compressor_object_born(compressor, scratch->codec)) {
+        (void)zpool_free(store->zpool, &stored->handle);
+        status = FP_NO_MEMORY;
+    }
+    compressor_release(&compressor, scratch->codec);
     return status;
 }
 
@@ -141,17 +145,17 @@ enum fp_status store_pack(struct store *store, struct store_scratch *scratch, st
     return keep_packed_or_plain(store, scratch, plain, crc, stored);
 }
 
-void store_name_ended(struct store *store, struct zname name)
+void store_name_ended(struct store *store, struct store_scratch *scratch, struct zname name)
 {
     lock_assert_none();
     if (name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED)
-        compressor_object_died(store->compressors, entry_seat(name.note));
+        compressor_object_died(store->compressors, entry_seat(name.note), scratch->codec);
 }
 
-void store_handle_end(struct store *store, struct zhandle handle)
+void store_handle_end(struct store *store, struct store_scratch *scratch, struct zhandle handle)
 {
     lock_assert_none();
-    if (handle.number != 0) store_name_ended(store, zpool_free(store->zpool, &handle));
+    if (handle.number != 0) store_name_ended(store, scratch, zpool_free(store->zpool, &handle));
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -198,7 +202,8 @@ enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
     enum fp_status status = copy_out(&map, scratch, out, fetched);
     zpool_unmap(store->zpool, &map);
     if (status != FP_OK || entry_form(name.note) != ENTRY_PACKED) return status;
-    fetched->compressor = compressor_acquire_id(store->compressors, entry_seat(name.note));
+    fetched->compressor =
+        compressor_acquire_id(store->compressors, entry_seat(name.note), scratch->codec);
     return fetched->compressor != NULL ? FP_OK : FP_CORRUPT;
 }
 
@@ -222,7 +227,7 @@ enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
     if (entry_same_filled(fetched->name)) fill_with_word(out, fetched->word);
     if (fetched->compressor != NULL) {
         status = compressor_unpack(fetched->compressor, scratch->codec, fetched->packed, out);
-        compressor_release(&fetched->compressor);
+        compressor_release_id(&fetched->compressor, scratch->codec);
     }
     if (status == FP_OK) {
         *crc = crc32c(out.bytes, out.capacity_bytes);

@@ -24,8 +24,8 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
         /* A row of the slot table is memory too: items give way for it as for an object. */
         while (status == FP_NO_MEMORY && store_evict_one(store, scratch))
             status = area_put(area, place.slot, &next, &old);
-        if (status == FP_OK) store_name_ended(store, old);
-        else store_handle_end(store, next.handle);
+        if (status == FP_OK) store_name_ended(store, scratch, old);
+        else store_handle_end(store, scratch, next.handle);
     }
     if (status != FP_OK) {
         store_count(&area->counters.refused, 1);
@@ -56,14 +56,14 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
     return status;
 }
 
-void store_page_invalidate_some(struct store *store, struct area *area, uint64_t *slot,
-                                uint64_t end)
+void store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
+                                struct area *area, uint64_t *slot, uint64_t end)
 {
     enum { BATCH = 64, ROUNDS = 16 };
     struct zname ended[BATCH];
     for (int round = 0; round < ROUNDS && *slot < end; round++) {
         unsigned count = area_clear_some(area, slot, end, ended, BATCH);
-        for (unsigned i = 0; i < count; i++) store_name_ended(store, ended[i]);
+        for (unsigned i = 0; i < count; i++) store_name_ended(store, scratch, ended[i]);
         store_count(&area->counters.invalidations, count);
     }
 }
@@ -103,7 +103,7 @@ enum fp_status store_damage_item(struct store *store, struct store_scratch *scra
     if (item == NULL) return FP_ABSENT;
     enum fp_status status = FP_OK;
     if (item->piece_count > 0) status = damage(store, item->pieces[item->piece_count / 2]);
-    store_item_release(store, &item);
+    store_item_release(store, scratch, &item);
     return status;
 }
 #endif

@@ -163,16 +163,16 @@ static void run_begin(struct run *run, const struct compressor_config *config,
     run->pages = pages;
     run->packed = room(pages->count * pages->page_bytes);
     run->sizes = room(pages->count * sizeof *run->sizes);
-    if (compressor_pool_create(config, &run->pool) != FP_OK ||
-        codec_scratch_create(&run->scratch) != FP_OK)
+    if (compressor_pool_create(config, NULL, &run->pool) != FP_OK ||
+        codec_scratch_create(run->pool, &run->scratch) != FP_OK)
         die("compressor", "cannot be made");
-    run->seat = compressor_acquire(run->pool);
+    run->seat = compressor_acquire(run->pool, run->scratch);
     run->empty_bytes = codec_scratch_bytes(run->scratch);
 }
 
 static void run_end(struct run *run)
 {
-    compressor_release(&run->seat);
+    compressor_release(&run->seat, run->scratch);
     codec_scratch_destroy(&run->scratch);
     compressor_pool_destroy(&run->pool);
     free(run->packed);
@@ -213,7 +213,7 @@ static void print_head(const struct bench *bench, char *const *paths)
 {
     uint64_t pages = 0;
     struct codec_scratch *scratch = NULL;
-    if (codec_scratch_create(&scratch) != FP_OK) die("memory", "there is none left");
+    if (codec_scratch_create(NULL, &scratch) != FP_OK) die("memory", "there is none left");
     for (unsigned i = 0; i < bench->program_count; i++) pages += bench->programs[i].held_out.count;
     printf("## Compressors: packing and unpacking alone, one thread\n\n");
     printf("%" PRIu64 " pages of %" PRIu64 " bytes of", pages, bench->page_bytes);

@@ -152,7 +152,7 @@ static void discard_half(struct run *run)
     for (uint64_t slot = 0; slot < run->bench->slots;) {
         uint64_t first = slot++;
         if (draw_bits(&run->draw) % 2 == 0)
-            store_page_invalidate_some(run->store, run->area, &first, slot);
+            store_page_invalidate_some(run->store, run->scratch, run->area, &first, slot);
     }
 }
 
@@ -185,7 +185,7 @@ static bool measure(struct bench *bench, unsigned algorithm, uint64_t seed)
     draw_init(&run.draw, seed, bench->slots, false);
     for (uint32_t i = 0; i < bench->slots; i++) bench->versions[i] = 0;
     enum fp_status status = store_create(&options, &run.store);
-    if (status == FP_OK) status = store_scratch_create(&run.scratch);
+    if (status == FP_OK) status = store_scratch_create(run.store, &run.scratch);
     if (status == FP_OK)
         status = store_area_open(run.store, slice_text("bench"), bench->slots, &run.area);
     if (status != FP_OK)

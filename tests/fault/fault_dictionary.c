@@ -30,7 +30,7 @@ static void pack_and_unpack(struct compressor_pool *pool, struct codec_scratch *
 {
     uint8_t room[KIT_PAGE_BYTES], out[KIT_PAGE_BYTES];
     struct packed packed;
-    struct compressor *seat = compressor_acquire(pool);
+    struct compressor *seat = compressor_acquire(pool, scratch);
     struct space space = {room, sizeof room - 1};
     struct plain plain = {fixture.sample, KIT_PAGE_BYTES};
     if (done(compressor_pack(seat, scratch, plain, space, &packed))) {
@@ -38,7 +38,7 @@ static void pack_and_unpack(struct compressor_pool *pool, struct codec_scratch *
         fp_assert(compressor_unpack(seat, scratch, packed, back) == FP_OK);
         fp_assert(memcmp(out, plain.bytes, sizeof out) == 0);
     }
-    compressor_release(&seat);
+    compressor_release(&seat, scratch);
 }
 
 static bool swap_in(struct compressor_pool *pool, const struct compressor_config *next)
@@ -58,8 +58,8 @@ static void live(const char *algorithm, struct dictionary *dictionary)
     struct compressor_config none = {"none"}, with = {algorithm, 0, dictionary};
     struct compressor_pool *pool = NULL;
     struct codec_scratch *scratch = NULL;
-    if (!done(compressor_pool_create(&with, &pool))) return;
-    if (done(codec_scratch_create(&scratch))) {
+    if (!done(compressor_pool_create(&with, NULL, &pool))) return;
+    if (done(codec_scratch_create(pool, &scratch))) {
         pack_and_unpack(pool, scratch);
         enum fp_status again = compressor_pool_swap(pool, &with);
         fp_assert(again == FP_EXISTS || again == FP_NO_MEMORY);

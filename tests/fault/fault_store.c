@@ -86,7 +86,7 @@ static bool check_item(const char *key, struct slice value)
     if (item == NULL) return false;
     fp_assert(store_item_read(bench->store, bench->scratch, item, out) == FP_OK);
     fp_assert(slice_equal(slice_of(out, item->value_bytes), value));
-    store_item_release(bench->store, &item);
+    store_item_release(bench->store, bench->scratch, &item);
     return true;
 }
 
@@ -168,7 +168,7 @@ static void play(void)
         fp_assert(script.bench.store == NULL);
         return;
     }
-    if (done(store_scratch_create(&script.bench.scratch))) {
+    if (done(store_scratch_create(script.bench.store, &script.bench.scratch))) {
         script.bench.scratch->now_ms = BENCH_START_MS;
         script.bench.scratch->unix_s = BENCH_START_UNIX_S;
         live();

@@ -72,8 +72,8 @@ static void try_dictionary(struct slice bytes, struct codec_scratch *scratch)
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         struct compressor_config config = {algorithms[i], levels[i], dictionary};
         struct compressor_pool *pool = NULL;
-        if (compressor_pool_create(&config, &pool) != FP_OK) continue;
-        struct compressor *seat = compressor_acquire(pool);
+        if (compressor_pool_create(&config, NULL, &pool) != FP_OK) continue;
+        struct compressor *seat = compressor_acquire(pool, NULL);
         struct slice plain = bytes.size_bytes > PAGE ? slice_of(bytes.bytes, PAGE) : bytes;
         uint8_t room[PAGE], out[PAGE];
         struct packed mine;
@@ -83,7 +83,7 @@ static void try_dictionary(struct slice bytes, struct codec_scratch *scratch)
             fp_assert(compressor_unpack(seat, scratch, mine, space) == FP_OK);
             fp_assert(memcmp(out, plain.bytes, plain.size_bytes) == 0);
         }
-        compressor_release(&seat);
+        compressor_release(&seat, NULL);
         compressor_pool_destroy(&pool);
     }
     dictionary_release(&dictionary);
@@ -98,14 +98,14 @@ static struct compressor_pool *pool_of(size_t algorithm, bool with)
     struct compressor_pool **pool = &pools[algorithm][with];
     struct compressor_config config = {algorithms[algorithm], levels[algorithm],
                                        with ? dictionary : NULL};
-    if (*pool == NULL) fp_assert(compressor_pool_create(&config, pool) == FP_OK);
+    if (*pool == NULL) fp_assert(compressor_pool_create(&config, NULL, pool) == FP_OK);
     return *pool;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     static struct codec_scratch *scratch;
-    if (scratch == NULL) fp_assert(codec_scratch_create(&scratch) == FP_OK);
+    if (scratch == NULL) fp_assert(codec_scratch_create(NULL, &scratch) == FP_OK);
     if (size_bytes < HEAD_BYTES) return 0;
     struct slice rest = tight_create(data + HEAD_BYTES, size_bytes - HEAD_BYTES);
     if (data[0] & IS_DICTIONARY) {
@@ -113,9 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     } else {
         size_t algorithm = data[0] % (sizeof levels / sizeof *levels);
         struct compressor *seat =
-            compressor_acquire(pool_of(algorithm, (data[0] & WITH_DICTIONARY) != 0));
+            compressor_acquire(pool_of(algorithm, (data[0] & WITH_DICTIONARY) != 0), NULL);
         try_object(seat, scratch, rest, (size_t)data[1] + ((size_t)data[2] << 8) + 1);
-        compressor_release(&seat);
+        compressor_release(&seat, NULL);
     }
     tight_destroy(&rest);
     return 0;

@@ -136,7 +136,7 @@ static bool verify_item(unsigned key)
     fp_assert(item->value_bytes == known->size && item->flags == known->flags);
     fp_assert(store_item_read(model.bench.store, model.bench.scratch, item, out) == FP_OK);
     fp_assert(memcmp(out, known->bytes, known->size) == 0);
-    store_item_release(model.bench.store, &item);
+    store_item_release(model.bench.store, model.bench.scratch, &item);
     return true;
 }
 

@@ -115,7 +115,7 @@ static void get_item(struct worker *worker, struct slice key)
     if (item == NULL) return;
     fp_assert(store_item_read(worker->bench.store, worker->bench.scratch, item, value) == FP_OK);
     verify(value, item->value_bytes);
-    store_item_release(worker->bench.store, &item);
+    store_item_release(worker->bench.store, worker->bench.scratch, &item);
     worker->gets++;
 }
 
@@ -218,7 +218,7 @@ static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint
         workers[i].rng.state = seed + i;
         workers[i].number = i;
         workers[i].until_ns = until_ns;
-        fp_assert(store_scratch_create(&workers[i].bench.scratch) == FP_OK);
+        fp_assert(store_scratch_create(workers[i].bench.store, &workers[i].bench.scratch) == FP_OK);
         workers[i].bench.scratch->unix_s = BENCH_START_UNIX_S;
         fp_assert(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
     }
@@ -253,6 +253,7 @@ static void settle(struct bench *bench, const struct worker *workers)
     struct budget *budget = store_budget(bench->store);
     fp_assert(budget_held(budget, BUDGET_PAYLOAD) == 0 && budget_held(budget, BUDGET_ITEMS) == 0);
     fp_assert(atomic_load(&store_counters(bench->store)->corrupt) == 0);
+    for (int i = 0; i < 3; i++) compressor_pool_upkeep(store_compressors(bench->store));
     for (unsigned id = 0; id < COMPRESSOR_SEATS; id++) {
         struct compressor_row row;
         compressor_row(store_compressors(bench->store), (uint8_t)id, &row);

@@ -248,6 +248,26 @@ def a_lower_limit_makes_items_give_way(programs):
         assert before > 16 << 20 and int(stats(r.server)["evictions"]) > 0
 
 
+def of_seats(server, name):
+    """{seat: value} of one column of `stats compressors`."""
+    return {key.split(":")[0]: value for key, value in stats(server, "compressors").items()
+            if key.endswith(":" + name)}
+
+
+def a_reload_says_again_what_the_file_says(programs):
+    """`compressor set` lasts until the next SIGHUP, whether the file has changed or not."""
+    with Reloading(programs) as r:
+        r.reload("compressor: {algorithm: zstd, level: 3}\n", "configuration reloaded")
+        assert ask(r.server, "compressor\r\n") == "COMPRESSOR zstd:3\r\n"
+        assert ask(r.server, "compressor set lz4hc:4\r\n") == "OK lz4hc:4, was zstd:3\r\n"
+        r.reload("compressor: {algorithm: zstd, level: 3}\n", "configuration reloaded")
+        assert ask(r.server, "compressor\r\n") == "COMPRESSOR zstd:3\r\n"
+        assert "compressor changes from=lz4hc:4 to=zstd:3" in r.server.stderr(), r.server.stderr()
+        r.reload("compressor: {algorithm: wrong}\n", "reload refused")
+        assert ask(r.server, "compressor\r\n") == "COMPRESSOR zstd:3\r\n"
+        assert stats(r.server, "compressors")["swaps"] == "3"
+
+
 def reloads_under_load_fail_no_request(programs):
     """The compressor is changed by SIGHUP, good and bad files in turn, while pages go out and back."""
     with Reloading(programs) as r, tempfile.TemporaryDirectory() as directory:
@@ -280,10 +300,9 @@ def reloads_under_load_fail_no_request(programs):
         r.reload("compressor: {algorithm: lz4}\n", "configuration reloaded")
         programs.run(r.server, "verify", "a", path)
         programs.run(r.server, "invalidate", "a")
-        seats = stats(r.server, "compressors")
-        left = [value for name, value in seats.items() if name.endswith((":objects", ":users"))]
-        assert set(left) == {"0"}, seats
-        assert [v for k, v in seats.items() if k.endswith(":state")] == ["current"], seats
+        until(lambda: list(of_seats(r.server, "state").values()) == ["current"])
+        assert set(of_seats(r.server, "objects").values()) == {"0"}
+        assert set(of_seats(r.server, "users").values()) == {"0"}
 
 
 # --- stopping -------------------------------------------------------------------------------------
@@ -333,6 +352,7 @@ if __name__ == "__main__":
           too_little_memory_to_start_is_named, few_descriptors_lower_the_connections,
           memory_that_may_not_be_locked_is_named, locked_and_huge_pages_come_and_go,
           a_reload_applies_a_good_file, a_reload_refuses_a_bad_file_and_goes_on,
+          a_reload_says_again_what_the_file_says,
           a_lower_limit_makes_items_give_way, reloads_under_load_fail_no_request,
           a_stop_sends_the_replies_on_their_way, a_second_signal_does_not_wait,
           an_idle_connection_is_closed_if_so_configured])

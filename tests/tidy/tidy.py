@@ -61,7 +61,7 @@ MAY_INCLUDE = {
     "server/listener": BASE | {"protocol", "server/config", "server/worker"},
     "server/maintainer": BASE | {"storage/store", "server/process", "server/shared"},
     "server/reload": BASE | {"server/options", "server/descriptors", "server/config", "server/shared",
-                             "storage/compressor"},
+                             "storage/compressor", "storage/compressor_text"},
     "server/server": BASE | {"server/config", "server/options", "server/descriptors",
                              "server/listener",
                              "server/maintainer", "server/process", "server/reload",

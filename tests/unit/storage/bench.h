@@ -21,7 +21,7 @@ static inline void bench_setup(struct bench *bench, struct store_options options
     if (options.allocator == NULL) options.allocator = kit_allocator();
     if (options.compressor.algorithm == NULL) options.compressor.algorithm = "lz4";
     fp_assert(store_create(&options, &bench->store) == FP_OK);
-    fp_assert(store_scratch_create(&bench->scratch) == FP_OK);
+    fp_assert(store_scratch_create(bench->store, &bench->scratch) == FP_OK);
     bench->scratch->now_ms = BENCH_START_MS;
     bench->scratch->unix_s = BENCH_START_UNIX_S;
     fp_assert(store_area_open(bench->store, slice_text("swap"), slots, &bench->area) == FP_OK);
@@ -59,7 +59,8 @@ static inline enum fp_status bench_load(struct bench *bench, uint64_t slot, uint
 
 static inline void bench_invalidate(struct bench *bench, uint64_t slot, uint64_t end)
 {
-    while (slot < end) store_page_invalidate_some(bench->store, bench->area, &slot, end);
+    while (slot < end)
+        store_page_invalidate_some(bench->store, bench->scratch, bench->area, &slot, end);
 }
 
 /* A value stored under a text key, with mode and the rest by default. */
@@ -82,7 +83,7 @@ static inline uint8_t *bench_get(struct bench *bench, const char *key, size_t *s
     uint8_t *out = malloc(item->value_bytes + 1u);
     fp_assert(out != NULL && store_item_read(bench->store, bench->scratch, item, out) == FP_OK);
     *size = item->value_bytes;
-    store_item_release(bench->store, &item);
+    store_item_release(bench->store, bench->scratch, &item);
     return out;
 }
 

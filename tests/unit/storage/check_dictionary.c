@@ -60,7 +60,7 @@ START_TEST(a_damaged_dictionary_is_refused_or_works)
     struct codec_scratch *scratch = NULL;
     size_t header = (size_t)(dictionary_content(good).bytes - whole.bytes);
     unsigned refused = 0, worked = 0;
-    ck_assert_int_eq(codec_scratch_create(&scratch), FP_OK);
+    ck_assert_int_eq(codec_scratch_create(NULL, &scratch), FP_OK);
     for (size_t bit = 0; bit < (header + 8) * 8; bit++) {
         struct dictionary *damaged = NULL;
         const char *reason;
@@ -72,8 +72,8 @@ START_TEST(a_damaged_dictionary_is_refused_or_works)
         }
         struct compressor_config config = {algorithms[bit % ALGORITHMS], 0, damaged};
         struct compressor_pool *pool = NULL;
-        if (compressor_pool_create(&config, &pool) == FP_OK) {
-            struct compressor *seat = compressor_acquire(pool);
+        if (compressor_pool_create(&config, NULL, &pool) == FP_OK) {
+            struct compressor *seat = compressor_acquire(pool, NULL);
             struct packed packed;
             struct plain plain = {sample + bit % 500 * KIT_PAGE_BYTES, KIT_PAGE_BYTES};
             if (compressor_pack(seat, scratch, plain, (struct space){room, sizeof room - 1},
@@ -82,7 +82,7 @@ START_TEST(a_damaged_dictionary_is_refused_or_works)
                                                    (struct space){out, sizeof out}), FP_OK);
                 ck_assert_mem_eq(out, plain.bytes, sizeof out);
             }
-            compressor_release(&seat);
+            compressor_release(&seat, NULL);
             compressor_pool_destroy(&pool);
             worked++;
         }
@@ -135,13 +135,13 @@ struct kept { /* a page packed by a seat */
 static uint64_t keep(struct compressor_pool *pool, const uint8_t *page, struct kept *kept)
 {
     struct codec_scratch *scratch = NULL;
-    struct compressor *seat = compressor_acquire(pool);
+    struct compressor *seat = compressor_acquire(pool, NULL);
     struct space space = {kept->bytes, sizeof kept->bytes - 1};
-    ck_assert_int_eq(codec_scratch_create(&scratch), FP_OK);
+    ck_assert_int_eq(codec_scratch_create(NULL, &scratch), FP_OK);
     ck_assert_int_eq(compressor_pack(seat, scratch, (struct plain){page, KIT_PAGE_BYTES}, space,
                                      &kept->packed), FP_OK);
-    compressor_object_born(seat);
-    compressor_release(&seat);
+    (void)!compressor_object_born(seat, NULL);
+    compressor_release(&seat, NULL);
     codec_scratch_destroy(&scratch);
     return kept->packed.size_bytes;
 }
@@ -151,12 +151,12 @@ static bool comes_back(struct compressor_pool *pool, uint8_t id, const uint8_t *
 {
     struct codec_scratch *scratch = NULL;
     uint8_t out[KIT_PAGE_BYTES];
-    struct compressor *seat = compressor_acquire_id(pool, id);
+    struct compressor *seat = compressor_acquire_id(pool, id, NULL);
     ck_assert_ptr_nonnull(seat);
-    ck_assert_int_eq(codec_scratch_create(&scratch), FP_OK);
+    ck_assert_int_eq(codec_scratch_create(NULL, &scratch), FP_OK);
     enum fp_status status =
         compressor_unpack(seat, scratch, kept->packed, (struct space){out, sizeof out});
-    compressor_release(&seat);
+    compressor_release_id(&seat, NULL);
     codec_scratch_destroy(&scratch);
     return status == FP_OK && memcmp(out, page, sizeof out) == 0;
 }
@@ -168,6 +168,11 @@ static struct compressor_row row_of(struct compressor_pool *pool, uint8_t id)
     return row;
 }
 
+static void settle(struct compressor_pool *pool)
+{
+    for (int i = 0; i < 3; i++) compressor_pool_upkeep(pool);
+}
+
 START_TEST(a_dictionary_lives_as_long_as_its_seat)
 {
     struct compressor_pool *pool = NULL;
@@ -176,7 +181,7 @@ START_TEST(a_dictionary_lives_as_long_as_its_seat)
     struct compressor_config plain = {algorithms[_i]}, with = {algorithms[_i], 0, dictionary};
     uint8_t *page = kit_sample();
     struct kept kept;
-    ck_assert_int_eq(compressor_pool_create(&plain, &pool), FP_OK);
+    ck_assert_int_eq(compressor_pool_create(&plain, NULL, &pool), FP_OK);
     ck_assert(row_of(pool, 0).dictionary_bytes == 0 && row_of(pool, 0).dictionary_id == 0);
     ck_assert_int_eq(compressor_pool_swap(pool, &with), FP_OK);
     dictionary_release(&dictionary); /* the seat has a use of its own */
@@ -184,10 +189,12 @@ START_TEST(a_dictionary_lives_as_long_as_its_seat)
     ck_assert_uint_gt(row_of(pool, 1).dictionary_bytes, KIT_DICTIONARY_BYTES / 2);
     (void)keep(pool, page, &kept);
     ck_assert_int_eq(compressor_pool_swap(pool, &plain), FP_OK);
+    settle(pool);
     ck_assert_int_eq(row_of(pool, 1).state, COMPRESSOR_DRAINING);
     ck_assert_uint_gt(row_of(pool, 1).dictionary_bytes, 0);
     ck_assert(comes_back(pool, 1, page, &kept));
-    compressor_object_died(pool, 1);
+    compressor_object_died(pool, 1, NULL);
+    settle(pool);
     ck_assert_int_eq(row_of(pool, 1).state, COMPRESSOR_EMPTY);
     ck_assert(row_of(pool, 1).dictionary_bytes == 0 && row_of(pool, 1).dictionary_id == 0);
     compressor_pool_destroy(&pool);
@@ -207,7 +214,7 @@ START_TEST(a_dictionary_takes_memory_in_proportion)
     for (size_t i = 0; i < FP_COUNT_OF(cases); i++) {
         struct compressor_config config = {cases[i].algorithm, cases[i].level, dictionary};
         struct compressor_pool *pool = NULL;
-        ck_assert_int_eq(compressor_pool_create(&config, &pool), FP_OK);
+        ck_assert_int_eq(compressor_pool_create(&config, NULL, &pool), FP_OK);
         uint64_t bytes = row_of(pool, 0).dictionary_bytes;
         ck_assert_uint_gt(bytes, dictionary_bytes(dictionary).size_bytes);
         ck_assert_msg(bytes <= dictionary_bytes(dictionary).size_bytes + cases[i].tables_bytes_max,
@@ -229,17 +236,18 @@ START_TEST(seats_are_told_apart_by_their_dictionaries)
     struct compressor_config again = {algorithms[_i], 0, same}, next = {algorithms[_i], 0, other};
     uint8_t *page = kit_sample();
     struct kept kept;
-    ck_assert_int_eq(compressor_pool_create(&with, &pool), FP_OK);
+    ck_assert_int_eq(compressor_pool_create(&with, NULL, &pool), FP_OK);
     ck_assert_int_eq(compressor_pool_swap(pool, &again), FP_EXISTS);
     (void)keep(pool, page, &kept);
     ck_assert_int_eq(compressor_pool_swap(pool, &none), FP_OK);
     ck_assert_int_eq(compressor_pool_swap(pool, &next), FP_OK);
+    settle(pool);
     ck_assert_uint_eq(row_of(pool, 1).state, COMPRESSOR_EMPTY); /* that of no dictionary */
     ck_assert_uint_eq(row_of(pool, 2).dictionary_id, dictionary_id(other));
     ck_assert_int_eq(compressor_pool_swap(pool, &again), FP_OK);
     ck_assert(row_of(pool, 0).resurrected && row_of(pool, 0).state == COMPRESSOR_CURRENT);
     ck_assert_uint_le(row_of(pool, 0).state_age_ms, row_of(pool, 0).age_ms);
-    compressor_object_died(pool, 0);
+    compressor_object_died(pool, 0, NULL);
     compressor_pool_destroy(&pool);
     dictionary_release(&a);
     dictionary_release(&same);
@@ -274,7 +282,7 @@ START_TEST(a_dictionary_packs_pages_it_has_not_seen_and_is_needed_to_unpack_them
     ck_assert_int_eq(dictionary_train(&samples, 8192, &dictionary, &reason), FP_OK);
     struct compressor_config configs[2] = {{algorithms[_i]}, {algorithms[_i], 0, dictionary}};
     for (int with = 0; with < 2; with++)
-        ck_assert_int_eq(compressor_pool_create(&configs[with], &pools[with]), FP_OK);
+        ck_assert_int_eq(compressor_pool_create(&configs[with], NULL, &pools[with]), FP_OK);
     dictionary_release(&dictionary);
     for (int page = ALIKE / 2; page < ALIKE; page++) {
         const uint8_t *plain = pages + page * KIT_PAGE_BYTES;
@@ -282,12 +290,12 @@ START_TEST(a_dictionary_packs_pages_it_has_not_seen_and_is_needed_to_unpack_them
         ck_assert_uint_lt(keep(pools[1], plain, &kept), KIT_PAGE_BYTES * 7 / 10);
         ck_assert(comes_back(pools[1], 0, plain, &kept));
         struct compressor_pool *without = pools[0];
-        struct compressor *seat = compressor_acquire(without);
-        compressor_object_born(seat);
-        compressor_release(&seat);
+        struct compressor *seat = compressor_acquire(without, NULL);
+        (void)!compressor_object_born(seat, NULL);
+        compressor_release(&seat, NULL);
         ck_assert(!comes_back(without, 0, plain, &kept));
-        compressor_object_died(without, 0);
-        compressor_object_died(pools[1], 0);
+        compressor_object_died(without, 0, NULL);
+        compressor_object_died(pools[1], 0, NULL);
     }
     compressor_pool_destroy(&pools[0]);
     compressor_pool_destroy(&pools[1]);

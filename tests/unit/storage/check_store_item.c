@@ -48,7 +48,7 @@ static uint64_t cas_of(const char *key)
 {
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text(key), NULL);
     uint64_t cas = item->cas;
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     return cas;
 }
 
@@ -215,11 +215,11 @@ START_TEST(joining_keeps_flags_and_expiry_and_setting_replaces_them)
     ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &result), FP_OK);
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
     ck_assert(item->flags == 77 && item->expires_s == BENCH_START_MS / 1000 + 100);
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     ck_assert_int_eq(set("k", "1"), FP_OK);
     item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
     ck_assert(item->flags == 0 && item->expires_s == 0);
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     teardown();
 }
 END_TEST
@@ -352,15 +352,15 @@ START_TEST(touch_changes_the_expiry_of_a_live_item_only)
     ck_assert_int_eq(set_for("k", 10), FP_OK);
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer);
     uint64_t cas = item->cas;
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     bench_advance_s(&bench, 50);
     ck_assert(is("k", "v") && cas_of("k") == cas); /* memcached: touch is no new version */
     item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &never);
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     bench_advance_s(&bench, 5000);
     ck_assert(is("k", "v"));
     item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &past);
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     ck_assert_ptr_null(store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer));
     teardown();
 }
@@ -466,7 +466,8 @@ START_TEST(the_least_recently_used_item_goes_first)
         ck_assert(store_item_count(bench.store) == 8 - i);
         struct item *held = NULL;
         if (i == 2) held = store_item_acquire(bench.store, bench.scratch, slice_text("k3"), NULL);
-        if (held != NULL) store_item_release(bench.store, &held); /* was the newest before, too */
+        if (held != NULL) /* was the newest before, too */
+            store_item_release(bench.store, bench.scratch, &held);
         ck_assert(store_evict_one(bench.store, bench.scratch));
         ck_assert_int_eq(drop(order[i]), FP_ABSENT);
     }
@@ -520,7 +521,7 @@ START_TEST(a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flus
         if (way == 3) store_flush(bench.store, bench.scratch, 0);
         ck_assert_int_eq(store_item_read(bench.store, bench.scratch, item, out), FP_OK);
         ck_assert_mem_eq(out, bytes, 40000);
-        store_item_release(bench.store, &item);
+        store_item_release(bench.store, bench.scratch, &item);
         ck_assert_ptr_null(item);
         ck_assert(way == 0 ? is("k", "other") : bench_lacks(&bench, "k"));
         (void)drop("k");
@@ -611,7 +612,7 @@ START_TEST(a_damaged_value_is_corrupt_and_never_joined_or_counted)
         ck_assert_int_eq(store_damage_item(bench.store, bench.scratch, slice_text("k")), FP_OK);
         struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
         ck_assert_int_eq(store_item_read(bench.store, bench.scratch, item, out), FP_CORRUPT);
-        store_item_release(bench.store, &item);
+        store_item_release(bench.store, bench.scratch, &item);
         ck_assert_int_eq(put(ITEM_APPEND, "k", "x", 0), FP_CORRUPT);
     }
     ck_assert_int_eq(set("n", "12345678"), FP_OK);
@@ -650,7 +651,7 @@ static void *count_up(void *argument)
         if (i % 4 == 0 && bench_put(&counter->bench, more) != FP_OK) return NULL;
         struct item *item =
             store_item_acquire(counter->bench.store, counter->bench.scratch, up.key, &touch);
-        if (item != NULL) store_item_release(counter->bench.store, &item);
+        if (item != NULL) store_item_release(counter->bench.store, counter->bench.scratch, &item);
     }
     return counter;
 }
@@ -665,7 +666,8 @@ START_TEST(threads_lose_no_increment_and_no_appended_byte)
     ck_assert_int_eq(set("log", ""), FP_OK);
     for (int i = 0; i < THREADS; i++) {
         counters[i] = (struct counter){.bench = bench};
-        ck_assert_int_eq(store_scratch_create(&counters[i].bench.scratch), FP_OK);
+        ck_assert_int_eq(store_scratch_create(counters[i].bench.store,
+                                              &counters[i].bench.scratch), FP_OK);
         counters[i].bench.scratch->now_ms = BENCH_START_MS;
         counters[i].bench.scratch->unix_s = BENCH_START_UNIX_S;
         ck_assert_int_eq(pthread_create(&counters[i].thread, NULL, count_up, &counters[i]), 0);
@@ -711,7 +713,8 @@ START_TEST(what_was_flushed_stays_flushed_when_threads_flush_at_once)
     setup();
     for (int i = 0; i < THREADS; i++) {
         flushers[i] = (struct flusher){.bench = bench, .key = {'k', (char)('0' + i)}};
-        ck_assert_int_eq(store_scratch_create(&flushers[i].bench.scratch), FP_OK);
+        ck_assert_int_eq(store_scratch_create(flushers[i].bench.store,
+                                              &flushers[i].bench.scratch), FP_OK);
         flushers[i].bench.scratch->now_ms = BENCH_START_MS;
         ck_assert_int_eq(pthread_create(&flushers[i].thread, NULL, set_and_flush, &flushers[i]), 0);
     }

@@ -240,7 +240,9 @@ START_TEST(a_refusal_by_the_slot_table_is_counted_and_loses_nothing)
 {
     struct bench bench;
     uint8_t page[KIT_PAGE_BYTES];
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 5 * 8192 + 1024}, 8192);
+    struct store_options options = {.memory_limit_bytes = 5 * 8192 + 1024,
+                                    .compressor = {"none"}}; /* which has no packer to be charged */
+    bench_setup(&bench, options, 8192);
     memset(page, 1, sizeof page);
     uint64_t stored = 0, refused = 0;
     for (uint64_t slot = 0; slot < 8192; slot += 1024) {
@@ -410,7 +412,7 @@ START_TEST(a_damaged_cell_never_writes_past_the_page)
         }
     }
     atomic_store(cell, good);
-    store_item_release(bench.store, &item);
+    store_item_release(bench.store, bench.scratch, &item);
     bench_teardown(&bench);
     free(out);
 }
@@ -472,12 +474,14 @@ START_TEST(pages_survive_a_change_of_the_compressor_and_the_old_one_drains)
         ck_assert_int_eq(bench_store(&bench, i, sample + i * KIT_PAGE_BYTES), FP_OK);
     ck_assert_int_eq(compressor_pool_swap(store_compressors(bench.store), &zstd), FP_OK);
     for (uint64_t i = 0; i < KIT_SAMPLE_PAGES; i++) {
+        for (int n = 0; n < 3; n++) compressor_pool_upkeep(store_compressors(bench.store));
         compressor_row(store_compressors(bench.store), 0, &row);
         ck_assert_int_eq(row.state, row.objects ? COMPRESSOR_DRAINING : COMPRESSOR_EMPTY);
         ck_assert_int_eq(bench_load(&bench, i, out), FP_OK);
         ck_assert_mem_eq(out, sample + i * KIT_PAGE_BYTES, KIT_PAGE_BYTES);
         ck_assert_int_eq(bench_store(&bench, i, out), FP_OK);
     }
+    for (int n = 0; n < 3; n++) compressor_pool_upkeep(store_compressors(bench.store));
     compressor_row(store_compressors(bench.store), 0, &row);
     ck_assert(row.objects == 0 && row.state == COMPRESSOR_EMPTY);
     for (uint64_t i = 0; i < KIT_SAMPLE_PAGES; i++) {
@@ -501,7 +505,7 @@ START_TEST(invalidating_takes_the_range_and_nothing_else)
     }
     uint64_t slot = 1001, steps = 0;
     for (; slot < 3001; steps++)
-        store_page_invalidate_some(bench.store, bench.area, &slot, 3001);
+        store_page_invalidate_some(bench.store, bench.scratch, bench.area, &slot, 3001);
     ck_assert(slot == 3001 && steps <= 4);
     for (slot = 0; slot < 5000; slot++) {
         bool there = slot % 2 == 0 && (slot < 1001 || slot >= 3001);
@@ -557,13 +561,15 @@ START_TEST(a_loader_sees_the_old_page_or_the_new_one_never_a_mixture)
     bench_setup(&bench, (struct store_options){0}, 4);
     for (unsigned i = 0; i < LOADERS; i++) {
         loaders[i] = (struct loader){.bench = bench, .stop = &stop, .seed = i};
-        ck_assert_int_eq(store_scratch_create(&loaders[i].bench.scratch), FP_OK);
+        ck_assert_int_eq(store_scratch_create(loaders[i].bench.store,
+                                              &loaders[i].bench.scratch), FP_OK);
         ck_assert_int_eq(pthread_create(&loaders[i].thread, NULL, load_versions, &loaders[i]), 0);
     }
     for (uint64_t version = 1; version <= VERSIONS; version++) {
         version_fill(version, page);
         ck_assert_int_eq(bench_store(&bench, version % 4, page), FP_OK);
         if (version % 7 == 0) bench_invalidate(&bench, 1, 3);
+        compressor_pool_upkeep(store_compressors(bench.store));
         if (version % 50 != 0) continue;
         const struct compressor_config *next = &turns[version / 50 % 3];
         ck_assert_int_eq(compressor_pool_swap(store_compressors(bench.store), next), FP_OK);
