@@ -125,7 +125,7 @@ static bool open_store(struct run *run, uint64_t seed)
         .hash_seed = seed,
     };
     enum fp_status status = store_create(&options, &run->store);
-    if (status == FP_OK) status = store_scratch_create(&run->scratch);
+    if (status == FP_OK) status = store_scratch_create(run->store, &run->scratch);
     if (status == FP_OK)
         status = store_area_open(run->store, slice_text("bench"), bench->slots, &run->area);
     if (status == FP_OK) run->scratch->now_ms = 2000;
