@@ -103,21 +103,22 @@ unsigned zbud_class_count(const struct zpool *pool)
 void zbud_class_row(struct zpool *pool, unsigned index, struct zpool_class *row)
 {
     struct zbud *zbud = zbud_from(pool);
-    uint32_t slots = index == 0 ? 2 : 1;
+    bool large = index > 0;
+    uint32_t slots = large ? 1 : 2;
     lock_take(&zbud->lock);
     *row = (struct zpool_class){.slot_bytes = PAGES_BYTES / slots,
                                 .slots_per_zspage = slots,
                                 .pages_per_zspage = 1,
-                                .object_count = zbud->object_count[index],
-                                .slot_count = zbud->page_count[index] * slots,
-                                .zspage_count = zbud->page_count[index]};
-    if (index == 1) row->zspage_count = row->slot_count = zbud->run_pages;
+                                .object_count = zbud->object_count[large],
+                                .slot_count = zbud->page_count[large] * slots,
+                                .zspage_count = zbud->page_count[large]};
+    if (large) row->zspage_count = row->slot_count = zbud->run_pages;
     uint64_t page_bytes = row->zspage_count * PAGES_BYTES;
-    uint64_t taken_bytes = index == 0 ? zbud->chunks[0] * ZBUD_CHUNK_BYTES : page_bytes;
-    row->object_bytes = zbud->object_bytes[index];
+    uint64_t taken_bytes = large ? page_bytes : zbud->chunks[0] * ZBUD_CHUNK_BYTES;
+    row->object_bytes = zbud->object_bytes[large];
     row->free_bytes = page_bytes - taken_bytes;
     row->rounding_bytes = taken_bytes - row->object_bytes;
-    if (index == 0) memcpy(row->fullness, zbud->fullness, sizeof row->fullness);
+    if (!large) memcpy(row->fullness, zbud->fullness, sizeof row->fullness);
     else row->fullness[ZPOOL_FULLNESS_GROUPS - 1] = zbud->run_pages;
     lock_drop(&zbud->lock);
 }
