@@ -15,7 +15,10 @@
 enum {
     CANDIDATES_MAX = 16, /* blocks looked at before a new one is made */
     NARROW_MAX = 8,      /* of which in the first bucket, where some are too full by a few bytes */
-    GAPS_ENTRIES_MAX = 64, /* more objects than this are slid without looking for a gap */
+    INSERTION_MAX = 32,  /* more objects than this are sorted by digits */
+    DIGIT_BITS = 8,
+    DIGITS = 1 << DIGIT_BITS,
+    ENTRY_BITS = 10, /* of a place in a layout; the offset is above */
 };
 
 /* --- buckets: blocks by how much is free in them ---------------------------------------------- */
@@ -95,25 +98,57 @@ void block_open(struct block *block)
 }
 
 struct layout { /* a block's objects in the order they lie in */
-    uint16_t order[BLOCKS_ENTRIES_MAX];
+    uint32_t places[BLOCKS_ENTRIES_MAX]; /* offset_units << ENTRY_BITS | entry */
     unsigned count;
 };
+_Static_assert(BLOCKS_ENTRIES_MAX == 1 << ENTRY_BITS, "a place holds any entry");
+
+static struct block_entry *entry_at(const struct blocks *blocks, const struct block *block,
+                                    uint32_t place)
+{
+    return block_entry(blocks, block, place % BLOCKS_ENTRIES_MAX);
+}
+
+/* By insertion: a dozen objects, nearly sorted. */
+static void sort_few(struct layout *layout)
+{
+    for (unsigned i = 1; i < layout->count; i++) {
+        uint32_t place = layout->places[i];
+        unsigned at = i;
+        for (; at > 0 && layout->places[at - 1] > place; at--)
+            layout->places[at] = layout->places[at - 1];
+        layout->places[at] = place;
+    }
+}
+
+/* One pass of a radix sort. */
+static void sort_by_digit(const uint32_t *from, uint32_t *to, unsigned count, unsigned shift)
+{
+    unsigned starts[DIGITS + 1] = {0};
+    for (unsigned i = 0; i < count; i++) starts[(from[i] >> shift) % DIGITS + 1]++;
+    for (unsigned digit = 1; digit <= DIGITS; digit++) starts[digit] += starts[digit - 1];
+    for (unsigned i = 0; i < count; i++) to[starts[(from[i] >> shift) % DIGITS]++] = from[i];
+}
+
+/* Small items: their entries are used again in any order, and a thousand squared is a stall. */
+static void sort_many(struct layout *layout)
+{
+    uint32_t half_sorted[BLOCKS_ENTRIES_MAX];
+    sort_by_digit(layout->places, half_sorted, layout->count, ENTRY_BITS);
+    sort_by_digit(half_sorted, layout->places, layout->count, ENTRY_BITS + DIGIT_BITS);
+}
 
 static void read_layout(const struct blocks *blocks, const struct block *block,
                         struct layout *layout)
 {
     layout->count = 0;
-    for (unsigned i = 0; i < block->entry_count; i++) {
-        if (block_entry(blocks, block, i)->owner == 0) continue;
-        uint32_t offset = block_entry(blocks, block, i)->offset_units;
-        unsigned at = layout->count++;
-        for (; at > 0; at--) { /* insertion: a dozen objects, nearly sorted */
-            uint16_t before = layout->order[at - 1];
-            if (block_entry(blocks, block, before)->offset_units < offset) break;
-            layout->order[at] = before;
-        }
-        layout->order[at] = (uint16_t)i;
+    for (uint32_t i = 0; i < block->entry_count; i++) {
+        const struct block_entry *entry = block_entry(blocks, block, i);
+        if (entry->owner != 0)
+            layout->places[layout->count++] = (uint32_t)entry->offset_units << ENTRY_BITS | i;
     }
+    if (layout->count <= INSERTION_MAX) sort_few(layout);
+    else sort_many(layout);
 }
 
 /* A gap of at least size_units between the objects; the smallest, or UINT32_MAX. */
@@ -121,11 +156,10 @@ static uint32_t find_gap(const struct blocks *blocks, const struct block *block,
                          uint32_t size_units)
 {
     struct layout layout;
-    if (block->used_count > GAPS_ENTRIES_MAX) return UINT32_MAX;
     read_layout(blocks, block, &layout);
     uint32_t best = UINT32_MAX, best_size = UINT32_MAX, at = 0;
     for (unsigned i = 0; i < layout.count; i++) {
-        const struct block_entry *entry = block_entry(blocks, block, layout.order[i]);
+        const struct block_entry *entry = entry_at(blocks, block, layout.places[i]);
         uint32_t gap = entry->offset_units - at;
         if (gap >= size_units && gap < best_size) {
             best = at;
@@ -144,7 +178,7 @@ static void slide(struct blocks *blocks, struct blocks_shard *shard, struct bloc
     read_layout(blocks, block, &layout);
     uint32_t at = 0;
     for (unsigned i = 0; i < layout.count; i++) {
-        struct block_entry *entry = block_entry(blocks, block, layout.order[i]);
+        struct block_entry *entry = entry_at(blocks, block, layout.places[i]);
         size_t bytes = (size_t)entry_units(entry) * BLOCKS_UNIT_BYTES;
         if (entry->offset_units != at) {
             memmove(base + (size_t)at * BLOCKS_UNIT_BYTES,
