@@ -184,13 +184,14 @@ static enum fp_status blocks_map(struct zpool *pool, struct zhandle handle, enum
     struct block *block = pin(blocks, handle, &cell);
     if (block == NULL) return map_direct(blocks, cell, map);
     struct blocks_place place = blocks_place_of(cell);
-    /* Only the entry knows whose it is: a damaged cell may lead to somebody else's. */
-    if (place.detail >= tier_units(block->tier) ||
-        block_entry(blocks, block, place.detail)->owner != handle.number) {
+    /* Only the entry knows whose it is: a damaged cell may lead to somebody else's, or to bytes of
+     * an object, which say what a client likes. */
+    const struct block_entry *entry = block_entry(blocks, block, place.detail);
+    if (entry->owner != handle.number ||
+        entry->offset_units + entry_units(entry) > tier_units(block->tier)) {
         atomic_fetch_sub_explicit(&block->pins, 1, memory_order_release);
         return FP_CORRUPT;
     }
-    const struct block_entry *entry = block_entry(blocks, block, place.detail);
     *map = (struct zmap){
         .bytes = block_base(blocks, block) + (size_t)entry->offset_units * BLOCKS_UNIT_BYTES,
         .size_bytes = entry->size_less_one + 1u,

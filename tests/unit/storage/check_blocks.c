@@ -158,10 +158,39 @@ START_TEST(a_damaged_cell_is_corrupt)
 }
 END_TEST
 
+/* A damaged cell may lead to bytes that a client chose: read as an entry that says the right owner,
+ * they may lend nothing beyond the block. */
+START_TEST(an_entry_that_leads_out_of_its_block_is_corrupt)
+{
+    enum { SIZE = 4000, OBJECTS = 9, ENTRY = 1023, WITHIN = 8192 - 2 * SIZE };
+    struct zhandle handles[OBJECTS] = {{0}}; /* 0, 4 and 8 share a block; 8 holds ENTRY */
+    static uint8_t bytes[SIZE];
+    struct bench bench;
+    struct zmap map;
+    setup(&bench, "blocks", UINT64_MAX);
+    for (uint32_t i = 0; i < OBJECTS; i++) {
+        struct block_entry forged = {
+            .owner = handles[0].number, .offset_units = 2047, .size_less_one = UINT16_MAX};
+        memcpy(bytes + WITHIN, &forged, sizeof forged);
+        handles[i] = keep(&bench, bytes, SIZE);
+    }
+    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, handles[0].number);
+    uint64_t good = atomic_load(cell);
+    struct blocks_place place = blocks_place_of(good);
+    place.detail = ENTRY;
+    atomic_store(cell, cell_moved(good, blocks_place_bits(place)));
+    ck_assert_int_eq(zpool_map(bench.pool, handles[0], ZACCESS_READ, &map), FP_CORRUPT);
+    atomic_store(cell, good);
+    for (int i = 0; i < OBJECTS; i++) zpool_free(bench.pool, &handles[i]);
+    teardown(&bench);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("blocks", best_fit_stays_dense_without_compaction,
                      sliding_makes_room_and_keeps_bytes, a_pinned_block_is_not_slid,
                      small_objects_come_and_go_nearly_as_quickly_as_large_ones,
-                     a_damaged_cell_is_corrupt);
+                     a_damaged_cell_is_corrupt,
+                     an_entry_that_leads_out_of_its_block_is_corrupt);
 }
