@@ -445,7 +445,7 @@ static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
         const struct budget *budget = budget_of(conn);
         bool tight = budget_total(budget) + 2 * WORKER_INPUT_BYTES > budget_limit(budget);
         *at = conn->worker->input;
-        *room = tight ? always_bytes(conn) : WORKER_INPUT_BYTES;
+        *room = min_u64(tight ? always_bytes(conn) : WORKER_INPUT_BYTES, WORKER_INPUT_BYTES);
         return true;
     }
     /* A line says only that it needs more: then it is doubled, not fed byte by byte. */

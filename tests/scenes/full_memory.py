@@ -6,6 +6,7 @@ import random
 import sys
 import tempfile
 
+from hostile import LOAD, OK, STORE, frame, hello, open_area, reply
 from running import Server
 from story import ask, sample, sanitized, stats, tell
 
@@ -149,6 +150,25 @@ def items_give_way_to_pages(programs):
         assert int(stats(server)["evictions"]) > 0
 
 
+def large_pages_are_read_whole_when_memory_is_full(programs):
+    """A page of 64 KiB with its header is more than is read at once."""
+    with Server(programs.farpaged, ["storage.memory_limit=20MiB", "storage.page_size=64KiB",
+                                    "storage.item_size_max=1MiB"]) as server, \
+            server.connect("tcp") as items, server.connect() as pages:
+        pages.sendall(hello() + open_area(b"large"))
+        assert reply(pages)["status"] == OK and reply(pages)["status"] == OK
+        page = random.Random(3).randbytes(64 << 10)
+        for n in range(600):
+            put(items, f"k{n}", noise(n % 20, 100000))
+            if n % 10 == 0:
+                present(items, ["k0"])
+                pages.sendall(frame(STORE, page, area=1, slot=n % 16))
+                assert reply(pages)["status"] == OK
+                pages.sendall(frame(LOAD, area=1, slot=n % 16))
+                assert reply(pages)["body"] == page
+        assert int(stats(server)["evictions"]) > 0, "memory was full"
+
+
 def resident_memory_stays_within_the_limit(programs):
     """Ten times the limit in items of all sizes; the process stays below it by what the kernel says."""
     if sanitized(programs.farpaged):
@@ -177,4 +197,5 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([items_give_way_least_recently_used_first, pages_are_refused_and_the_old_ones_stay,
           a_full_server_answers_every_request_of_a_pipeline, the_statistics_add_up,
-          items_give_way_to_pages, resident_memory_stays_within_the_limit])
+          items_give_way_to_pages, large_pages_are_read_whole_when_memory_is_full,
+          resident_memory_stays_within_the_limit])
