@@ -13,8 +13,9 @@ enum {
     TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
     COUNTED = TIMED | BENCH_INPROCESS | BENCH_PERCPU_REF, /* or after so many operations */
     PEERS = BENCH_ITEMS | BENCH_PAGES,               /* with memcached beside it */
-    SERVERS = PEERS | BENCH_COMPACTION,
-    PAGED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION, /* takes files of pages */
+    SERVERS = PEERS | BENCH_COMPACTION | BENCH_SWAPS,
+    PACKED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION, /* with compressors to choose */
+    PAGED = PACKED | BENCH_SWAPS,                    /* takes files of pages */
     ALL = PAGED | BENCH_PERCPU_REF,
 };
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
@@ -40,7 +41,7 @@ static const struct row rows[] = {
     {"depth", NUMBER, BENCH_ITEMS, AT(depth), 1, 1024, "requests on the way on each connection"},
     {"get-percent", NUMBER, BENCH_ITEMS, AT(get_percent), 0, 100, "gets in the mixed phase"},
     {"keys-by", TEXT, BENCH_ITEMS, AT(keys_by), 0, 0, "zipf or uniform"},
-    {"algorithms", TEXT, PAGED, AT(algorithms), 0, 0, "compressors, separated by commas"},
+    {"algorithms", TEXT, PACKED, AT(algorithms), 0, 0, "compressors, separated by commas"},
     {"seed", NUMBER, PAGED, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
     {"set", TEXT, SERVERS, AT(set), 0, 0, "KEY=VALUE for it, as its own --set"},

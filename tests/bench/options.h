@@ -14,7 +14,8 @@ enum options_user {
     BENCH_STORE = 4,
     BENCH_COMPACTION = 8,
     BENCH_INPROCESS = 16,
-    BENCH_PERCPU_REF = 32
+    BENCH_PERCPU_REF = 32,
+    BENCH_SWAPS = 64
 };
 
 struct options {

@@ -185,7 +185,7 @@ static void set_dictionary(void)
     model.own_seats[own] = id;
 }
 
-/* Seat `id` was made for a dictionary. It must be the one that has it, if that is needed by anybody;
+/* Seat `id` was made for a dictionary. It must be the one that has it, if that is needed by anyone;
  * else one that was empty, or needless and emptied first. */
 static void adopt(int own, int id)
 {
