@@ -165,9 +165,8 @@ static void objects_released(struct percpu_ref *ref, void *context)
     struct compressor *seat = context;
     struct choice choice = {.codec = NULL};
     lock_take(&seat->pool->lock);
-    bool over = seat_state(seat) == COMPRESSOR_DRAINING && percpu_ref_is_zero(&seat->users) &&
-                percpu_ref_is_zero(ref);
-    if (over) {
+    if (seat_state(seat) == COMPRESSOR_DRAINING && percpu_ref_is_zero(ref)) {
+        fp_assert(percpu_ref_is_zero(&seat->users)); /* or the objects would not have been killed */
         choice = seat->choice;
         seat->choice.dictionary = NULL;
         seat->choice.prepared = NULL;
@@ -178,12 +177,18 @@ static void objects_released(struct percpu_ref *ref, void *context)
     choice_fini(&choice, seat->pool->budget);
 }
 
-void compressor_pool_upkeep(struct compressor_pool *pool)
+/* One step of every seat that drains. */
+static void drain_all(struct compressor_pool *pool)
 {
     (void)percpu_refs_reap(pool->refs);
     lock_take(&pool->lock);
     for (unsigned i = 0; i < COMPRESSOR_SEATS; i++) drain_locked(&pool->seats[i]);
     lock_drop(&pool->lock);
+}
+
+void compressor_pool_upkeep(struct compressor_pool *pool)
+{
+    drain_all(pool);
     dictionaries_upkeep(pool);
 }
 
@@ -297,7 +302,7 @@ enum fp_status compressor_pool_swap(struct compressor_pool *pool,
     if (status != FP_OK) return status;
     status = try_swap(pool, &choice);
     for (int i = 0; i < REAPS_TO_EMPTY && status == FP_BUSY; i++) { /* some may be empty by now */
-        compressor_pool_upkeep(pool);
+        drain_all(pool);
         status = try_swap(pool, &choice);
     }
     choice_fini(&choice, pool->budget);
