@@ -7,49 +7,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/codec_trial.h"
+
 static const uint8_t *page_at(const struct dictionary_samples *pages, size_t i)
 {
     return pages->bytes + i * pages->page_bytes;
 }
 
-static bool is_same_filled(const uint8_t *page, size_t size)
-{
-    return size > sizeof(uint64_t) &&
-           memcmp(page, page + sizeof(uint64_t), size - sizeof(uint64_t)) == 0;
-}
-
 /* The bytes all pages pack to. */
-static enum fp_status pack_all(const struct dictionary_samples *pages, struct compressor *seat,
+static enum fp_status pack_all(const struct dictionary_samples *pages, struct codec_trial *trial,
                                uint64_t *packed_bytes)
 {
-    struct codec_scratch *scratch = NULL;
-    enum fp_status status = codec_scratch_create(NULL, &scratch);
-    if (status != FP_OK) return status;
     uint8_t *room = malloc(pages->page_bytes);
-    status = room != NULL ? FP_OK : FP_NO_MEMORY;
+    enum fp_status status = room != NULL ? FP_OK : FP_NO_MEMORY;
     for (size_t i = 0; status == FP_OK && i < pages->count; i++) {
         struct packed packed = {.size_bytes = pages->page_bytes};
         struct plain plain = {page_at(pages, i), pages->page_bytes};
         struct space space = {room, pages->page_bytes - 1};
-        status = compressor_pack(seat, scratch, plain, space, &packed);
+        status = codec_trial_pack(trial, plain, space, &packed);
         if (status == FP_TOO_BIG) status = FP_OK; /* and it counts as it is */
         *packed_bytes += packed.size_bytes;
     }
     free(room);
-    codec_scratch_destroy(&scratch);
     return status;
 }
 
 static enum fp_status weigh(const struct dictionary_samples *pages,
                             const struct compressor_config *config, uint64_t *packed_bytes)
 {
-    struct compressor_pool *pool = NULL;
-    enum fp_status status = compressor_pool_create(config, NULL, &pool);
+    struct codec_trial trial;
+    enum fp_status status = codec_trial_init(&trial, config);
     if (status != FP_OK) return status;
-    struct compressor *seat = compressor_acquire(pool, NULL);
-    status = pack_all(pages, seat, packed_bytes);
-    compressor_release(&seat, NULL);
-    compressor_pool_destroy(&pool);
+    status = pack_all(pages, &trial, packed_bytes);
+    codec_trial_fini(&trial);
     return status;
 }
 
@@ -60,7 +50,7 @@ static struct dictionary_samples take_half(const struct dictionary_samples *page
     struct dictionary_samples taken = {.bytes = bytes, .page_bytes = pages->page_bytes};
     for (size_t i = 0; i < pages->count; i++) {
         if (i / DICTIONARY_GAIN_RUN_PAGES % 2 != half) continue;
-        if (is_same_filled(page_at(pages, i), pages->page_bytes)) continue;
+        if (plain_is_same_filled((struct plain){page_at(pages, i), pages->page_bytes})) continue;
         memcpy(bytes + taken.count++ * pages->page_bytes, page_at(pages, i), pages->page_bytes);
     }
     return taken;

@@ -55,6 +55,8 @@ static const struct option_row rows[] = {
      "look at the memory after so long (when it has not grown for 1s)"},
     {"--pid", KIND_NUMBER, BIT(TRY), FIELD(pid), FIELD(has_pid), 1, 1 << 30, "PID",
      "take this process; it is stopped for the while and continues"},
+    {"--pages", KIND_NUMBER, BIT(ADVISE), FIELD(pages), FIELD(has_pages), 1, 1 << 20, "N",
+     "sample at most so many pages (16 MiB of them)"},
     {"--no-wait", KIND_FLAG, BIT(COMPACT), FIELD(no_wait), 0, 0, 0, NULL,
      "start it and leave the server to it"},
     {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
@@ -272,6 +274,18 @@ static void print_about_compressor(void)
            "until the next 'set', or until SIGHUP makes the server read its configuration.\n");
 }
 
+static void print_about_advise(void)
+{
+    printf("\nStored pages, of one area or of all, are loaded from all over it and packed here,\n"
+           "on this machine's processor, with the server's own code: so times are this machine's.\n"
+           "Half of them trains a dictionary for each area, the other half is measured. 'memory'\n"
+           "is what all stored pages would need: slots and dictionaries included, gaps not.\n"
+           "  fast   the least memory of what packs and unpacks a page within 1.5 times the\n"
+           "         least time\n"
+           "  dense  the quickest of what needs at most 5 %% more than the least memory\n"
+           "A dictionary that saves 5 %% or less is 'no gain' and never recommended.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -309,6 +323,7 @@ void arguments_print_help(enum cli_command command)
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
     }
     if (command == CLI_COMPRESSOR) print_about_compressor();
+    if (command == CLI_ADVISE) print_about_advise();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
     print_options(1u << command, false);

@@ -21,8 +21,8 @@ struct cli {
     bool json, help, version;
     bool pad, sparse, keep, no_wait, verify;
     const char *area;
-    uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid;
-    bool has_size, has_count, has_after, has_pid;
+    uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages;
+    bool has_size, has_count, has_after, has_pid, has_pages;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
     unsigned operand_count;
@@ -40,6 +40,8 @@ struct cli {
       "forget an area's pages, or COUNT of them from slot FIRST on")                               \
     X(TRY, "try", "[--] COMMAND [ARG...]", 0, UINT32_MAX, cli_try,                                 \
       "send a running program's memory out, bring it back, compare")                               \
+    X(ADVISE, "advise", "[AREA]", 0, 1, cli_advise,                                                \
+      "try every compressor on stored pages, and recommend")                                       \
     X(COMPACT, "compact", "", 0, 0, cli_compact, "close the gaps in the server's memory")      \
     X(COMPRESSOR, "compressor", "[set ALGORITHM[:LEVEL]]", 0, 3, cli_compressor,                   \
       "show what the server packs pages with, or change it while it serves")                       \

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
-            "compact", "compressor", "replay", "help"]
+            "advise", "compact", "compressor", "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -63,6 +63,9 @@ ROWS = [
     (["try", "--pid", "0"], 2, "'0' is not a number"),
     (["try", "--after", "soon", "true"], 2, "'soon' is not a time"),
     (["try", "--area", "x" * 99, "true"], 2, "the name is too long"),
+    (["advise", "a", "b"], 2, "does not know what to do with 'b'"),
+    (["advise", "--pages", "0"], 2, "'0' is not a number from 1 to 1048576"),
+    (["advise", "--server", NOBODY], 69, "No such file"),
     (["compact", "now"], 2, "does not know what to do with 'now'"),
     (["compact", "--no-wiat"], 2, "did you mean '--no-wait'\\?"),
     (["compressor", "get"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),

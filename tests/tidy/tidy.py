@@ -31,7 +31,9 @@ MAY_INCLUDE = {
     "storage/dictionary": BASE,
     "storage/compressor": BASE | {"storage/dictionary"},
     "storage/compressor_text": BASE | {"storage/compressor", "storage/dictionary"},
-    "storage/dictionary_gain": BASE | {"storage/dictionary", "storage/compressor"},
+    "storage/codec_trial": BASE | {"storage/dictionary", "storage/compressor"},
+    "storage/dictionary_gain": BASE | {"storage/dictionary", "storage/compressor",
+                                       "storage/codec_trial"},
     "storage/entry": BASE | {"storage/zpool"},
     "storage/item": BASE | {"storage/handle"},
     "storage/keydir": BASE | {"storage/item"},
@@ -70,6 +72,12 @@ MAY_INCLUDE = {
     "client/include": set(),
     "client": BASE | {"protocol", "client/include"},
     "client/cli": BASE | {"protocol", "client/include"},
+    # The one command that packs pages here: of the storage it sees the codecs, not the store.
+    "client/cli/advice": BASE | {"storage/compressor", "storage/compressor_text",
+                                 "storage/codec_trial", "storage/dictionary",
+                                 "storage/dictionary_gain"},
+    "client/cli/advise": BASE | {"client/include", "client/cli", "client/cli/advice",
+                                 "storage/compressor", "storage/compressor_text"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
 TOGETHER = {("server/worker", "server/conn")}
