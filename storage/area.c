@@ -26,6 +26,11 @@ static struct lock *stripe_of(struct area *area, uint64_t slot)
     return &area->stripes[slot / AREA_ROW_SLOTS % AREA_STRIPES];
 }
 
+uint32_t area_row_used(const struct area *area, uint64_t row)
+{
+    return used_of(&area->rows[row]);
+}
+
 enum fp_status area_create(struct zpool *zpool, const struct area_options *options,
                            struct area **out)
 {
@@ -55,6 +60,7 @@ void area_destroy(struct area **area_ptr)
     struct area *area = *area_ptr;
     if (area == NULL) return;
     fp_assert(atomic_load(&area->counters.stored) == 0);
+    fp_assert(area->dictionary.kept == NULL);
     for (unsigned i = 0; i < AREA_STRIPES; i++) lock_fini(&area->stripes[i]);
     pages_release(area->rows, area->row_count * sizeof *area->rows);
     free(area);

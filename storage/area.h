@@ -16,6 +16,7 @@
 
 #include "base/lock.h"
 #include "base/slice.h"
+#include "storage/compressor.h"
 #include "storage/entry.h"
 
 enum {
@@ -36,12 +37,19 @@ struct area_row { /* written under its stripe */
     _Atomic uint32_t used_slots;
 };
 
+/* The dictionary that packs its pages; all of it is store_dictionary.c's. */
+struct area_dictionary {
+    struct compressor_dictionary seat;
+    struct dictionary *kept; /* for people: a use of what `seat` has; under RANK_DICTIONARIES */
+};
+
 struct area {
     char name[AREA_NAME_CAPACITY];
     uint64_t slot_count;
     uint32_t page_bytes;
     uint64_t generation; /* never the same for two areas of one run of the server */
     struct area_counters counters;
+    struct area_dictionary dictionary;
     /* private to area.c */
     struct zpool *zpool;
     uint64_t row_count;
@@ -59,7 +67,7 @@ struct area_options {
 /* FP_NO_MEMORY: no address space or heap for it. The pool outlives the area. */
 enum fp_status area_create(struct zpool *zpool, const struct area_options *options,
                            struct area **area) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
-/* Every slot must be empty. */
+/* Every slot must be empty, and no dictionary kept. */
 void area_destroy(struct area **area) FP_NONNULL(1);
 
 void area_slot_take(struct area *area, uint64_t slot) FP_NONNULL(1); /* its stripe's lock */
@@ -79,6 +87,9 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, s
  * row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max) FP_NONNULL(1, 2, 4);
+
+/* Slots of a row that name something; a hint, under no lock. */
+uint32_t area_row_used(const struct area *area, uint64_t row) FP_NONNULL(1);
 
 void area_check(struct area *area) FP_NONNULL(1); /* recomputes the counts: slow */
 

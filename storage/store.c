@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arith.h"
+#include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
 
 /* Address space beyond the limit, because runs of one length cannot always use the gaps of another
@@ -35,6 +36,7 @@ enum fp_status store_create(const struct store_options *options, struct store **
     budget_init(&store->budget, options->memory_limit_bytes);
     store->page_bytes = options->page_bytes;
     lock_init(&store->areas_lock, RANK_AREAS);
+    lock_init(&store->dictionaries_lock, RANK_DICTIONARIES);
     keydir_init(&store->keydir, &store->budget, options->hash_seed);
     enum fp_status status = create_parts(store, options);
     if (status != FP_OK) {
@@ -53,6 +55,7 @@ static void forget_everything(struct store *store)
     for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) {
         for (uint64_t slot = 0; slot < area->slot_count;)
             store_page_invalidate_some(store, &scratch, area, &slot, area->slot_count);
+        (void)store_dictionary_drop(store, area);
         area_destroy(&store->areas[i]);
     }
 }
@@ -66,6 +69,7 @@ void store_destroy(struct store **store_ptr)
     zpool_destroy(&store->zpool);
     arena_destroy(&store->arena);
     compressor_pool_destroy(&store->compressors);
+    lock_fini(&store->dictionaries_lock);
     lock_fini(&store->areas_lock);
     free(store);
     *store_ptr = NULL;

@@ -19,6 +19,8 @@ struct store {
     _Atomic unsigned area_count;
     struct area *areas[STORE_AREAS_MAX];
 
+    struct lock dictionaries_lock; /* which dictionary and seat each area has */
+
     struct keydir keydir;
     _Atomic uint64_t last_cas;
     _Atomic uint64_t flushed_cas; /* items with a cas up to this are invalid */
@@ -37,6 +39,20 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
  * stored->handle. Makes items give way where memory is short. FP_NO_MEMORY: that was not enough. */
 enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
                           uint32_t crc, struct stored *stored) FP_MUST_CHECK;
+
+/* The same for a page of an area, whose dictionary it is packed with. */
+struct fresh {
+    const struct area *area; /* NULL: an item's */
+    struct plain plain;
+    uint32_t crc;
+};
+enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
+                               const struct fresh *fresh, struct stored *stored) FP_MUST_CHECK;
+
+/* A page to learn from: as store_page_load, but counted nowhere, and FP_ABSENT where it is
+ * same-filled. */
+enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,
+                                 struct page_place place, uint8_t *out) FP_MUST_CHECK;
 
 /* Ends what a handle names (0: nothing), and the handle. Enter holding no lock. */
 void store_handle_end(struct store *store, struct store_scratch *scratch, struct zhandle handle);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
 
 /* Some of the largest zspages: where so much is free and an object is refused, memory is not what
@@ -111,9 +112,11 @@ static enum fp_status pack_if_cheaper(struct store *store, struct store_scratch 
 }
 
 static enum fp_status keep_packed_or_plain(struct store *store, struct store_scratch *scratch,
-                                           struct plain plain, uint32_t crc, struct stored *stored)
+                                           const struct fresh *fresh, struct stored *stored)
 {
-    struct compressor *compressor = compressor_acquire(store->compressors, scratch->codec);
+    struct plain plain = fresh->plain;
+    uint32_t crc = fresh->crc;
+    struct compressor *compressor = store_compressor_acquire(store, scratch, fresh->area);
     if (compressor == NULL) return FP_NO_MEMORY;
     struct packed packed;
     enum fp_status packs = pack_if_cheaper(store, scratch, compressor, plain, &packed);
@@ -133,16 +136,24 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
     return status;
 }
 
-enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
-                          uint32_t crc, struct stored *stored)
+enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
+                               const struct fresh *fresh, struct stored *stored)
 {
+    struct plain plain = fresh->plain;
     lock_assert_none();
     fp_assert(plain.size_bytes > 0 && plain.size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
     fp_assert(plain.size_bytes % PAGES_BYTES == 0 ||
               plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
     uint64_t word;
-    if (same_filled(plain, &word)) return keep_word(store, scratch, word, crc, stored);
-    return keep_packed_or_plain(store, scratch, plain, crc, stored);
+    if (same_filled(plain, &word)) return keep_word(store, scratch, word, fresh->crc, stored);
+    return keep_packed_or_plain(store, scratch, fresh, stored);
+}
+
+enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
+                          uint32_t crc, struct stored *stored)
+{
+    struct fresh fresh = {.area = NULL, .plain = plain, .crc = crc};
+    return store_pack_page(store, scratch, &fresh, stored);
 }
 
 void store_name_ended(struct store *store, struct store_scratch *scratch, struct zname name)

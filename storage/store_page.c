@@ -14,11 +14,11 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
 {
     struct area *area = place.area;
     if (place.slot >= area->slot_count) return FP_RANGE;
-    struct plain plain = {.bytes = page, .size_bytes = area->page_bytes};
+    struct fresh fresh = {.area = area, .plain = {page, area->page_bytes}, .crc = crc};
     struct stored next;
     struct zname old;
     store_count(&area->counters.stores, 1);
-    enum fp_status status = store_pack(store, scratch, plain, crc, &next);
+    enum fp_status status = store_pack_page(store, scratch, &fresh, &next);
     if (status == FP_OK) {
         status = area_put(area, place.slot, &next, &old);
         /* A row of the slot table is memory too: items give way for it as for an object. */
@@ -32,6 +32,20 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
         store_count(&store->counters.no_memory, 1);
     }
     return status;
+}
+
+enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,
+                                 struct page_place place, uint8_t *out)
+{
+    uint32_t crc;
+    struct space space = {.bytes = out, .capacity_bytes = place.area->page_bytes};
+    struct fetched fetched = {0};
+    area_slot_take(place.area, place.slot);
+    struct zhandle handle = area_handle_locked(place.area, place.slot);
+    enum fp_status status = store_fetch(store, scratch, handle, space, &fetched);
+    area_slot_drop(place.area, place.slot); /* not touched: nobody asked for it */
+    if (status == FP_OK && entry_same_filled(fetched.name)) return FP_ABSENT;
+    return status == FP_OK ? store_unpack(store, scratch, &fetched, space, &crc) : status;
 }
 
 enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,

@@ -37,7 +37,7 @@ MAY_INCLUDE = {
     "storage/entry": BASE | {"storage/zpool"},
     "storage/item": BASE | {"storage/handle"},
     "storage/keydir": BASE | {"storage/item"},
-    "storage/area": BASE | {"storage/entry", "storage/pages", "storage/zpool"},
+    "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,
     "server/config": BASE | {"protocol", "storage/compressor_text"},
     "server/options": BASE | {"server/config"},
