@@ -14,6 +14,7 @@ static const struct operate_row {
     operate_run *run;
 } rows[] = {
     {COMMAND_COMPRESSOR, operate_compressor},
+    {COMMAND_DICTIONARY, operate_dictionary},
 };
 
 enum operate operate(struct shared *shared, struct slice name, struct slice rest,

@@ -18,6 +18,7 @@
 #include "server/maintainer.h"
 #include "server/process.h"
 #include "server/reload.h"
+#include "server/trainer.h"
 #include "server/worker.h"
 
 enum {
@@ -221,8 +222,10 @@ static enum exit_code open_listeners(struct server *server)
 
 static enum exit_code create_maintainer(struct server *server)
 {
-    if (maintainer_create(&server->shared, &server->maintainer) == FP_OK) return EXIT_OK;
-    return fail(server, EXIT_RUNTIME, "maintainer", "out of memory");
+    if (maintainer_create(&server->shared, &server->maintainer) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "maintainer", "out of memory");
+    if (trainer_create(&server->shared, &server->shared.trainer) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "trainer", "out of memory");
 }
 
 static enum exit_code create_base(struct server *server)
@@ -296,6 +299,7 @@ void server_destroy(struct server **server_ptr)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
+    trainer_destroy(&shared->trainer);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
     maintainer_destroy(&server->maintainer);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)

@@ -16,12 +16,15 @@
 
 enum { WORKERS_MAX = 256 };
 
+struct trainer;
+
 struct shared {
     struct log *log;
     struct store *store;
     struct settings settings;
     struct conns conns;
     struct compaction compaction;
+    struct trainer *trainer;              /* of dictionaries */
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */

@@ -21,6 +21,7 @@ static const struct section {
     {"areas", stats_areas},      {"zpool", stats_zpool},       {"classes", stats_classes},
     {"slabs", stats_slabs},      {"items", stats_nothing},     {"compressors", stats_compressors},
     {"conns", stats_conns},      {"compaction", stats_compaction},
+    {"dictionaries", stats_dictionaries},
 };
 
 bool stats_report(struct shared *shared, struct slice section, stats_emit *emit, void *context)
@@ -36,7 +37,8 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 
 const char *stats_sections(void)
 {
-    return "settings memory areas zpool classes slabs items compressors compaction conns reset";
+    return "settings memory areas zpool classes slabs items compressors dictionaries "
+           "compaction conns reset";
 }
 
 void stats_reset(struct shared *shared)

@@ -24,6 +24,7 @@ void stats_classes(struct shared *shared, const struct stats_sink *sink);
 void stats_slabs(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
+void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 
 /* What all areas hold together. */
 struct stats_pages {

@@ -36,6 +36,8 @@ static const struct option_row rows[] = {
     {"--version", KIND_FLAG, ALL, FIELD(version), 0, 0, 0, NULL, "print the version"},
     {"--size", KIND_SIZE, BIT(STORE), FIELD(size_bytes), FIELD(has_size), 1, UINT64_MAX, "SIZE",
      "size of the area, where it must be created (the file's)"},
+    {"--size", KIND_SIZE, BIT(DICTIONARY), FIELD(size_bytes), FIELD(has_size), 256, 256 << 10,
+     "SIZE", "size of the dictionary, at most (64KiB)"},
     {"--pad", KIND_FLAG, BIT(STORE) | BIT(VERIFY), FIELD(pad), 0, 0, 0, NULL,
      "fill the file's last page with zeros"},
     {"--sparse", KIND_FLAG, BIT(LOAD), FIELD(sparse), 0, 0, 0, NULL,
@@ -57,7 +59,7 @@ static const struct option_row rows[] = {
      "take this process; it is stopped for the while and continues"},
     {"--pages", KIND_NUMBER, BIT(ADVISE), FIELD(pages), FIELD(has_pages), 1, 1 << 20, "N",
      "sample at most so many pages (16 MiB of them)"},
-    {"--no-wait", KIND_FLAG, BIT(COMPACT), FIELD(no_wait), 0, 0, 0, NULL,
+    {"--no-wait", KIND_FLAG, BIT(COMPACT) | BIT(DICTIONARY), FIELD(no_wait), 0, 0, 0, NULL,
      "start it and leave the server to it"},
     {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
      "load every slot at the end and compare it with the page files"},
@@ -158,10 +160,11 @@ static int take_option(char **argv, int *at, enum cli_command command, struct cl
     const char *argument = strcmp(argv[*at], "-h") == 0 ? "--help" : argv[*at];
     size_t name_bytes = strcspn(argument, "=");
     const struct option_row *row = NULL;
-    for (size_t i = 0; i < FP_COUNT_OF(rows) && row == NULL; i++) {
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
         bool same =
             strlen(rows[i].name) == name_bytes && memcmp(rows[i].name, argument, name_bytes) == 0;
-        if (same) row = &rows[i];
+        bool fits = command < CLI_COMMANDS_COUNT && (rows[i].commands & 1u << command) != 0;
+        if (same && (row == NULL || fits)) row = &rows[i]; /* two commands may name one alike */
     }
     if (row == NULL) return unknown_option(argument, name_bytes, command);
     bool named = command < CLI_COMMANDS_COUNT;
@@ -274,6 +277,14 @@ static void print_about_compressor(void)
            "until the next 'set', or until SIGHUP makes the server read its configuration.\n");
 }
 
+static void print_about_dictionary(void)
+{
+    printf("\nThe server samples stored pages of the area, trains on half of them, packs the\n"
+           "other half with and without, and keeps the dictionary where it saves more than 5 %%:\n"
+           "then the area's next pages are packed with it. It goes on serving; Ctrl-C ends the\n"
+           "watching only. 'farpage advise AREA' tells beforehand what there is to gain.\n");
+}
+
 static void print_about_advise(void)
 {
     printf("\nStored pages, of one area or of all, are loaded from all over it and packed here,\n"
@@ -323,6 +334,7 @@ void arguments_print_help(enum cli_command command)
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
     }
     if (command == CLI_COMPRESSOR) print_about_compressor();
+    if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");

@@ -45,6 +45,8 @@ struct cli {
     X(COMPACT, "compact", "", 0, 0, cli_compact, "close the gaps in the server's memory")      \
     X(COMPRESSOR, "compressor", "[set ALGORITHM[:LEVEL]]", 0, 3, cli_compressor,                   \
       "show what the server packs pages with, or change it while it serves")                       \
+    X(DICTIONARY, "dictionary", "[train|drop AREA]", 0, 2, cli_dictionary,                        \
+      "show the areas' dictionaries, train one from stored pages, or drop it")                     \
     X(REPLAY, "replay", "TRACE PAGES...", 2, UINT32_MAX, cli_replay,                               \
       "replay a churn trace and tell what each moment costs in RAM")                               \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
-            "advise", "compact", "compressor", "replay", "help"]
+            "advise", "compact", "compressor", "dictionary", "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -73,6 +73,13 @@ ROWS = [
     (["compressor", "set", "a\nb"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
     (["compressor", "set", "a", "b", "c"], 2, "does not know what to do with 'c'"),
     (["compressor", "--server", NOBODY], 69, "No such file"),
+    (["dictionary", "train"], 2, "needs nothing, train AREA or drop AREA"),
+    (["dictionary", "learn", "a"], 2, "needs nothing, train AREA or drop AREA"),
+    (["dictionary", "train", "a", "b"], 2, "does not know what to do with 'b'"),
+    (["dictionary", "train", "a\nb"], 2, "needs nothing, train AREA or drop AREA"),
+    (["dictionary", "train", "a", "--size", "1"], 2, "'1' is not a size"),
+    (["dictionary", "drop", "a", "--size", "64KiB"], 2, "belong to 'dictionary train'"),
+    (["dictionary", "--server", NOBODY], 69, "No such file"),
     (["ping", "--no-wait"], 2, "'ping' has no option '--no-wait'"),
     (["replay", "trace"], 2, "'replay' needs TRACE PAGES"),
     (["replay", "/nonexistent", "/dev/null"], 1, "cannot open '/nonexistent'"),
