@@ -230,17 +230,19 @@ static enum fp_status add_row(struct desk *desk, struct compressor_config config
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* `use`: NULL where this is not what is in use. */
 static enum fp_status add_rows(struct desk *desk, const struct compressor_config *config,
-                               bool in_use, struct advice *advice)
+                               const struct advice_use *use, struct advice *advice)
 {
     enum fp_status status = add_row(desk, *config, false, advice);
     if (status != FP_OK) return status;
     struct advice_row *without = &advice->rows[advice->row_count - 1];
-    without->in_use = in_use;
+    without->in_use = use != NULL && !use->dictionary;
     if (advice->no_dictionary != NULL || strcmp(config->algorithm, "none") == 0) return FP_OK;
     status = add_row(desk, *config, true, advice);
     struct advice_row *with = without + 1;
     double gain = 100.0 - 100.0 * (double)with->packed_bytes / (double)without->packed_bytes;
+    with->in_use = use != NULL && use->dictionary;
     with->worth_it = gain > DICTIONARY_GAIN_LEAST_PERCENT;
     return status;
 }
@@ -260,10 +262,10 @@ static enum fp_status climb(struct desk *desk, const struct advice_use *use,
     enum fp_status status = FP_OK;
     for (size_t i = 0; i < FP_COUNT_OF(ladder) && status == FP_OK; i++) {
         bool in_use = use->known && same(&ladder[i], &use->config);
-        status = add_rows(desk, &ladder[i], in_use, advice);
+        status = add_rows(desk, &ladder[i], in_use ? use : NULL, advice);
         seen = seen || in_use;
     }
-    if (status == FP_OK && !seen) status = add_rows(desk, &use->config, true, advice);
+    if (status == FP_OK && !seen) status = add_rows(desk, &use->config, use, advice);
     return status;
 }
 

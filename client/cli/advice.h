@@ -43,7 +43,8 @@ struct advice {
 
 struct advice_use { /* what the server packs with now */
     struct compressor_config config;
-    bool known; /* false: nobody told, and no row is marked */
+    bool known;      /* false: nobody told, and no row is marked */
+    bool dictionary; /* each area packs with one of its own */
 };
 
 /* Fast: the least memory of what packs and unpacks a page in at most 1.5 times the least time.

@@ -20,7 +20,7 @@ enum { SAMPLE_BYTES = 16 << 20, AREA_PAGES_MIN = ADVICE_PAGES_MIN, NAME_BYTES = 
 
 struct inquiry {
     struct farpage *client;
-    struct statlines area_lines, seat_lines;
+    struct statlines area_lines, seat_lines, dictionary_lines;
     struct table areas, seats;
     struct sampling *samplings;   /* owned; for each row of areas, as the next */
     struct advice_group *groups;  /* owned */
@@ -41,6 +41,10 @@ static bool fetch(struct inquiry *inquiry, struct complaint *complaint)
     enum farpage_status status = statlines_fetch(&inquiry->area_lines, inquiry->client, "areas");
     if (status == FARPAGE_OK)
         status = statlines_fetch(&inquiry->seat_lines, inquiry->client, "compressors");
+    /* A server that does not know the section has no dictionaries. */
+    if (status == FARPAGE_OK &&
+        statlines_fetch(&inquiry->dictionary_lines, inquiry->client, "dictionaries") != FARPAGE_OK)
+        statlines_fini(&inquiry->dictionary_lines);
     bool here = inquiry->area_lines.no_memory || inquiry->seat_lines.no_memory;
     if (status != FARPAGE_OK) {
         complain(complaint, "%s", here ? "out of memory" : farpage_error(inquiry->client));
@@ -61,6 +65,23 @@ static const char *cell(const struct table *table, size_t row, const char *colum
     return NULL;
 }
 
+/* Whether every area that is asked about and holds pages packs with a dictionary of its own. */
+static bool all_have_dictionaries(const struct inquiry *inquiry)
+{
+    unsigned count = 0;
+    char name[NAME_BYTES];
+    for (size_t r = 0; r < inquiry->areas.row_count; r++) {
+        struct slice area = inquiry->areas.rows[r].name;
+        if (inquiry->groups[r].stored == 0) continue;
+        snprintf(name, sizeof name, "%.*s:packs", (int)area.size_bytes, (const char *)area.bytes);
+        for (size_t i = 0; i < inquiry->dictionary_lines.count; i++) {
+            const struct statline *line = &inquiry->dictionary_lines.lines[i];
+            count += strcmp(line->name, name) == 0 && strcmp(line->value, "yes") == 0;
+        }
+    }
+    return count > 0 && count == inquiry->area_count;
+}
+
 static void find_use(const struct inquiry *inquiry, struct advice_use *use)
 {
     *use = (struct advice_use){.known = false};
@@ -73,6 +94,7 @@ static void find_use(const struct inquiry *inquiry, struct advice_use *use)
         bool bare = level == NULL || strcmp(level, "0") == 0;
         snprintf(text, sizeof text, bare ? "%s" : "%s:%s", algorithm, level);
         use->known = compressor_parse(slice_text(text), &use->config, wrong) == FP_OK;
+        use->dictionary = all_have_dictionaries(inquiry);
     }
 }
 
@@ -265,6 +287,7 @@ static void inquiry_fini(struct inquiry *inquiry)
     table_fini(&inquiry->seats);
     statlines_fini(&inquiry->area_lines);
     statlines_fini(&inquiry->seat_lines);
+    statlines_fini(&inquiry->dictionary_lines);
     farpage_disconnect(&inquiry->client);
 }
 

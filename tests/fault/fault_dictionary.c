@@ -7,9 +7,11 @@
  * nothing is left behind. */
 #include <inttypes.h>
 
+#include "base/crc32c.h"
 #include "storage/compressor.h"
 #include "storage/dictionary.h"
 #include "storage/dictionary_gain.h"
+#include "storage/store_dictionary.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/kit_dictionary.h"
 
@@ -70,6 +72,67 @@ static void live(const char *algorithm, struct dictionary *dictionary)
     compressor_pool_destroy(&pool);
 }
 
+/* --- an area that learns ---------------------------------------------------------------------- */
+
+enum { AREA_PAGES = 160 };
+
+/* Stores that are refused leave the old page, or none. */
+static void store_pages(struct store *store, struct store_scratch *scratch, struct area *area)
+{
+    uint8_t out[KIT_PAGE_BYTES];
+    for (uint64_t slot = 0; slot < AREA_PAGES; slot += 16) {
+        const uint8_t *page = fixture.sample + slot * KIT_PAGE_BYTES;
+        uint32_t crc = crc32c(page, KIT_PAGE_BYTES);
+        struct page_place place = {area, slot};
+        bool stored = done(store_page_store(store, scratch, place, page, crc));
+        enum fp_status status = store_page_load(store, scratch, place, out, &crc);
+        fp_assert(status == FP_OK || (!stored && status == FP_ABSENT));
+        if (status == FP_OK) fp_assert(memcmp(out, page, sizeof out) == 0);
+    }
+}
+
+static void learn(struct store *store, struct store_scratch *scratch, struct area *area)
+{
+    struct store_dictionary look;
+    struct store_sampler sampler = {.area = area, .wanted = AREA_PAGES};
+    sampler.pages = malloc((size_t)AREA_PAGES * KIT_PAGE_BYTES);
+    if (sampler.pages == NULL) return;
+    while (!store_sampler_step(store, scratch, &sampler)) {}
+    free(sampler.pages);
+    bool kept = done(store_dictionary_keep(store, area, fixture.trained));
+    store_dictionary_look(store, area, &look);
+    fp_assert(kept == (look.id != 0) && kept == look.packs);
+    store_pages(store, scratch, area);
+    struct compressor_config zstd = {"zstd"};
+    if (done(compressor_pool_swap(store_compressors(store), &zstd))) {
+        compressor_pool_upkeep(store_compressors(store));
+        store_pages(store, scratch, area);
+    }
+    fp_assert(store_dictionary_drop(store, area) == kept);
+    store_pages(store, scratch, area);
+}
+
+static void play_area(void)
+{
+    struct store *store = NULL;
+    struct store_scratch *scratch = NULL;
+    struct area *area;
+    struct store_options options = {.memory_limit_bytes = 64 << 20,
+                                    .page_bytes = KIT_PAGE_BYTES,
+                                    .allocator = kit_allocator(),
+                                    .compressor = {"lz4"}};
+    if (!done(store_create(&options, &store))) return;
+    if (done(store_scratch_create(store, &scratch))) {
+        scratch->now_ms = 2000;
+        if (done(store_area_open(store, slice_text("learns"), AREA_PAGES, &area))) {
+            store_pages(store, scratch, area);
+            learn(store, scratch, area);
+        }
+    }
+    store_scratch_destroy(&scratch);
+    store_destroy(&store);
+}
+
 static void play(void)
 {
     const char *reason;
@@ -82,6 +145,7 @@ static void play(void)
     dictionary_release(&dictionary);
     (void)done(dictionary_gain_try(&samples, &lz4, 4096, &kept, &gain));
     dictionary_release(&kept);
+    play_area();
 }
 
 static uint64_t fail_each(bool for_good)

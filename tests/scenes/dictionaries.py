@@ -79,6 +79,8 @@ def a_dictionary_is_trained_kept_used_and_dropped(programs):
         after = area.numbers()["packed_bytes"]
         assert after < 0.95 * before, (before, after)
         area.verify()
+        used = [r for r in programs.json(server, "advise", "python")["compressors"] if r["in_use"]]
+        assert [(r["compressor"], r["dictionary"]) for r in used] == [("zstd:3", True)], used
         rows = seats(server)
         assert len(rows) == 2, rows
         plain = other.numbers()["incompressible"]

@@ -109,6 +109,11 @@ START_TEST(what_is_in_use_is_marked_and_tried_whatever_it_is)
         for (unsigned r = 0; r < advice.row_count; r++) marked += advice.rows[r].in_use;
         ck_assert_uint_eq(marked, 1);
         ck_assert(row_of(&advice, texts[i], false)->in_use);
+        if (i == 2) continue;
+        use.dictionary = true;
+        ck_assert_int_eq(advice_make(&group, 1, &use, &advice), FP_OK);
+        ck_assert(row_of(&advice, texts[i], true)->in_use);
+        ck_assert(!row_of(&advice, texts[i], false)->in_use);
     }
     done_with(&pages);
 }
