@@ -105,7 +105,10 @@ static void compact_as_asked(struct maintainer *maintainer)
 {
     struct compaction *compaction = &maintainer->shared->compaction;
     if (!compaction_begin(compaction, clock_monotonic_ns())) return;
-    (void)compact_until(maintainer, UINT64_MAX);
+    /* However long it takes, the rest of the work goes on. */
+    while (!compact_until(maintainer, clock_monotonic_ns() + TICK_MS * 1000000ull) &&
+           !atomic_load(&maintainer->stopping))
+        upkeep(maintainer);
     arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     compaction_end(compaction, clock_monotonic_ns());
 }

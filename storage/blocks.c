@@ -90,9 +90,14 @@ static uint64_t lock_object(struct blocks *blocks, struct zhandle handle,
         fp_assert(cell_what(cell) == ZOBJECT);
         struct blocks_place place = blocks_place_of(cell);
         if (place.direct) return cell;
-        *shard = shard_of(blocks, block_of(blocks, place.number));
+        fp_assert(place.number < atomic_load(&blocks->descriptors.fresh)); /* else damaged */
+        const struct block *block = block_of(blocks, place.number);
+        *shard = shard_of(blocks, block);
         lock_take(&(*shard)->lock);
-        if (cells_load(&blocks->pool.cells, handle.number) == cell) return cell;
+        /* The block may have gone and come back to another shard, with the object in it again. */
+        if (shard_of(blocks, block) == *shard &&
+            cells_load(&blocks->pool.cells, handle.number) == cell)
+            return cell;
         lock_drop(&(*shard)->lock);
     }
 }

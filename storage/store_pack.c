@@ -36,8 +36,7 @@ static bool has_free(const struct store *store, uint64_t bytes)
     return budget_total(&store->budget) + bytes <= budget_limit(&store->budget);
 }
 
-/* Again as long as items can give way. */
-static bool may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
+bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
 {
     return status == FP_NO_MEMORY && !has_free(store, EVICTION_ENOUGH_BYTES) &&
            store_evict_one(store, scratch);
@@ -64,7 +63,7 @@ static enum fp_status keep_object(struct store *store, struct store_scratch *scr
     size_t size_bytes = head_bytes + content->bytes.size_bytes;
     enum fp_status status;
     do status = zpool_alloc(store->zpool, size_bytes, content->note, &stored->handle);
-    while (may_retry(store, scratch, status));
+    while (store_may_retry(store, scratch, status));
     if (status != FP_OK) return status;
     fp_assert(zpool_map(store->zpool, stored->handle, ZACCESS_WRITE, &map) == FP_OK);
     memcpy(map.bytes, &content->head, head_bytes);
@@ -86,7 +85,7 @@ static enum fp_status keep_word(struct store *store, struct store_scratch *scrat
     uint64_t value = entry_value((uint32_t)word, crc);
     enum fp_status status;
     do status = zpool_alloc_value(store->zpool, value, &stored->handle);
-    while (may_retry(store, scratch, status));
+    while (store_may_retry(store, scratch, status));
     stored->name = (struct zname){.what = ZVALUE, .value = value};
     return status;
 }

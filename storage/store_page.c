@@ -2,8 +2,8 @@
  *
  * Life of a slot: absent -(store)-> stored -(store)-> stored -(invalidate)-> absent
  *
- * A load copies the packed bytes out under the slot's lock and unpacks them after; so the entry may
- * be replaced meanwhile, and the loader sees either the old page or the new one, never a mixture.
+ * A load copies the packed bytes out under the slot's lock and unpacks them after; so the slot may
+ * name another meanwhile, and the loader sees either the old page or the new one, never a mixture.
  */
 #include <string.h>
 
@@ -20,10 +20,9 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
     store_count(&area->counters.stores, 1);
     enum fp_status status = store_pack_page(store, scratch, &fresh, &next);
     if (status == FP_OK) {
-        status = area_put(area, place.slot, &next, &old);
         /* A row of the slot table is memory too: items give way for it as for an object. */
-        while (status == FP_NO_MEMORY && store_evict_one(store, scratch))
-            status = area_put(area, place.slot, &next, &old);
+        do status = area_put(area, place.slot, &next, &old);
+        while (store_may_retry(store, scratch, status));
         if (status == FP_OK) store_name_ended(store, scratch, old);
         else store_handle_end(store, scratch, next.handle);
     }

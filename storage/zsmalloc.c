@@ -224,9 +224,16 @@ static uint64_t lock_object(struct zsmalloc *zs, struct zhandle handle, struct z
     for (;;) {
         uint64_t cell = cells_load(&zs->pool.cells, handle.number);
         fp_assert(cell_what(cell) == ZOBJECT);
-        *class = &zs->classes[zs_class_index(zs_zspage(zs, zs_place_of(cell).zspage))];
+        struct zs_place place = zs_place_of(cell);
+        fp_assert(place.zspage < atomic_load(&zs->zspages.fresh)); /* else damaged */
+        const struct zspage *zspage = zs_zspage(zs, place.zspage);
+        *class = &zs->classes[zs_class_index(zspage)];
         lock_take(&(*class)->lock);
-        if (cells_load(&zs->pool.cells, handle.number) == cell) return cell;
+        /* The zspage may have gone and come back in another class, though not with this object:
+         * its size is of one class. Still the lock must be the right one. */
+        if (&zs->classes[zs_class_index(zspage)] == *class &&
+            cells_load(&zs->pool.cells, handle.number) == cell)
+            return cell;
         lock_drop(&(*class)->lock);
     }
 }
