@@ -66,6 +66,7 @@ enum fp_status store_create(const struct store_options *options, struct store **
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void store_destroy(struct store **store) FP_NONNULL(1); /* forgets everything; no user left */
 
+/* For one thread's calls on this store, which it must not outlive. */
 enum fp_status store_scratch_create(struct store *store, struct store_scratch **scratch)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void store_scratch_destroy(struct store_scratch **scratch) FP_NONNULL(1);

@@ -21,7 +21,8 @@ PAGE = bytes(range(256)) * 16
 
 OK, ABSENT, RANGE, NO_AREA, BAD_AREA, BAD_LENGTH = 0, 1, 4, 5, 6, 7
 BAD_CHECKSUM, BAD_OPCODE, BAD_VERSION, NO_HELLO, BAD_HEADER, LIMIT, NO_SECTION = 8, 9, 10, 11, 12, 13, 14
-HELLO, PING, STATS, OPEN, STORE, LOAD, INVALIDATE = range(1, 8)
+NO_COMMAND, REFUSED = 16, 17
+HELLO, PING, STATS, OPEN, STORE, LOAD, INVALIDATE, COMPACT, COMMAND = range(1, 10)
 
 
 def crc32c_table():
@@ -242,7 +243,7 @@ def bad_frames(program):
     """Each kind of wrong frame has its status, and the connection goes on where framing does."""
     unknown = struct.pack(">IIQ", 0, 0, 0) + b"nobody"
     after_hello = [
-        (frame(0), BAD_OPCODE), (frame(200), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
+        (frame(0), BAD_OPCODE), (frame(COMMAND + 1), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
         (frame(PING, b"x", body_crc=1), BAD_CHECKSUM),
         (frame(HELLO, b"\0\1\0\1\0\0\0"), BAD_LENGTH), (frame(HELLO, b"\0" * 9), BAD_LENGTH),
         (hello(2, 9), BAD_VERSION), (hello(0, 0), BAD_VERSION),
@@ -261,7 +262,13 @@ def bad_frames(program):
         (frame(INVALIDATE, b"body", area=1), BAD_LENGTH),
         (frame(STORE, PAGE, area=1, slot=2, count=1, body_crc=5), BAD_CHECKSUM),
         (frame(LOAD, area=1, slot=2, count=1), ABSENT),
-        (frame(9), BAD_LENGTH), (frame(STATS, b"bogus"), NO_SECTION), (frame(PING, b"still here"), OK),
+        (frame(STATS, b"bogus"), NO_SECTION),
+        (frame(COMMAND), BAD_LENGTH), (frame(COMMAND, b"x" * 2049), BAD_LENGTH),
+        (frame(COMMAND, b"compressor\n"), BAD_LENGTH), (frame(COMMAND, b" " * 2048), NO_COMMAND),
+        (frame(COMMAND, b"flush_all"), NO_COMMAND), (frame(COMMAND, b"Compressor"), NO_COMMAND),
+        (frame(COMMAND, b"compressor set \xff\0\x1b[31m"), REFUSED),
+        (frame(COMMAND, b"compressor set " + b"y" * 2033), REFUSED),
+        (frame(COMMAND, b"compressor  set  lz4:1 "), OK), (frame(PING, b"still here"), OK),
     ]
     with Server(program) as server:
         with server.connect() as s:
