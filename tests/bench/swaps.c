@@ -17,6 +17,7 @@
 #include "base/crc32c.h"
 #include "tests/bench/child.h"
 #include "tests/bench/draw.h"
+#include "tests/bench/meter.h"
 #include "tests/bench/pageset.h"
 #include "tests/bench/series.h"
 #include "tests/bench/target.h"
@@ -39,6 +40,7 @@ struct bench {
     struct farpage_op ops[BATCH];
     uint8_t *landing; /* where BATCH loads go to */
     struct series rates[WORKS][PHASES];
+    struct series costs[WORKS][PHASES]; /* us of the server's processor time a page */
 };
 
 /* --- swapping --------------------------------------------------------------------------------- */
@@ -104,8 +106,8 @@ static bool check(const struct bench *bench, enum work work)
     return true;
 }
 
-/* Pages a second, of the batches alone. 0 after a line on stderr. */
-static double rate(struct bench *bench, enum work work, uint64_t nanoseconds)
+/* Pages a second, of the batches alone, and how many. 0 after a line on stderr. */
+static double rate(struct bench *bench, enum work work, uint64_t nanoseconds, uint64_t *pages)
 {
     uint64_t until_ns = clock_monotonic_ns() + nanoseconds, taken_ns = 0, done = 0;
     while (clock_monotonic_ns() < until_ns) {
@@ -119,6 +121,7 @@ static double rate(struct bench *bench, enum work work, uint64_t nanoseconds)
         done += BATCH;
         if (!check(bench, work)) return 0;
     }
+    *pages = done;
     return (double)done * 1e9 / (double)taken_ns;
 }
 
@@ -139,11 +142,17 @@ static bool round_of(struct bench *bench, enum work work, struct swapper *swappe
         atomic_store(&swapper->stop, false);
         bool swaps = phase == DURING;
         if (swaps && pthread_create(&swapper->thread, NULL, swap, swapper) != 0) return false;
-        double pages = rate(bench, work, 1000000000);
+        struct meter meter;
+        struct meter_reading cost;
+        uint64_t pages;
+        bool good = meter_start(&meter, bench->target.pid);
+        double per_second = good ? rate(bench, work, 1000000000, &pages) : 0;
+        good = per_second != 0 && meter_read(&meter, &cost);
         atomic_store(&swapper->stop, true);
         if (swaps) pthread_join(swapper->thread, NULL);
-        if (pages == 0 || !swapper->good) return false;
-        series_add(&bench->rates[work][phase], pages);
+        if (!good || !swapper->good) return false;
+        series_add(&bench->rates[work][phase], per_second);
+        series_add(&bench->costs[work][phase], cost.server_s * 1e6 / (double)pages);
     }
     return true;
 }
@@ -166,22 +175,28 @@ static bool measure(struct bench *bench, struct swapper *swapper)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
+static void print_row(const char *work, const char *what, int digits,
+                      const struct series row[PHASES])
+{
+    struct series during = series_ratio(&row[DURING], &row[BEFORE]);
+    struct series after = series_ratio(&row[AFTER], &row[BEFORE]);
+    char text[3][SERIES_TEXT_BYTES];
+    printf("| %s, %s | %s | %s | %s |\n", work, what, series_text(&row[BEFORE], digits, text[0]),
+           series_text(&during, 3, text[1]), series_text(&after, 3, text[2]));
+}
+
 static void print_table(const struct bench *bench, const struct swapper *swapper)
 {
     printf("## The compressor changed under load\n\n"
            "%" PRIu32 " slots, one connection over a unix socket, %d on the way, %" PRIu64
            " rounds of a second for each figure. %" PRIu64 " swaps, %d a second; the slowest was "
            "answered after %.2f ms.\n\n"
-           "| work  | before, pages/s | during / before | after / before |\n|---|--:|--:|--:|\n",
+           "| work  | before | during / before | after / before |\n|---|--:|--:|--:|\n",
            bench->slots, DEPTH, bench->options.rounds, swapper->swaps, SWAPS_PER_SECOND,
            (double)swapper->slowest_ns / 1e6);
     for (int work = 0; work < WORKS; work++) {
-        const struct series *row = bench->rates[work];
-        struct series during = series_ratio(&row[DURING], &row[BEFORE]);
-        struct series after = series_ratio(&row[AFTER], &row[BEFORE]);
-        char text[3][SERIES_TEXT_BYTES];
-        printf("| %-5s | %s | %s | %s |\n", work_names[work], series_text(&row[BEFORE], 0, text[0]),
-               series_text(&during, 3, text[1]), series_text(&after, 3, text[2]));
+        print_row(work_names[work], "pages/s", 0, bench->rates[work]);
+        print_row(work_names[work], "server us/page", 2, bench->costs[work]);
     }
 }
 
@@ -195,6 +210,9 @@ static void print_json(const struct bench *bench, const struct swapper *swapper)
             snprintf(name, sizeof name, "%s_%s", work_names[work], phase_names[phase]);
             printf(", ");
             series_json(stdout, name, &bench->rates[work][phase]);
+            snprintf(name, sizeof name, "%s_%s_server_us", work_names[work], phase_names[phase]);
+            printf(", ");
+            series_json(stdout, name, &bench->costs[work][phase]);
         }
     printf("}\n");
 }
