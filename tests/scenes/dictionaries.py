@@ -69,7 +69,9 @@ def a_dictionary_is_trained_kept_used_and_dropped(programs):
         other = Area(programs, server, "other", sample())
         before, loads = area.numbers()["packed_bytes"], area.numbers()["loads"]
         assert "no dictionaries" in programs.run(server, "dictionary")
+        fixed = stats(server, "memory")["fixed_bytes"]
         told = area.train()
+        assert stats(server, "memory")["fixed_bytes"] == fixed, "what training held is returned"
         assert told["state"] == "kept" and told["gain_percent"] > 5, told
         assert told["pages_sampled"] == 400 and told["bytes"] <= 65536, told
         assert area.numbers()["loads"] == loads, "what trains is no load"
@@ -141,10 +143,8 @@ def what_cannot_be_trained_is_refused_with_the_reason(programs):
         return  # it would need more memory than that by itself
     with Server(programs.farpaged, ["storage.memory_limit=20MiB"]) as server:
         Area(programs, server, "tight", sample())
-        before = stats(server, "memory")["fixed_bytes"]
         said = programs.run(server, "dictionary", "train", "tight", code=1)
         assert "no room for training" in said, said
-        assert stats(server, "memory")["fixed_bytes"] == before, "what training held is returned"
 
 
 def pages_are_served_while_a_dictionary_is_trained(programs):
