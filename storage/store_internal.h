@@ -54,8 +54,8 @@ enum fp_status store_pack_page(struct store *store, struct store_scratch *scratc
 enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,
                                  struct page_place place, uint8_t *out) FP_MUST_CHECK;
 
-/* True: memory was short and an item has given way for it, so it may be tried again. False also where
- * so much is free that memory is not what was missing. */
+/* True: memory was short and an item has given way for it, so it may be tried again. False also
+ * where so much is free that memory is not what was missing. */
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
     FP_MUST_CHECK;
 
