@@ -343,6 +343,38 @@ struct compressor *compressor_acquire(struct compressor_pool *pool, struct codec
     }
 }
 
+/* One use of a seat that is not current: its users are counted again, and killed again at once, so
+ * that nobody else comes in and it drains when this one has gone. */
+static bool use_locked(struct compressor *seat, struct percpu_thread *thread)
+{
+    if (seat_state(seat) == COMPRESSOR_CURRENT) return percpu_ref_get(&seat->users, thread);
+    revive(&seat->objects);
+    revive(&seat->users);
+    bool used = percpu_ref_get(&seat->users, thread);
+    (void)percpu_ref_kill(&seat->users);
+    return used;
+}
+
+enum fp_status compressor_acquire_config(struct compressor_pool *pool,
+                                         const struct compressor_config *config,
+                                         struct codec_scratch *scratch, struct compressor **out)
+{
+    struct choice choice;
+    enum fp_status status = choice_init(config, pool->budget, &choice);
+    if (status != FP_OK) return status;
+    lock_take(&pool->lock);
+    struct compressor *seat = find_seat_locked(pool, &choice);
+    if (seat != NULL && seat_state(seat) == COMPRESSOR_EMPTY) {
+        seat_fill_locked(seat, &choice);
+        seat_enter(seat, COMPRESSOR_DRAINING);
+    }
+    bool used = seat != NULL && use_locked(seat, thread_of(pool, scratch));
+    lock_drop(&pool->lock);
+    choice_fini(&choice, pool->budget);
+    *out = seat;
+    return used ? FP_OK : FP_BUSY;
+}
+
 void compressor_release(struct compressor **compressor, struct codec_scratch *scratch)
 {
     struct compressor *seat = *compressor;

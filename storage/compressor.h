@@ -116,6 +116,15 @@ struct compressor *compressor_acquire(struct compressor_pool *pool, struct codec
 void compressor_release(struct compressor **compressor, struct codec_scratch *scratch)
     FP_NONNULL(1); /* clears the pointer */
 
+/* The seat of this configuration, whether current or not, with one use for the caller: one that is
+ * there, or an empty one that is filled and drains from the start. Nobody else packs with it, and it
+ * is emptied once its last user and object have gone. Fails as compressor_pool_swap does. */
+enum fp_status compressor_acquire_config(struct compressor_pool *pool,
+                                         const struct compressor_config *config,
+                                         struct codec_scratch *scratch,
+                                         struct compressor **compressor)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 4);
+
 /* The seat of a stored object, to unpack it; release_id is due. The object must exist until this
  * returns, and may die after. NULL: no object can name that seat, so memory is damaged; or full. */
 struct compressor *compressor_acquire_id(struct compressor_pool *pool, uint8_t id,
