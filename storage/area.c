@@ -138,6 +138,20 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, s
     return status;
 }
 
+struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
+{
+    struct lock *stripe = stripe_of(area, slot);
+    lock_assert_held(stripe);
+    struct zhandle handle = area_handle_locked(area, slot);
+    bool touched = zpool_touched(area->zpool, handle);
+    struct zname old = zpool_replace(area->zpool, handle, &next->handle);
+    fp_assert(old.what != ZNOTHING);
+    if (!touched) zpool_untouch(area->zpool, handle);
+    count_name(area, next->name, 1);
+    count_name(area, old, (uint64_t)-1);
+    return old;
+}
+
 /* Moves *slot over rows that hold nothing. True: the caller has to come back, or it is the end.
  * What is stored there while this looks is stored after the clearing, in the order of things. */
 static bool skip_unused(const struct area *area, uint64_t *slot, uint64_t end)
@@ -151,6 +165,12 @@ static bool skip_unused(const struct area *area, uint64_t *slot, uint64_t end)
         *slot = min_u64((*slot / AREA_ROW_SLOTS + 1) * AREA_ROW_SLOTS, end);
     }
     return true;
+}
+
+uint64_t area_skip_unused(const struct area *area, uint64_t slot)
+{
+    if (slot < area->slot_count) (void)skip_unused(area, &slot, area->slot_count);
+    return slot;
 }
 
 static struct zname clear_slot_locked(struct area *area, uint64_t slot)

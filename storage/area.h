@@ -82,6 +82,15 @@ struct zhandle area_handle_locked(const struct area *area, uint64_t slot) FP_NON
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);
 
+/* The same for a slot that names something, with its lock held by the caller; hence it cannot fail.
+ * The object stays as touched as the one before it. Returns what the slot named. */
+struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
+    FP_NONNULL(1, 3);
+
+/* The next slot from `slot` on whose row holds something, or slot_count, or where this stopped after
+ * AREA_SKIP_ROWS rows. A hint: looks under no lock. */
+uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK FP_NONNULL(1);
+
 /* Empties up to `max` slots of [*slot, end), writes what they named to `ended`, and moves *slot
  * behind what was looked at. Returns how many. Done when *slot == end. Looks at the slots of one
  * row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */

@@ -135,15 +135,34 @@ static void close_gap(struct keydir_shard *shard, uint64_t hole)
     }
 }
 
-void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
+static uint64_t place_of(const struct keydir_shard *shard, const struct item *item)
 {
-    lock_assert_held(&shard->lock);
     uint64_t place = item->hash & (shard->capacity - 1);
     while (shard->table[place] != item) {
         fp_assert(shard->table[place] != NULL);
         place = next_place(shard, place);
     }
-    close_gap(shard, place);
+    return place;
+}
+
+void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
+{
+    lock_assert_held(&shard->lock);
+    fp_assert(next->hash == old->hash);
+    shard->table[place_of(shard, old)] = next;
+    next->newer = old->newer;
+    next->older = old->older;
+    if (old->newer != NULL) old->newer->older = next;
+    else shard->newest = next;
+    if (old->older != NULL) old->older->newer = next;
+    else shard->oldest = next;
+    set_oldest_locked(shard);
+}
+
+void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
+{
+    lock_assert_held(&shard->lock);
+    close_gap(shard, place_of(shard, item));
     shard->item_count--;
     order_unlink(shard, item);
     set_oldest_locked(shard);

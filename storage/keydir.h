@@ -52,6 +52,10 @@ enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard 
 void keydir_insert_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 
+/* Puts `next` where `old` is, of the same key, in the table and in the order of use. */
+void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
+    FP_NONNULL(1, 2, 3);
+
 /* Says that the item was used now: it becomes its shard's newest. */
 void keydir_use_locked(struct keydir_shard *shard, struct item *item, uint64_t now_ms)
     FP_NONNULL(1, 2);

@@ -40,14 +40,28 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
 enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
                           uint32_t crc, struct stored *stored) FP_MUST_CHECK;
 
-/* The same for a page of an area, whose dictionary it is packed with. */
-struct fresh {
-    const struct area *area; /* NULL: an item's */
+struct known { /* plain bytes and what they must be */
     struct plain plain;
     uint32_t crc;
 };
+
+/* The same for a page of an area, whose dictionary it is packed with. */
+struct fresh {
+    const struct area *area; /* NULL: an item's */
+    struct known known;
+};
 enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
                                const struct fresh *fresh, struct stored *stored) FP_MUST_CHECK;
+
+struct repack {
+    struct compressor *compressor; /* acquired by the caller */
+    uint64_t below_cost_bytes;     /* the new object must cost less (zpool_cost_bytes) */
+};
+/* The same for what the store has already: nothing gives way for it, and it is kept only where it
+ * becomes cheap enough. FP_TOO_BIG: it does not. FP_NO_MEMORY. */
+enum fp_status store_repack(struct store *store, struct store_scratch *scratch,
+                            const struct repack *repack, struct known known, struct stored *stored)
+    FP_MUST_CHECK;
 
 /* A page to learn from: as store_page_load, but counted nowhere, and FP_ABSENT where it is
  * same-filled. */

@@ -42,6 +42,19 @@ bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp
            store_evict_one(store, scratch);
 }
 
+/* For whom something is kept: a client, for whom items give way where memory is short; or the store
+ * itself, which keeps anew what it has already: then nothing gives way. */
+struct keeper {
+    struct store *store;
+    struct store_scratch *scratch;
+    bool gives_way;
+};
+
+static bool keeper_may_retry(const struct keeper *keeper, enum fp_status status)
+{
+    return keeper->gives_way && store_may_retry(keeper->store, keeper->scratch, status);
+}
+
 struct content { /* of an object: a head, where its form has one, and the bytes */
     uint32_t note;
     uint16_t head;
@@ -55,37 +68,43 @@ static struct content content_of(enum entry_form form, uint8_t seat, uint32_t cr
         .note = entry_note(form, seat, crc), .head = entry_head(crc), .bytes = bytes};
 }
 
-static enum fp_status keep_object(struct store *store, struct store_scratch *scratch,
-                                  const struct content *content, struct stored *stored)
+static size_t object_bytes(const struct content *content)
+{
+    return entry_head_bytes(entry_form(content->note)) + content->bytes.size_bytes;
+}
+
+static enum fp_status keep_object(const struct keeper *keeper, const struct content *content,
+                                  struct stored *stored)
 {
     struct zmap map;
+    struct zpool *pool = keeper->store->zpool;
     uint32_t head_bytes = entry_head_bytes(entry_form(content->note));
-    size_t size_bytes = head_bytes + content->bytes.size_bytes;
+    size_t size_bytes = object_bytes(content);
     enum fp_status status;
-    do status = zpool_alloc(store->zpool, size_bytes, content->note, &stored->handle);
-    while (store_may_retry(store, scratch, status));
+    do status = zpool_alloc(pool, size_bytes, content->note, &stored->handle);
+    while (keeper_may_retry(keeper, status));
     if (status != FP_OK) return status;
-    fp_assert(zpool_map(store->zpool, stored->handle, ZACCESS_WRITE, &map) == FP_OK);
+    fp_assert(zpool_map(pool, stored->handle, ZACCESS_WRITE, &map) == FP_OK);
     memcpy(map.bytes, &content->head, head_bytes);
     memcpy(map.bytes + head_bytes, content->bytes.bytes, content->bytes.size_bytes);
-    zpool_unmap(store->zpool, &map);
+    zpool_unmap(pool, &map);
     stored->name = (struct zname){
         .what = ZOBJECT, .note = content->note, .size_bytes = (uint32_t)size_bytes};
     return FP_OK;
 }
 
-static enum fp_status keep_word(struct store *store, struct store_scratch *scratch, uint64_t word,
-                                uint32_t crc, struct stored *stored)
+static enum fp_status keep_word(const struct keeper *keeper, uint64_t word, uint32_t crc,
+                                struct stored *stored)
 {
     if ((uint32_t)word != word >> 32) {
         struct content content =
             content_of(ENTRY_WORD, 0, crc, slice_of(&word, sizeof word));
-        return keep_object(store, scratch, &content, stored);
+        return keep_object(keeper, &content, stored);
     }
     uint64_t value = entry_value((uint32_t)word, crc);
     enum fp_status status;
-    do status = zpool_alloc_value(store->zpool, value, &stored->handle);
-    while (store_may_retry(store, scratch, status));
+    do status = zpool_alloc_value(keeper->store->zpool, value, &stored->handle);
+    while (keeper_may_retry(keeper, status));
     stored->name = (struct zname){.what = ZVALUE, .value = value};
     return status;
 }
@@ -110,27 +129,44 @@ static enum fp_status pack_if_cheaper(struct store *store, struct store_scratch 
     return cheaper ? FP_OK : FP_TOO_BIG;
 }
 
+/* What the bytes become, in scratch->packed or as they are. FP_NO_MEMORY. */
+static enum fp_status pack_or_not(struct store *store, struct store_scratch *scratch,
+                                  struct compressor *compressor, struct known known,
+                                  struct content *content)
+{
+    struct packed packed;
+    struct plain plain = known.plain;
+    enum fp_status status = pack_if_cheaper(store, scratch, compressor, plain, &packed);
+    if (status == FP_NO_MEMORY) return status;
+    *content = status == FP_OK
+                   ? content_of(ENTRY_PACKED, compressor_id(compressor), known.crc,
+                                slice_of(packed.bytes, packed.size_bytes))
+                   : content_of(form_of_plain(plain.size_bytes), 0, known.crc,
+                                slice_of(plain.bytes, plain.size_bytes));
+    return FP_OK;
+}
+
+static enum fp_status keep_content(const struct keeper *keeper, struct compressor *compressor,
+                                   const struct content *content, struct stored *stored)
+{
+    enum fp_status status = keep_object(keeper, content, stored);
+    bool packed = status == FP_OK && entry_form(content->note) == ENTRY_PACKED;
+    if (packed && !compressor_object_born(compressor, keeper->scratch->codec)) {
+        (void)zpool_free(keeper->store->zpool, &stored->handle);
+        status = FP_NO_MEMORY;
+    }
+    return status;
+}
+
 static enum fp_status keep_packed_or_plain(struct store *store, struct store_scratch *scratch,
                                            const struct fresh *fresh, struct stored *stored)
 {
-    struct plain plain = fresh->plain;
-    uint32_t crc = fresh->crc;
     struct compressor *compressor = store_compressor_acquire(store, scratch, fresh->area);
     if (compressor == NULL) return FP_NO_MEMORY;
-    struct packed packed;
-    enum fp_status packs = pack_if_cheaper(store, scratch, compressor, plain, &packed);
-    bool pack = packs == FP_OK;
-    struct content content =
-        pack ? content_of(ENTRY_PACKED, compressor_id(compressor), crc,
-                          slice_of(packed.bytes, packed.size_bytes))
-             : content_of(form_of_plain(plain.size_bytes), 0, crc,
-                          slice_of(plain.bytes, plain.size_bytes));
-    enum fp_status status =
-        packs == FP_NO_MEMORY ? packs : keep_object(store, scratch, &content, stored);
-    if (status == FP_OK && pack && !compressor_object_born(compressor, scratch->codec)) {
-        (void)zpool_free(store->zpool, &stored->handle);
-        status = FP_NO_MEMORY;
-    }
+    struct content content;
+    struct keeper keeper = {store, scratch, true};
+    enum fp_status status = pack_or_not(store, scratch, compressor, fresh->known, &content);
+    if (status == FP_OK) status = keep_content(&keeper, compressor, &content, stored);
     compressor_release(&compressor, scratch->codec);
     return status;
 }
@@ -138,20 +174,36 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
 enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
                                const struct fresh *fresh, struct stored *stored)
 {
-    struct plain plain = fresh->plain;
+    struct plain plain = fresh->known.plain;
     lock_assert_none();
     fp_assert(plain.size_bytes > 0 && plain.size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
     fp_assert(plain.size_bytes % PAGES_BYTES == 0 ||
               plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
     uint64_t word;
-    if (same_filled(plain, &word)) return keep_word(store, scratch, word, fresh->crc, stored);
+    struct keeper keeper = {store, scratch, true};
+    if (same_filled(plain, &word)) return keep_word(&keeper, word, fresh->known.crc, stored);
     return keep_packed_or_plain(store, scratch, fresh, stored);
+}
+
+enum fp_status store_repack(struct store *store, struct store_scratch *scratch,
+                            const struct repack *repack, struct known known, struct stored *stored)
+{
+    lock_assert_none();
+    uint64_t word;
+    struct content content;
+    struct keeper keeper = {store, scratch, false};
+    if (same_filled(known.plain, &word)) return keep_word(&keeper, word, known.crc, stored);
+    enum fp_status status = pack_or_not(store, scratch, repack->compressor, known, &content);
+    if (status != FP_OK) return status;
+    if (zpool_cost_bytes(store->zpool, object_bytes(&content)) >= repack->below_cost_bytes)
+        return FP_TOO_BIG;
+    return keep_content(&keeper, repack->compressor, &content, stored);
 }
 
 enum fp_status store_pack(struct store *store, struct store_scratch *scratch, struct plain plain,
                           uint32_t crc, struct stored *stored)
 {
-    struct fresh fresh = {.area = NULL, .plain = plain, .crc = crc};
+    struct fresh fresh = {.area = NULL, .known = {plain, crc}};
     return store_pack_page(store, scratch, &fresh, stored);
 }
 

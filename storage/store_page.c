@@ -14,7 +14,7 @@ enum fp_status store_page_store(struct store *store, struct store_scratch *scrat
 {
     struct area *area = place.area;
     if (place.slot >= area->slot_count) return FP_RANGE;
-    struct fresh fresh = {.area = area, .plain = {page, area->page_bytes}, .crc = crc};
+    struct fresh fresh = {.area = area, .known = {{page, area->page_bytes}, crc}};
     struct stored next;
     struct zname old;
     store_count(&area->counters.stores, 1);

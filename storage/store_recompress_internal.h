@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * store_recompress_internal - what the two files of recompression share: pages and the walk in one,
+ * items in the other. */
+#ifndef FARPAGE_STORAGE_STORE_RECOMPRESS_INTERNAL_H
+#define FARPAGE_STORAGE_STORE_RECOMPRESS_INTERNAL_H
+#include "storage/store_internal.h"
+#include "storage/store_recompress.h"
+
+struct recompress {
+    struct store *store;
+    uint8_t *plain, *before; /* ZPOOL_OBJECT_BYTES_MAX each: unpacked; as it was packed */
+    struct recompress_plan plan;
+    unsigned area;  /* where the walk is: first the areas, slot by slot */
+    uint64_t slot;
+    unsigned shard; /* then the key directory, place by place of its tables */
+    uint64_t place;
+    /* Of the step under way: */
+    struct compressor *current; /* acquired: what a store would be packed with where the walk is */
+    struct store_scratch *scratch;
+    struct recompress_limits left;
+    struct recompress_counts *counts;
+#if FARPAGE_DEBUG_HOOKS
+    void (*between)(void *context);
+    void *between_context;
+#endif
+};
+
+struct recompress_want {
+    struct compressor *target; /* NULL: it stays as it is */
+    bool leave;                /* even if it becomes dearer */
+};
+
+/* What is to become of an object with this note. */
+struct recompress_want recompress_want(const struct recompress *walk, uint32_t note, bool touched);
+/* What an object costs that was fetched from; of same-filled values nothing. */
+uint64_t recompress_cost(const struct recompress *walk, const struct fetched *fetched,
+                         size_t plain_bytes);
+/* Whether so many bytes may be taken for what becomes dearer. */
+bool recompress_room(const struct recompress *walk);
+void recompress_published(struct recompress *walk, uint64_t old_cost, uint64_t new_cost);
+void recompress_between(struct recompress *walk);
+
+/* store_recompress_item.c: goes on in the shard the walk is at. True: the shard is done. */
+bool recompress_items(struct recompress *walk);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Life of an item that is rewritten: found in its shard's table and held by a reference -> a new
+ * record with all its pieces packed anew, no lock held -> put in the old one's place, in the table
+ * and in the order of use, if that is still this very item -> the old one ends with its last reader
+ *
+ * It is no set: cas, flags, expiry, last use and whether it was fetched are the old one's, as they
+ * are at that moment. Readers of the old record keep it, pieces and pins included.
+ */
+#include <stdlib.h>
+
+#include "base/arith.h"
+#include "storage/store_recompress_internal.h"
+
+enum {
+    ITEMS_PER_LOCK = 16,
+    PLACES_PER_LOCK = 2048,
+    REFERENCES_OF_NOBODY = 2, /* the directory's and ours */
+};
+
+static bool is_touched(const struct recompress *walk, uint64_t accessed_ms)
+{
+    return walk->plan.cold == NULL ||
+           accessed_ms + walk->plan.idle_ms > walk->scratch->now_ms;
+}
+
+/* One piece that has to go takes the others along. */
+static struct recompress_want want_item(const struct recompress *walk, const struct item *item,
+                                        bool touched)
+{
+    struct recompress_want want = {NULL, false};
+    for (unsigned i = 0; i < item->piece_count; i++) {
+        struct zname name = zpool_look(walk->store->zpool, item->pieces[i]);
+        if (name.what != ZOBJECT) continue;
+        struct recompress_want piece = recompress_want(walk, name.note, touched);
+        if (piece.target == NULL) continue;
+        want.target = piece.target;
+        want.leave |= piece.leave;
+    }
+    return want;
+}
+
+struct item_work {
+    struct item *old, *next;
+    struct recompress_want want;
+    uint64_t old_cost, new_cost;
+};
+
+static enum fp_status repack_piece(struct recompress *walk, struct item_work *work, unsigned i)
+{
+    size_t size = item_piece_bytes(work->old, i);
+    struct space space = {.bytes = walk->plain, .capacity_bytes = size};
+    struct known known = {.plain = {.bytes = walk->plain, .size_bytes = size}};
+    struct repack repack = {work->want.target, UINT64_MAX};
+    struct fetched fetched;
+    struct stored stored;
+    enum fp_status status =
+        store_fetch(walk->store, walk->scratch, work->old->pieces[i], space, &fetched);
+    if (status != FP_OK) return FP_CORRUPT;
+    work->old_cost += recompress_cost(walk, &fetched, size);
+    status = store_unpack(walk->store, walk->scratch, &fetched, space, &known.crc);
+    if (status == FP_OK)
+        status = store_repack(walk->store, walk->scratch, &repack, known, &stored);
+    if (status != FP_OK) return status;
+    work->next->pieces[i] = stored.handle;
+    work->next->packed_bytes += entry_packed_bytes(stored.name);
+    if (stored.name.size_bytes > 0)
+        work->new_cost += zpool_cost_bytes(walk->store->zpool, stored.name.size_bytes);
+    return FP_OK;
+}
+
+/* FP_TOO_BIG: it would not become cheaper, and need not. */
+static enum fp_status build(struct recompress *walk, struct item_work *work)
+{
+    struct store *store = walk->store;
+    const struct item *old = work->old;
+    if (!budget_charge(&store->budget, BUDGET_ITEMS, store_item_cost(old))) return FP_NO_MEMORY;
+    work->next = item_create(item_key(old), old->hash, old->value_bytes);
+    if (work->next == NULL) {
+        budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(old));
+        return FP_NO_MEMORY;
+    }
+    work->next->flags = old->flags;
+    enum fp_status status = FP_OK;
+    for (unsigned i = 0; i < old->piece_count && status == FP_OK; i++)
+        status = repack_piece(walk, work, i);
+    if (status == FP_OK && work->new_cost >= work->old_cost) {
+        if (!work->want.leave) status = FP_TOO_BIG;
+        else if (!recompress_room(walk)) status = FP_NO_MEMORY;
+    }
+    if (status != FP_OK) store_item_release(store, walk->scratch, &work->next);
+    return status;
+}
+
+static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
+                           struct item_work *work)
+{
+    struct item *old = work->old, *next = work->next;
+    if (keydir_find_locked(shard, old->hash, item_key(old)) != old ||
+        store_item_dead(walk->store, walk->scratch, old))
+        return false;
+    next->cas = old->cas;
+    next->expires_s = old->expires_s;
+    next->accessed_ms = old->accessed_ms;
+    next->fetched = old->fetched;
+    keydir_replace_locked(shard, old, next);
+    store_count(&walk->store->counters.item_packed_bytes,
+                (uint64_t)next->packed_bytes - old->packed_bytes);
+    return true;
+}
+
+static void publish(struct recompress *walk, struct item_work *work)
+{
+    struct keydir_shard *shard = keydir_shard(&walk->store->keydir, work->old->hash);
+    lock_take(&shard->lock);
+    bool published = publish_locked(walk, shard, work);
+    lock_drop(&shard->lock);
+    /* The directory has one of the two, and what it does not have ends. */
+    struct item *gone = published ? work->old : work->next;
+    store_item_release(walk->store, walk->scratch, &gone);
+    if (published) recompress_published(walk, work->old_cost, work->new_cost);
+    else walk->counts->skipped_changed++;
+}
+
+static void step_item(struct recompress *walk, struct item *item, bool touched)
+{
+    struct item_work work = {.old = item, .want = want_item(walk, item, touched)};
+    if (work.want.target == NULL) return;
+    if (atomic_load(&item->refs) > REFERENCES_OF_NOBODY) {
+        walk->counts->skipped_in_use++;
+        return;
+    }
+    walk->left.tries -= walk->left.tries > 0;
+    enum fp_status status = build(walk, &work);
+    recompress_between(walk);
+    if (status == FP_OK) publish(walk, &work);
+    walk->counts->not_smaller += status == FP_TOO_BIG;
+    walk->counts->skipped_no_memory += status == FP_NO_MEMORY;
+    walk->counts->corrupt += status == FP_CORRUPT;
+}
+
+/* Like reaping, the walk misses what a table that grows moves past it. */
+bool recompress_items(struct recompress *walk)
+{
+    struct keydir_shard *shard = &walk->store->keydir.shards[walk->shard];
+    struct item *found[ITEMS_PER_LOCK];
+    bool touched[ITEMS_PER_LOCK];
+    unsigned count = 0;
+    unsigned wanted = walk->left.looks < ITEMS_PER_LOCK ? walk->left.looks : ITEMS_PER_LOCK;
+    if (wanted > walk->left.tries) wanted = walk->left.tries;
+    lock_take(&shard->lock);
+    uint64_t end = min_u64(walk->place + PLACES_PER_LOCK, shard->capacity);
+    for (; walk->place < end && count < wanted; walk->place++) {
+        struct item *item = shard->table[walk->place];
+        if (item == NULL || store_item_dead(walk->store, walk->scratch, item)) continue;
+        item_acquire(item);
+        touched[count] = is_touched(walk, item->accessed_ms);
+        found[count++] = item;
+    }
+    bool done = walk->place >= shard->capacity;
+    lock_drop(&shard->lock);
+    walk->left.looks -= count;
+    walk->counts->looked += count;
+    for (unsigned i = 0; i < count; i++) {
+        step_item(walk, found[i], touched[i]);
+        store_item_release(walk->store, walk->scratch, &found[i]);
+    }
+    return done;
+}
