@@ -87,8 +87,8 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, s
 struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
     FP_NONNULL(1, 3);
 
-/* The next slot from `slot` on whose row holds something, or slot_count, or where this stopped after
- * AREA_SKIP_ROWS rows. A hint: looks under no lock. */
+/* The next slot from `slot` on whose row holds something, or slot_count, or where this stopped
+ * after AREA_SKIP_ROWS rows. A hint: looks under no lock. */
 uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK FP_NONNULL(1);
 
 /* Empties up to `max` slots of [*slot, end), writes what they named to `ended`, and moves *slot

@@ -13,9 +13,9 @@
  *   any other (a draining one)    current seat, always *     cold seat, always *
  *   kept as it is                 current seat, if plain     cold seat, where cheaper
  *
- *   * With plan.drain. Always, cheaper or not: or the seat would never empty. Two limits: what becomes
- *     dearer needs an eighth of the memory limit to be free; and what nobody touched since the last
- *     turn of the clock is made dearer only where the plan was asked for by a person.
+ *   * With plan.drain. Always, cheaper or not: or the seat would never empty. Two limits: what
+ *     becomes dearer needs an eighth of the memory limit to be free; and what nobody touched since
+ *     the last turn of the clock is made dearer only where the plan was asked for by a person.
  *
  * Cheaper asks the allocator (zpool_cost_bytes). A page is cold when its handle was not touched
  * since the last turn of the clock (plan.cool), an item when nobody used it for idle_ms.

@@ -92,10 +92,10 @@ static void turn(struct scene *scene)
 {
     struct recompress_plan plan = {.cool = true, .idle_ms = 60000};
     ck_assert_int_eq(compressor_acquire_config(store_compressors(scene->bench.store), &strong,
-                                               &plan.cold),
+                                               scene->bench.scratch->codec, &plan.cold),
                      FP_OK);
     walk(scene, plan);
-    compressor_release(&plan.cold);
+    compressor_release(&plan.cold, scene->bench.scratch->codec);
 }
 
 static uint64_t packed_bytes(const struct scene *scene)
@@ -200,7 +200,7 @@ START_TEST(an_item_is_cold_after_its_idle_time_and_keeps_all_that_is_known_of_it
     bench_advance_s(&scene.bench, 61);
     turn(&scene);
     ck_assert(scene.counts.skipped_in_use == 1 && scene.counts.rewritten == 1);
-    store_item_release(scene.bench.store, &a);
+    store_item_release(scene.bench.store, scene.bench.scratch, &a);
     turn(&scene);
     ck_assert(scene.counts.rewritten == 1 && objects_in(&scene, &lz4) == 0);
     store_check(scene.bench.store);
@@ -212,7 +212,7 @@ START_TEST(an_item_is_cold_after_its_idle_time_and_keeps_all_that_is_known_of_it
     ck_assert(a->packed_bytes < old.packed_bytes);
     ck_assert(atomic_load(&store_counters(scene.bench.store)->item_packed_bytes) ==
               a->packed_bytes);
-    store_item_release(scene.bench.store, &a);
+    store_item_release(scene.bench.store, scene.bench.scratch, &a);
     ck_assert(bench_has(&scene.bench, "a", put.value));
     bench_advance_s(&scene.bench, 500);
     ck_assert(bench_lacks(&scene.bench, "a"));
@@ -282,7 +282,7 @@ START_TEST(who_stores_meanwhile_wins)
     ck_assert_int_eq(bench_store(&scene.bench, 0, page), FP_OK);
     swap(&scene, &zstd);
     meddler = (struct meddler){.scene = &scene, .what = (enum meanwhile)_i, .page = next};
-    ck_assert_int_eq(store_scratch_create(&meddler.scratch), FP_OK);
+    ck_assert_int_eq(store_scratch_create(scene.bench.store, &meddler.scratch), FP_OK);
     meddler.scratch->now_ms = BENCH_START_MS;
     recompress_hook(scene.walk, meddle, &meddler);
     walk(&scene, (struct recompress_plan){.drain = true});
@@ -303,9 +303,9 @@ static void set_item(void *context)
     struct scene *scene = context;
     struct item_put put = {.key = slice_text("k"), .value = slice_text("new")};
     struct store_scratch *scratch;
-    ck_assert_int_eq(store_scratch_create(&scratch), FP_OK);
-    *scratch = (struct store_scratch){scratch->codec, scratch->packed, BENCH_START_MS,
-                                      BENCH_START_UNIX_S};
+    ck_assert_int_eq(store_scratch_create(scene->bench.store, &scratch), FP_OK);
+    scratch->now_ms = BENCH_START_MS;
+    scratch->unix_s = BENCH_START_UNIX_S;
     ck_assert_int_eq(store_item_put(scene->bench.store, scratch, &put, BENCH_MIB), FP_OK);
     store_scratch_destroy(&scratch);
 }
