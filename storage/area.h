@@ -82,7 +82,7 @@ struct zhandle area_handle_locked(const struct area *area, uint64_t slot) FP_NON
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);
 
-/* The same for a slot that names something, with its lock held by the caller; hence it cannot fail.
+/* The same for a slot that names something, with its lock held by the caller: so it cannot fail.
  * The object stays as touched as the one before it. Returns what the slot named. */
 struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
     FP_NONNULL(1, 3);

@@ -117,8 +117,8 @@ void compressor_release(struct compressor **compressor, struct codec_scratch *sc
     FP_NONNULL(1); /* clears the pointer */
 
 /* The seat of this configuration, whether current or not, with one use for the caller: one that is
- * there, or an empty one that is filled and drains from the start. Nobody else packs with it, and
- * it is emptied once its last user and object have gone. Fails as compressor_pool_swap does. */
+ * there, or an empty one that is filled and drains from the start. Nobody else packs with it; it is
+ * emptied once its last user and object have gone. Fails as compressor_pool_swap does. */
 enum fp_status compressor_acquire_config(struct compressor_pool *pool,
                                          const struct compressor_config *config,
                                          struct codec_scratch *scratch,

@@ -7,8 +7,8 @@
  * The last question is asked of the object itself: same note, same size, same bytes. A version
  * counter would have to be as fine as a slot, or every store nearby would spoil the work; the place
  * alone may be another object's by now, and compaction may have changed that of the same object.
- * Equal bytes under an equal seat and checksum are the same page, whoever stored them, and comparing
- * them costs what copying them out did.
+ * Equal bytes under an equal seat and checksum are the same page, whoever stored them, and to
+ * compare them costs what copying them out did.
  */
 #include <stdlib.h>
 

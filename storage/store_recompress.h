@@ -15,7 +15,7 @@
  *
  *   * With plan.drain. Always, cheaper or not: or the seat would never empty. Two limits: what
  *     becomes dearer needs an eighth of the memory limit to be free; and what nobody touched since
- *     the last turn of the clock is made dearer only where the plan was asked for by a person.
+ *     the last turn of the clock is made dearer only where a person asked for it.
  *
  * Cheaper asks the allocator (zpool_cost_bytes). A page is cold when its handle was not touched
  * since the last turn of the clock (plan.cool), an item when nobody used it for idle_ms.

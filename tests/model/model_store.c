@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Random page and item commands against plain arrays, with the compressor changed in between.
+ * Random page and item commands against plain arrays, with the compressor changed in between and
+ * recompression walking through it all, a step now and then.
  *
  * The model of a page is the number its bytes are made from; of an item, its whole value. A page
  * that was acknowledged must come back; a refused store must leave the old one. An item may be gone
@@ -11,6 +12,8 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "storage/keydir.h"
+#include "storage/store_recompress.h"
 #include "tests/unit/storage/bench.h"
 
 enum { AREAS = 3, SLOTS = 3000, KEYS = 40, VALUE_MAX = 40000, CHECK_EVERY = 500 };
@@ -32,6 +35,9 @@ struct model {
     struct item_model items[KEYS];
     uint8_t *sample;
     uint64_t stores, refused, loads, sets, gets, misses, swaps;
+    struct recompress *walk;
+    struct recompress_plan plan; /* of the walk under way */
+    struct recompress_counts counts;
 };
 
 static struct model model;
@@ -252,6 +258,32 @@ static void step_swap(void)
     model.swaps += status == FP_OK;
 }
 
+static void begin_walk(void)
+{
+    static const struct compressor_config strong[] = {{"zstd", 9, NULL}, {"lz4hc", 4, NULL}};
+    bool cool = rng_below(&model.rng, 2) == 0;
+    if (model.plan.cold != NULL) compressor_release(&model.plan.cold);
+    model.plan = (struct recompress_plan){.idle_ms = 2000,
+                                          .cool = cool,
+                                          .drain = rng_below(&model.rng, 4) > 0,
+                                          .plain = rng_below(&model.rng, 2) == 0,
+                                          .asked = rng_below(&model.rng, 2) == 0};
+    if (rng_below(&model.rng, 3) > 0)
+        fp_assert(compressor_acquire_config(store_compressors(model.bench.store),
+                                            &strong[rng_below(&model.rng, 2)],
+                                            &model.plan.cold) == FP_OK);
+    (void)recompress_begin(model.walk, &model.plan);
+}
+
+/* Walks are often left in the middle. */
+static void step_recompress(void)
+{
+    struct recompress_limits limits = {.looks = 1 + (unsigned)rng_below(&model.rng, 800),
+                                       .tries = 1 + (unsigned)rng_below(&model.rng, 30)};
+    bool done = recompress_step(model.walk, model.bench.scratch, limits, &model.counts);
+    if (done || rng_below(&model.rng, 60) == 0) begin_walk();
+}
+
 static void step(void)
 {
     unsigned area = (unsigned)rng_below(&model.rng, AREAS);
@@ -263,6 +295,9 @@ static void step(void)
     case 1:
         step_invalidate(area, slot);
         return;
+    case 2:
+        step_recompress();
+        return;
     default:
         if (rng_below(&model.rng, 4) == 0) step_item((unsigned)rng_below(&model.rng, KEYS));
         else if (rng_below(&model.rng, 3) > 0) step_store(area, slot);
@@ -270,11 +305,29 @@ static void step(void)
     }
 }
 
+/* Pages that are packed in each seat, as their slots say. */
+static void count_seats(uint64_t pages[COMPRESSOR_SEATS])
+{
+    memset(pages, 0, COMPRESSOR_SEATS * sizeof *pages);
+    for (unsigned a = 0; a < AREAS; a++) {
+        for (uint64_t s = 0; s < SLOTS; s++) {
+            area_slot_take(model.areas[a], s);
+            struct zname name = zpool_look(store_zpool(model.bench.store),
+                                           area_handle_locked(model.areas[a], s));
+            area_slot_drop(model.areas[a], s);
+            if (name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED)
+                pages[entry_seat(name.note)]++;
+        }
+    }
+}
+
 static void check(void)
 {
     struct store *store = model.bench.store;
     uint64_t stored = 0, objects = 0, packed = 0, words = 0;
+    static uint64_t pages_in[COMPRESSOR_SEATS];
     store_check(store);
+    count_seats(pages_in);
     for (unsigned a = 0; a < AREAS; a++) {
         uint64_t known = 0;
         for (uint64_t s = 0; s < SLOTS; s++) {
@@ -290,8 +343,11 @@ static void check(void)
     for (unsigned id = 0; id < COMPRESSOR_SEATS; id++) {
         struct compressor_row row;
         compressor_row(store_compressors(store), (uint8_t)id, &row);
-        fp_assert(row.users == 0 && row.failures == 0);
+        bool walked = model.plan.cold != NULL && id == compressor_id(model.plan.cold);
+        fp_assert(row.users == walked && row.failures == 0);
         fp_assert(row.objects == 0 || row.state != COMPRESSOR_EMPTY);
+        fp_assert(store_item_count(store) == 0 ? row.objects == pages_in[id]
+                                               : row.objects >= pages_in[id]);
         objects += row.objects;
     }
     stored += words;
@@ -303,9 +359,29 @@ static void check(void)
     fp_assert(atomic_load(&store_counters(store)->corrupt) == 0);
 }
 
+/* After all that, one walk with room enough brings everything to the current seat. */
+static void drain_all(void)
+{
+    struct recompress_plan plan = {.drain = true, .asked = true};
+    struct recompress_limits limits = {.looks = 1000, .tries = 100};
+    struct store *store = model.bench.store;
+    if (model.plan.cold != NULL) compressor_release(&model.plan.cold);
+    budget_set_limit(store_budget(store), 64 * BENCH_MIB);
+    /* Expired items are left to who reaps them. */
+    for (int i = 0; i < 4 * KEYDIR_SHARDS; i++) store_reap_step(store, model.bench.scratch);
+    (void)recompress_begin(model.walk, &plan);
+    while (!recompress_step(model.walk, model.bench.scratch, limits, &model.counts)) {}
+    for (unsigned id = 0; id < COMPRESSOR_SEATS; id++) {
+        struct compressor_row row;
+        compressor_row(store_compressors(store), (uint8_t)id, &row);
+        fp_assert(row.objects == 0 || row.state == COMPRESSOR_CURRENT);
+    }
+    check();
+}
+
 static void open_store(void)
 {
-    struct store_options options = {.memory_limit_bytes = 6 * BENCH_MIB,
+    struct store_options options = {.memory_limit_bytes = 5 * BENCH_MIB,
                                     .hash_seed = rng_next(&model.rng)};
     bench_setup(&model.bench, options, SLOTS);
     model.areas[0] = model.bench.area;
@@ -314,11 +390,14 @@ static void open_store(void)
         fp_assert(store_area_open(model.bench.store, slice_text(name), SLOTS, &model.areas[a]) ==
                   FP_OK);
     }
+    fp_assert(recompress_create(model.bench.store, &model.walk) == FP_OK);
+    begin_walk();
 }
 
 /* Everything is asked for once more, then ended by hand: nothing may be left behind. */
 static void close_store(void)
 {
+    drain_all();
     for (unsigned a = 0; a < AREAS; a++) {
         for (uint64_t s = 0; s < SLOTS; s++) verify_page(a, s);
         bench_invalidate(&model.bench, 0, SLOTS);
@@ -329,6 +408,7 @@ static void close_store(void)
     fp_assert(budget_held(store_budget(model.bench.store), BUDGET_PAYLOAD) == 0);
     fp_assert(budget_held(store_budget(model.bench.store), BUDGET_ITEMS) == 0);
     fp_assert(budget_held(store_budget(model.bench.store), BUDGET_SLOTS) == 0);
+    recompress_destroy(&model.walk);
     bench_teardown(&model.bench);
 }
 
@@ -352,6 +432,11 @@ int main(int argc, char **argv)
            " gets %" PRIu64 " misses %" PRIu64 " evictions %" PRIu64 " swaps %" PRIu64 "\n",
            model.stores, model.refused, model.loads, model.sets, model.gets, model.misses,
            evictions, model.swaps);
+    printf("recompression: looked %" PRIu64 " rewritten %" PRIu64 " not smaller %" PRIu64
+           " no memory %" PRIu64 "\n",
+           model.counts.looked, model.counts.rewritten, model.counts.not_smaller,
+           model.counts.skipped_no_memory);
+    fp_assert(steps < 60000 || model.counts.rewritten > 0);
     fp_assert(steps < 60000 || (model.refused > 0 && evictions > 0 && model.swaps > 0));
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Four threads on one store, short of memory, while the compressor changes all the time and a
- * fifth thread compacts.
+ * Four threads on one store, short of memory, while the compressor changes all the time, a fifth
+ * thread compacts and a sixth recompresses, with a stronger compressor for cold things or without.
  *
  * Each thread has slots of its own, where it knows what must come back, and all share slots and
  * keys, where every page and value says itself what it is: its first word is the number the rest
@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "storage/store_recompress.h"
 #include "tests/unit/storage/bench.h"
 
 enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24, VALUE_MAX = 20000 };
@@ -194,7 +195,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-static atomic_bool stop_compacting;
+static atomic_bool stop_compacting, stop_recompressing;
 
 static void *compact(void *pool)
 {
@@ -208,11 +209,45 @@ static void *compact(void *pool)
     return NULL;
 }
 
+/* One walk after the other; each third is a turn of the clock, each fifth is left early. */
+static void *recompress(void *argument)
+{
+    static const struct compressor_config strong = {"zstd", 5, NULL};
+    struct bench *bench = argument;
+    struct recompress_counts counts = {0};
+    struct recompress *walk;
+    struct store_scratch *scratch;
+    fp_assert(recompress_create(bench->store, &walk) == FP_OK);
+    fp_assert(store_scratch_create(&scratch) == FP_OK);
+    scratch->unix_s = BENCH_START_UNIX_S;
+    for (uint64_t turn = 0; !atomic_load(&stop_recompressing); turn++) {
+        struct recompress_plan plan = {
+            .drain = turn % 3 != 0, .cool = turn % 3 == 0, .idle_ms = 1, .plain = turn % 2 == 0};
+        struct recompress_limits limits = {.looks = 200, .tries = 8};
+        if (turn % 2 == 0)
+            fp_assert(compressor_acquire_config(store_compressors(bench->store), &strong,
+                                                &plan.cold) == FP_OK);
+        (void)recompress_begin(walk, &plan);
+        do scratch->now_ms = clock_monotonic_ns() / 1000000 + 10000;
+        while (!recompress_step(walk, scratch, limits, &counts) && turn % 5 != 4);
+        if (plan.cold != NULL) compressor_release(&plan.cold);
+    }
+    printf("recompression: looked %" PRIu64 " rewritten %" PRIu64 " changed %" PRIu64
+           " in use %" PRIu64 " no memory %" PRIu64 "\n",
+           counts.looked, counts.rewritten, counts.skipped_changed, counts.skipped_in_use,
+           counts.skipped_no_memory);
+    fp_assert(counts.rewritten > 0 && counts.corrupt == 0);
+    recompress_destroy(&walk);
+    store_scratch_destroy(&scratch);
+    return NULL;
+}
+
 static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint64_t seconds)
 {
     uint64_t until_ns = clock_monotonic_ns() + seconds * 1000000000;
-    pthread_t mover;
+    pthread_t mover, repacker;
     fp_assert(pthread_create(&mover, NULL, compact, store_zpool(bench->store)) == 0);
+    fp_assert(pthread_create(&repacker, NULL, recompress, bench) == 0);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].bench = *bench;
         workers[i].rng.state = seed + i;
@@ -232,6 +267,8 @@ static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint
     }
     atomic_store(&stop_compacting, true);
     fp_assert(pthread_join(mover, NULL) == 0);
+    atomic_store(&stop_recompressing, true);
+    fp_assert(pthread_join(repacker, NULL) == 0);
 }
 
 /* After all that, every page that was acknowledged is there, and then nothing is. */
