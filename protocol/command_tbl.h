@@ -27,6 +27,8 @@
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \
     X(COMMAND_DICTIONARY, "dictionary", SHAPE_REST, "dictionary [train AREA [BYTES] | drop AREA]") \
+    X(COMMAND_RECOMPRESS, "recompress", SHAPE_REST,                                                \
+      "recompress [start | pause | resume | cancel]")                                              \
     X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \
     X(COMMAND_VERBOSITY, "verbosity", SHAPE_REST, "verbosity LEVEL [noreply]")                     \
     X(COMMAND_QUIT, "quit", SHAPE_BARE, "quit")                                                    \

@@ -15,6 +15,7 @@ static const struct operate_row {
 } rows[] = {
     {COMMAND_COMPRESSOR, operate_compressor},
     {COMMAND_DICTIONARY, operate_dictionary},
+    {COMMAND_RECOMPRESS, operate_recompress},
 };
 
 enum operate operate(struct shared *shared, struct slice name, struct slice rest,

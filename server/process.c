@@ -3,7 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+enum { NICE_MOST = 19 };
 
 uint64_t process_resident_bytes(void)
 {
@@ -13,4 +17,10 @@ uint64_t process_resident_bytes(void)
     if (fscanf(file, "%" SCNu64 " %" SCNu64, &total, &resident) != 2) resident = 0;
     fclose(file);
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* On Linux a priority is a thread's. Where it is refused, the duty still holds. */
+void process_thread_give_way(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE_MOST);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * process - what the kernel says of this process. Any thread; blocks for a read from /proc. */
+ * process - what the kernel says of this process, and is told. Any thread; blocks for a read from
+ * /proc. */
 #ifndef FARPAGE_SERVER_PROCESS_H
 #define FARPAGE_SERVER_PROCESS_H
 #include <stdint.h>
 
 uint64_t process_resident_bytes(void); /* 0 where /proc cannot be read */
+
+/* The calling thread lets the others of the machine go first (nice 19). */
+void process_thread_give_way(void);
 
 #endif

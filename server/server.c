@@ -17,6 +17,7 @@
 #include "server/listener.h"
 #include "server/maintainer.h"
 #include "server/process.h"
+#include "server/recompressor.h"
 #include "server/reload.h"
 #include "server/trainer.h"
 #include "server/worker.h"
@@ -35,6 +36,7 @@ struct server {
     struct event_base *base;
     struct event *signals[HANDLED_SIGNALS];
     struct maintainer *maintainer;
+    struct recompressor *recompressor;
     struct worker *workers[WORKERS_MAX];
     struct listener *listeners[CONFIG_LISTENERS_MAX];
     bool stopping;
@@ -188,6 +190,8 @@ static enum exit_code start_threads(struct server *server)
             return fail(server, EXIT_RUNTIME, "workers", "the system refuses a thread");
     if (maintainer_start(server->maintainer) != FP_OK)
         return fail(server, EXIT_RUNTIME, "maintainer", "the system refuses a thread");
+    if (recompressor_start(server->recompressor) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "recompressor", "the system refuses a thread");
     return EXIT_OK;
 }
 
@@ -228,6 +232,12 @@ static enum exit_code create_maintainer(struct server *server)
     return fail(server, EXIT_RUNTIME, "trainer", "out of memory");
 }
 
+static enum exit_code create_recompressor(struct server *server)
+{
+    if (recompressor_create(&server->shared, &server->recompressor) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "recompressor", "out of memory");
+}
+
 static enum exit_code create_base(struct server *server)
 {
     server->base = event_base_new();
@@ -251,8 +261,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
-        create_store,  create_workers, create_maintainer, create_base,
-        charge_fixed, start_threads,  open_listeners};
+        create_store, create_workers, create_maintainer, create_recompressor,
+        create_base,  charge_fixed,   start_threads,     open_listeners};
     tame_malloc();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
@@ -300,7 +310,9 @@ void server_destroy(struct server **server_ptr)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
     trainer_destroy(&shared->trainer);
+    if (server->recompressor != NULL) recompressor_stop(server->recompressor);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
+    recompressor_destroy(&server->recompressor);
     maintainer_destroy(&server->maintainer);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);

@@ -14,9 +14,19 @@ struct settings {
     _Atomic uint64_t item_bytes_max;
     _Atomic uint32_t compaction; /* enum config_compaction */
     _Atomic uint32_t compaction_duty_percent;
+    _Atomic uint32_t recompress_draining; /* enum config_draining */
+    _Atomic uint64_t recompress_stronger; /* settings_stronger(): algorithm and level in one */
+    _Atomic uint64_t recompress_idle_ns;
+    _Atomic uint32_t recompress_duty_percent;
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
 };
+
+/* The stronger compressor in one word: nobody sees one's level with another's name. */
+static inline uint64_t settings_stronger(enum config_stronger algorithm, int32_t level)
+{
+    return (uint64_t)algorithm << 32 | (uint32_t)level;
+}
 
 static inline void settings_apply(struct settings *settings, const struct config *config)
 {
@@ -26,6 +36,11 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
     atomic_store(&settings->compaction, config->storage.compaction);
     atomic_store(&settings->compaction_duty_percent, config->storage.compaction_duty_percent);
+    atomic_store(&settings->recompress_draining, config->recompress.draining);
+    atomic_store(&settings->recompress_stronger,
+                 settings_stronger(config->recompress.algorithm, config->recompress.level));
+    atomic_store(&settings->recompress_idle_ns, config->recompress.idle_ns);
+    atomic_store(&settings->recompress_duty_percent, config->recompress.duty_percent);
     atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
     atomic_store(&settings->max_connections, config->server.max_connections);
 }

@@ -11,6 +11,7 @@
 #include "server/compaction.h"
 #include "server/conns.h"
 #include "server/counters.h"
+#include "server/recompression.h"
 #include "server/settings.h"
 #include "storage/store.h"
 
@@ -25,6 +26,7 @@ struct shared {
     struct conns conns;
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
+    struct recompression recompression;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */

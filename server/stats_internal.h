@@ -23,6 +23,7 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink);
 void stats_classes(struct shared *shared, const struct stats_sink *sink);
 void stats_slabs(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
+void stats_recompress(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
 void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 

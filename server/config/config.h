@@ -41,6 +41,8 @@ enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_switch { CONFIG_SWITCH_OFF, CONFIG_SWITCH_ON };
+enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
+enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
 
 /* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
 struct config_origin {
@@ -97,6 +99,13 @@ struct config {
         int32_t level; /* 0: the algorithm's own; else within its range */
     } compressor;
     struct {
+        enum config_draining draining;
+        enum config_stronger algorithm;
+        int32_t level;    /* as the compressor's */
+        uint64_t idle_ns; /* at least a second */
+        uint32_t duty_percent; /* of one processor, at most */
+    } recompress;
+    struct {
         enum log_level level;
         enum log_format format;
     } log;
@@ -151,6 +160,7 @@ void config_address_text(const struct config_address *address,
                          char text[CONFIG_ADDRESS_TEXT_BYTES]) FP_NONNULL(1);
 
 const char *config_algorithm_name(enum config_algorithm algorithm);
+const char *config_stronger_name(enum config_stronger algorithm); /* "off", or an algorithm */
 const char *config_allocator_name(enum config_allocator allocator);
 
 #endif

@@ -63,17 +63,28 @@ static void check_memory(struct config_build *build)
                      config->server.threads, needed_text);
 }
 
-static void check_level(struct config_build *build)
+/* A level, by the path of its key, and the name of the algorithm it must be one of. */
+static void check_level(struct config_build *build, const char *path, int32_t level,
+                        const struct config_origin *algorithm, const char *name)
+{
+    const struct config_origin *origin = origin_of(build->config, path);
+    char wrong[COMPRESSOR_WRONG_BYTES];
+    if (origin->bad || algorithm->bad) return;
+    if (compressor_check(name, level, wrong) == FP_OK) return;
+    config_error_add(build->errors, place_of_either(build, origin, algorithm), "%s: %s", path,
+                     wrong);
+}
+
+static void check_levels(struct config_build *build)
 {
     const struct config *config = build->config;
-    const struct config_origin *level = origin_of(config, "compressor.level");
-    const struct config_origin *algorithm = origin_of(config, "compressor.algorithm");
-    const char *name = config_algorithm_name(config->compressor.algorithm);
-    char wrong[COMPRESSOR_WRONG_BYTES];
-    if (level->bad || algorithm->bad) return;
-    if (compressor_check(name, config->compressor.level, wrong) == FP_OK) return;
-    config_error_add(build->errors, place_of_either(build, level, algorithm),
-                     "compressor.level: %s", wrong);
+    check_level(build, "compressor.level", config->compressor.level,
+                origin_of(config, "compressor.algorithm"),
+                config_algorithm_name(config->compressor.algorithm));
+    if (config->recompress.algorithm != CONFIG_STRONGER_OFF)
+        check_level(build, "recompress.level", config->recompress.level,
+                    origin_of(config, "recompress.algorithm"),
+                    config_stronger_name(config->recompress.algorithm));
 }
 
 /* An item's key, or the item where the key is a default. */
@@ -148,7 +159,7 @@ void config_check(struct config_build *build)
 {
     check_item_size(build);
     check_memory(build);
-    check_level(build);
+    check_levels(build);
     check_listeners(build);
     for (uint32_t i = 0; i < build->config->areas_count; i++) {
         check_area_name(build, i);

@@ -116,6 +116,11 @@ const char *config_algorithm_name(enum config_algorithm algorithm)
     return choice_name("compressor.algorithm", (unsigned)algorithm);
 }
 
+const char *config_stronger_name(enum config_stronger algorithm)
+{
+    return choice_name("recompress.algorithm", (unsigned)algorithm);
+}
+
 const char *config_allocator_name(enum config_allocator allocator)
 {
     return choice_name("storage.allocator", (unsigned)allocator);

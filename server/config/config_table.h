@@ -39,6 +39,7 @@ enum config_kind {
          "Where clients come in.")                                                                 \
     MAP("storage", "The memory that pages and items are kept in.")                                 \
     MAP("compressor", "How they are packed.")                                                      \
+    MAP("recompress", "How what is stored is packed once more, in the background.")                \
     LIST("areas", struct config_area, areas, 0, CONFIG_AREAS_MAX,                                  \
          "Areas of page slots that exist from the start; clients may create more.")                \
     MAP("log", "What is written to standard error.")
@@ -101,6 +102,20 @@ enum config_kind {
       RELOAD,                                                                                      \
       "0 means the algorithm's own. zstd: -50 to 19, higher is smaller. "                          \
       "lz4: 1 to 65537, higher is faster. lz4hc: 1 to 12. none: only 0.")                          \
+    X("recompress.draining", KIND_CHOICE, struct config, recompress.draining, "auto", 0, 0,        \
+      CONFIG_CHOICES("auto", "manual"), RELOAD,                                                    \
+      "When what an earlier compressor packed is packed with the present one: soon after the "     \
+      "change, or when asked (recompress start).")                                                 \
+    X("recompress.algorithm", KIND_CHOICE, struct config, recompress.algorithm, "off", 0, 0,       \
+      CONFIG_CHOICES("off", "lz4hc", "zstd"), RELOAD,                                              \
+      "A stronger compressor for what nobody reads; kept only where it takes less memory.")        \
+    X("recompress.level", KIND_INTEGER, struct config, recompress.level, "0", -50, 65537, NULL,    \
+      RELOAD, "Its level, as compressor.level.")                                                   \
+    X("recompress.idle", KIND_DURATION, struct config, recompress.idle_ns, "1m", CONFIG_MS(1000),  \
+      CONFIG_HOURS(7 * 24), NULL, RELOAD,                                                          \
+      "What was not read for so long is cold; a page at the latest after twice as long.")          \
+    X("recompress.duty", KIND_COUNT, struct config, recompress.duty_percent, "20", 1, 100, NULL,   \
+      RELOAD, "Percent of one processor that recompression may take.")                             \
     X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, NEEDED,               \
       "What clients call it.")                                                                     \
     X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \

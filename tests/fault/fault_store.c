@@ -148,12 +148,14 @@ static void recompress(const struct compressor_config *strong)
     struct recompress_plan plan = {.drain = true, .cool = true, .plain = true};
     struct recompress_limits limits = {.looks = 7, .tries = 2};
     if (!done(recompress_create(bench->store, &walk))) return;
-    if (done(compressor_acquire_config(store_compressors(bench->store), strong, &plan.cold))) {
+    struct codec_scratch *codec = bench->scratch->codec;
+    if (done(compressor_acquire_config(store_compressors(bench->store), strong, codec,
+                                       &plan.cold))) {
         for (int turn = 0; turn < 2; turn++) {
             (void)recompress_begin(walk, &plan);
             while (!recompress_step(walk, bench->scratch, limits, &counts)) {}
         }
-        compressor_release(&plan.cold);
+        compressor_release(&plan.cold, codec);
     }
     fp_assert(counts.corrupt == 0 && counts.skipped_changed == 0);
     recompress_destroy(&walk);

@@ -262,7 +262,7 @@ static void begin_walk(void)
 {
     static const struct compressor_config strong[] = {{"zstd", 9, NULL}, {"lz4hc", 4, NULL}};
     bool cool = rng_below(&model.rng, 2) == 0;
-    if (model.plan.cold != NULL) compressor_release(&model.plan.cold);
+    if (model.plan.cold != NULL) compressor_release(&model.plan.cold, model.bench.scratch->codec);
     model.plan = (struct recompress_plan){.idle_ms = 2000,
                                           .cool = cool,
                                           .drain = rng_below(&model.rng, 4) > 0,
@@ -271,6 +271,7 @@ static void begin_walk(void)
     if (rng_below(&model.rng, 3) > 0)
         fp_assert(compressor_acquire_config(store_compressors(model.bench.store),
                                             &strong[rng_below(&model.rng, 2)],
+                                            model.bench.scratch->codec,
                                             &model.plan.cold) == FP_OK);
     (void)recompress_begin(model.walk, &model.plan);
 }
@@ -365,7 +366,7 @@ static void drain_all(void)
     struct recompress_plan plan = {.drain = true, .asked = true};
     struct recompress_limits limits = {.looks = 1000, .tries = 100};
     struct store *store = model.bench.store;
-    if (model.plan.cold != NULL) compressor_release(&model.plan.cold);
+    if (model.plan.cold != NULL) compressor_release(&model.plan.cold, model.bench.scratch->codec);
     budget_set_limit(store_budget(store), 64 * BENCH_MIB);
     /* Expired items are left to who reaps them. */
     for (int i = 0; i < 4 * KEYDIR_SHARDS; i++) store_reap_step(store, model.bench.scratch);

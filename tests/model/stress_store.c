@@ -218,7 +218,7 @@ static void *recompress(void *argument)
     struct recompress *walk;
     struct store_scratch *scratch;
     fp_assert(recompress_create(bench->store, &walk) == FP_OK);
-    fp_assert(store_scratch_create(&scratch) == FP_OK);
+    fp_assert(store_scratch_create(bench->store, &scratch) == FP_OK);
     scratch->unix_s = BENCH_START_UNIX_S;
     for (uint64_t turn = 0; !atomic_load(&stop_recompressing); turn++) {
         struct recompress_plan plan = {
@@ -226,11 +226,11 @@ static void *recompress(void *argument)
         struct recompress_limits limits = {.looks = 200, .tries = 8};
         if (turn % 2 == 0)
             fp_assert(compressor_acquire_config(store_compressors(bench->store), &strong,
-                                                &plan.cold) == FP_OK);
+                                                scratch->codec, &plan.cold) == FP_OK);
         (void)recompress_begin(walk, &plan);
         do scratch->now_ms = clock_monotonic_ns() / 1000000 + 10000;
         while (!recompress_step(walk, scratch, limits, &counts) && turn % 5 != 4);
-        if (plan.cold != NULL) compressor_release(&plan.cold);
+        if (plan.cold != NULL) compressor_release(&plan.cold, scratch->codec);
     }
     printf("recompression: looked %" PRIu64 " rewritten %" PRIu64 " changed %" PRIu64
            " in use %" PRIu64 " no memory %" PRIu64 "\n",
