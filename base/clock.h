@@ -7,4 +7,6 @@
 uint64_t clock_monotonic_ns(void); /* never goes back; its zero means nothing */
 uint64_t clock_unix_ns(void);      /* since 1970; may jump when the operator sets the clock */
 
+uint64_t clock_thread_ns(void);    /* what the calling thread has had of processors */
+
 #endif

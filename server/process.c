@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NICE_MOST = 19 };
+enum { NICE_LEVEL = 10 }; /* a tenth of an ordinary thread's share; 19 would starve it */
 
 uint64_t process_resident_bytes(void)
 {
@@ -22,5 +22,5 @@ uint64_t process_resident_bytes(void)
 /* On Linux a priority is a thread's. Where it is refused, the duty still holds. */
 void process_thread_give_way(void)
 {
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE_MOST);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE_LEVEL);
 }

@@ -7,7 +7,7 @@
 
 uint64_t process_resident_bytes(void); /* 0 where /proc cannot be read */
 
-/* The calling thread lets the others of the machine go first (nice 19). */
+/* The calling thread lets the others of the machine go first (nice 10). */
 void process_thread_give_way(void);
 
 #endif

@@ -118,12 +118,13 @@ static bool step(struct recompressor *recompressor, struct recompress_counts *su
     return last;
 }
 
-/* Sleeps for what the duty leaves to others. */
-static void rest(struct recompressor *recompressor, uint64_t worked_ns)
+/* Sleeps for what the duty leaves to others, unless they have had it already: on a busy machine
+ * what was worked took longer than its share. */
+static void rest(struct recompressor *recompressor, uint64_t worked_ns, uint64_t took_ns)
 {
     uint64_t duty = atomic_load(&recompressor->shared->settings.recompress_duty_percent);
-    uint64_t rest_ns = worked_ns * (100 - duty) / duty;
-    if (rest_ns > 0) sleep_ms(recompressor, div_up_u64(rest_ns, NS_PER_MS));
+    uint64_t due_ns = worked_ns * 100 / duty;
+    if (due_ns > took_ns) sleep_ms(recompressor, div_up_u64(due_ns - took_ns, NS_PER_MS));
 }
 
 /* Steps until the end, or until it is to end earlier. True: the end. */
@@ -137,12 +138,12 @@ static bool walk(struct recompressor *recompressor, struct recompress_counts *su
             sleep_ms(recompressor, TICK_MS);
             continue;
         }
-        uint64_t begun_ns = clock_monotonic_ns(), worked_ns = 0;
+        uint64_t begun_ns = clock_monotonic_ns(), cpu_ns = clock_thread_ns(), worked_ns = 0;
         do {
             last = step(recompressor, sum);
-            worked_ns = clock_monotonic_ns() - begun_ns;
+            worked_ns = clock_thread_ns() - cpu_ns;
         } while (!last && worked_ns < WORK_NS && !is_stopping(recompressor));
-        if (!last) rest(recompressor, worked_ns);
+        if (!last) rest(recompressor, worked_ns, clock_monotonic_ns() - begun_ns);
         atomic_fetch_add(&recompression->spent_ns, clock_monotonic_ns() - begun_ns);
     }
     return last;
