@@ -47,6 +47,8 @@ struct cli {
       "show what the server packs pages with, or change it while it serves")                       \
     X(DICTIONARY, "dictionary", "[train|drop AREA]", 0, 2, cli_dictionary,                        \
       "show the areas' dictionaries, train one from stored pages, or drop it")                     \
+    X(RECOMPRESS, "recompress", "[start | pause | resume | cancel]", 0, 1, cli_recompress,         \
+      "pack what is stored once more in the background, or see how that goes")                     \
     X(REPLAY, "replay", "TRACE PAGES...", 2, UINT32_MAX, cli_replay,                               \
       "replay a churn trace and tell what each moment costs in RAM")                               \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")

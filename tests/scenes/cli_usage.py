@@ -15,7 +15,8 @@ import tempfile
 import threading
 
 COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
-            "advise", "compact", "compressor", "dictionary", "replay", "help"]
+            "advise", "compact", "compressor", "dictionary", "recompress",
+            "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -72,6 +73,7 @@ ROWS = [
     (["compressor", "set"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
     (["compressor", "set", "a\nb"], 2, "needs nothing, or set ALGORITHM\\[:LEVEL\\]"),
     (["compressor", "set", "a", "b", "c"], 2, "does not know what to do with 'c'"),
+    (["recompress", "stop"], 2, "needs nothing, or start, pause, resume or cancel"),
     (["compressor", "--server", NOBODY], 69, "No such file"),
     (["dictionary", "train"], 2, "needs nothing, train AREA or drop AREA"),
     (["dictionary", "learn", "a"], 2, "needs nothing, train AREA or drop AREA"),

@@ -109,8 +109,11 @@ def a_run_can_be_paused_resumed_and_cancelled(programs):
         pages.verify()
         assert ask(server, "recompress resume\r\n") == "OK\r\n"
         until(lambda: recompress(server)["looked"] > held["looked"])
-        assert ask(server, "recompress cancel\r\n") == "OK\r\n"
+        assert programs.run(server, "recompress").startswith("running ")
+        programs.run(server, "recompress", "stop", code=2)
+        assert programs.run(server, "recompress", "cancel") == "OK\n"
         until(lambda: recompress(server)["state"] == "idle")
+        assert "nothing runs" in programs.run(server, "recompress", "cancel", code=1)
         assert recompress(server)["last"] == "cancelled"
         both = seats(server)
         assert both["lz4:1"] > 0 and both["zstd:9"] > 0, both
