@@ -44,10 +44,10 @@ static void die(const char *what, const char *why)
     exit(1);
 }
 
-static struct store_scratch *scratch_new(void)
+static struct store_scratch *scratch_new(struct store *store)
 {
     struct store_scratch *scratch;
-    if (store_scratch_create(&scratch) != FP_OK) die("memory", "there is none left");
+    if (store_scratch_create(store, &scratch) != FP_OK) die("memory", "there is none left");
     scratch->now_ms = 2000;
     return scratch;
 }
@@ -61,7 +61,7 @@ static const uint8_t *page_of(const struct bench *bench, uint64_t slot, uint32_t
 
 static void fill(struct bench *bench)
 {
-    struct store_scratch *scratch = scratch_new();
+    struct store_scratch *scratch = scratch_new(bench->store);
     for (uint64_t slot = 0; slot < bench->slots; slot++) {
         struct page_place place = {bench->area, slot};
         uint32_t crc;
@@ -77,7 +77,7 @@ static void fill(struct bench *bench)
 static void *work(void *opaque)
 {
     struct bench *bench = opaque;
-    struct store_scratch *scratch = scratch_new();
+    struct store_scratch *scratch = scratch_new(bench->store);
     struct recompress_plan plan = {.drain = true, .plain = true};
     struct recompress_limits limits = {.looks = STEP_LOOKS, .tries = STEP_TRIES};
     struct recompress *walk;
@@ -110,7 +110,7 @@ static void *work(void *opaque)
  * when the pages were read. */
 static void load(struct bench *bench, uint64_t loads_max, struct histogram *times)
 {
-    struct store_scratch *scratch = scratch_new();
+    struct store_scratch *scratch = scratch_new(bench->store);
     struct draw draw;
     uint8_t out[PAGESET_PAGE_BYTES];
     draw_init(&draw, 1, bench->slots, false);

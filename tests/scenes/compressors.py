@@ -105,7 +105,8 @@ def store_some(server, size, pages, which):
 def loads_never_wait_for_a_swap(programs):
     """Ten seconds of loads at full speed, the compressor changed every 20 ms among five."""
     seconds = 3 if sanitized(programs.farpaged) else 10
-    with Server(programs.farpaged) as server, tempfile.TemporaryDirectory() as directory:
+    with Server(programs.farpaged, ["recompress.draining=manual", "recompress.duty=100"]) as server, \
+            tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "pages")
         with open(path, "wb") as f:
             f.write(sample()[:400 * 4096])
@@ -123,7 +124,22 @@ def loads_never_wait_for_a_swap(programs):
         assert swaps > seconds * 10 and slowest < 2, (swaps, slowest)
         assert int(stats(server, "compressors")["swaps"]) >= swaps
         assert set(column(server, "failures").values()) == {"0"}
+        recompression_empties_the_old_seats(programs, server, path)
         the_old_seats_drain(programs, server, path)
+
+
+def recompression_empties_the_old_seats(programs, server, path):
+    """Nobody stores: the objects are packed anew, all seats but the current one are empty."""
+    spread(server, path)
+    assert ask(server, "compressor set zstd:1\r\n").startswith("OK")
+    assert ask(server, "recompress start\r\n").startswith("OK")
+    until(lambda: list(column(server, "state").values()) == ["current"])
+    seat, = column(server, "state")
+    until(lambda: column(server, "users") == {seat: "0"})
+    area = stats(server, "areas")
+    kept = [int(area["swap:" + name]) for name in ("stored", "same_filled", "incompressible")]
+    assert int(column(server, "objects")[seat]) == kept[0] - kept[1] - kept[2], (kept, area)
+    programs.run(server, "verify", "swap", path)
 
 
 def the_old_seats_drain(programs, server, path):
@@ -160,7 +176,7 @@ def the_command_changes_the_compressor(programs):
 
 def when_every_seat_holds_pages_a_swap_is_refused(programs):
     page = (b"farpages " * 456)[:4096]  # shrinks at every level
-    with Server(programs.farpaged) as server:
+    with Server(programs.farpaged, ["recompress.draining=manual"]) as server:
         with server.connect("unix") as text, server.connect("unix") as s:
             s.sendall(frame(1, 1, body=struct.pack(">HHI", 1, 1, 0)))
             assert receive_frame(s)[0] == 0
