@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "server/process.h"
+#include "server/trainer.h"
 
 enum {
     TICK_MS = 50,
@@ -27,7 +28,7 @@ enum {
     TURN_NS_MAX = 250000,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
     FREEABLE_PART = 64,      /* of the pages held */
-    TRIM_EVERY_TICKS = 10,
+    SELDOM_TICKS = 10,
     TRIM_SLACK_BYTES = 1 << 20,
 };
 
@@ -44,7 +45,7 @@ struct maintainer {
  * Asking for the resident size costs a read, so not at every tick. */
 static void trim_heap(struct maintainer *maintainer)
 {
-    if (maintainer->ticks++ % TRIM_EVERY_TICKS != 0) return;
+    if (maintainer->ticks++ % SELDOM_TICKS != 0) return;
     uint64_t charged = budget_total(store_budget(maintainer->shared->store));
     if (process_resident_bytes() > charged + TRIM_SLACK_BYTES) malloc_trim(0);
 }
@@ -58,6 +59,14 @@ static void upkeep(struct maintainer *maintainer)
     for (int i = 0; i < REAP_STEPS_PER_TICK; i++) store_reap_step(store, maintainer->scratch);
     for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
         if (!store_evict_one(store, maintainer->scratch)) break;
+}
+
+/* An area that learns changes slowly: not at every tick either. */
+static void teach(const struct maintainer *maintainer)
+{
+    struct shared *shared = maintainer->shared;
+    if (atomic_load(&shared->settings.dictionaries) != CONFIG_DICTIONARIES_AUTO) return;
+    if (maintainer->ticks % SELDOM_TICKS == 0) trainer_upkeep(shared->trainer);
 }
 
 /* --- compaction ------------------------------------------------------------------------------- */
@@ -137,6 +146,7 @@ static void *run(void *opaque)
         compact_as_asked(maintainer);
         upkeep(maintainer);
         trim_heap(maintainer);
+        teach(maintainer);
         compact_by_itself(maintainer);
         arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     }

@@ -309,9 +309,9 @@ void server_destroy(struct server **server_ptr)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
-    trainer_destroy(&shared->trainer);
     if (server->recompressor != NULL) recompressor_stop(server->recompressor);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
+    trainer_destroy(&shared->trainer); /* which the maintainer may have asked for something */
     recompressor_destroy(&server->recompressor);
     maintainer_destroy(&server->maintainer);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)

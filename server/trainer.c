@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/arith.h"
@@ -182,6 +183,11 @@ static bool start_locked(struct trainer *trainer)
     return trainer->started;
 }
 
+static uint64_t objects_bytes(const struct trainer *trainer, unsigned number)
+{
+    return atomic_load(&store_area(trainer->shared->store, number)->counters.packed_bytes);
+}
+
 enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t bytes_max)
 {
     struct training *training = &trainer->trainings[area];
@@ -193,6 +199,7 @@ enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t byte
     } else {
         *training = (struct training){.state = TRAINING_QUEUED,
                                       .bytes_max = bytes_max,
+                                      .tried_bytes = objects_bytes(trainer, area),
                                       .changed_ns = clock_monotonic_ns(),
                                       .reason = ""};
         if (!start_locked(trainer)) {
@@ -202,6 +209,34 @@ enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t byte
     }
     lock_drop(&trainer->lock);
     return status;
+}
+
+/* --- by itself -------------------------------------------------------------------------------- */
+
+static bool is_due(struct trainer *trainer, unsigned number, struct area *area)
+{
+    struct training training;
+    struct store_dictionary look;
+    trainer_look(trainer, number, &training);
+    if (is_under_way(training.state) || training.state == TRAINING_KEPT) return false;
+    uint64_t bytes = objects_bytes(trainer, number);
+    if (bytes < TRAINER_AUTO_BYTES || bytes / 2 < training.tried_bytes) return false;
+    store_dictionary_look(trainer->shared->store, area, &look);
+    return look.id == 0;
+}
+
+void trainer_upkeep(struct trainer *trainer)
+{
+    struct compressor_config current;
+    struct area *area;
+    compressor_pool_current(store_compressors(trainer->shared->store), &current);
+    if (strcmp(current.algorithm, "none") == 0) return; /* it uses no dictionary */
+    for (unsigned i = 0; (area = store_area(trainer->shared->store, i)) != NULL; i++) {
+        if (!is_due(trainer, i, area)) continue;
+        enum fp_status asked = trainer_ask(trainer, i, DICTIONARY_BYTES_USUAL);
+        (void)asked; /* what was refused is asked for again the next time */
+        return;
+    }
 }
 
 void trainer_look(struct trainer *trainer, unsigned area, struct training *training)
@@ -217,6 +252,7 @@ enum fp_status trainer_drop(struct trainer *trainer, unsigned area)
     lock_take(&trainer->lock);
     bool busy = is_under_way(training->state), had = training->state != TRAINING_NONE;
     if (!busy) training->state = TRAINING_NONE;
+    if (!busy) training->tried_bytes = objects_bytes(trainer, area);
     lock_drop(&trainer->lock);
     if (busy) return FP_BUSY;
     struct store *store = trainer->shared->store;

@@ -22,6 +22,7 @@ enum {
     TRAINER_PAGES_MIN = 128,          /* with something in them: half train, half are measured */
     TRAINER_SAMPLE_BYTES = 8 << 20,   /* at most */
     TRAINER_WORK_BYTES = 12 << 20,    /* ZDICT's and the codecs' own */
+    TRAINER_AUTO_BYTES = 8 << 20,     /* of objects; 5 % of it is more than a dictionary takes */
 };
 
 enum training_state {
@@ -37,6 +38,7 @@ enum training_state {
 struct training { /* the last job of an area, for people */
     enum training_state state;
     uint64_t bytes_max, pages;
+    uint64_t tried_bytes; /* what the area's objects were when it was asked for, or dropped */
     double gain_percent;
     uint64_t changed_ns;  /* monotonic, when it came to this state */
     const char *reason;   /* why it failed: a constant line, else "" */
@@ -52,6 +54,11 @@ void trainer_destroy(struct trainer **trainer) FP_NONNULL(1);
  * way. FP_NO_MEMORY: the system refuses a thread. */
 enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t bytes_max)
     FP_MUST_CHECK FP_NONNULL(1);
+
+/* compressor.dictionaries: auto, from time to time. Begins a job for one area that has grown to
+ * TRAINER_AUTO_BYTES of objects without a dictionary, or to twice of what it was when one was tried
+ * or dropped. A dictionary that is kept is not replaced. */
+void trainer_upkeep(struct trainer *trainer) FP_NONNULL(1);
 
 void trainer_look(struct trainer *trainer, unsigned area, struct training *training)
     FP_NONNULL(1, 3);

@@ -41,6 +41,7 @@ enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_switch { CONFIG_SWITCH_OFF, CONFIG_SWITCH_ON };
+enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
 enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
 
@@ -97,6 +98,7 @@ struct config {
     struct {
         enum config_algorithm algorithm;
         int32_t level; /* 0: the algorithm's own; else within its range */
+        enum config_dictionaries dictionaries;
     } compressor;
     struct {
         enum config_draining draining;

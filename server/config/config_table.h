@@ -102,6 +102,9 @@ enum config_kind {
       RELOAD,                                                                                      \
       "0 means the algorithm's own. zstd: -50 to 19, higher is smaller. "                          \
       "lz4: 1 to 65537, higher is faster. lz4hc: 1 to 12. none: only 0.")                          \
+    X("compressor.dictionaries", KIND_CHOICE, struct config, compressor.dictionaries, "off", 0, 0, \
+      CONFIG_CHOICES("off", "auto"), RELOAD,                                                       \
+      "auto: an area learns one from its pages by itself, kept where it saves more than 5 %.")     \
     X("recompress.draining", KIND_CHOICE, struct config, recompress.draining, "auto", 0, 0,        \
       CONFIG_CHOICES("auto", "manual"), RELOAD,                                                    \
       "When what an earlier compressor packed is packed with the present one: soon after the "     \

@@ -194,10 +194,27 @@ def a_server_that_stops_ends_its_training(programs):
         # The end of the block asks it to stop and looks at what it said.
 
 
+def an_area_learns_by_itself_where_that_is_configured(programs):
+    """compressor.dictionaries: auto. A small area does not; what was dropped stays dropped."""
+    with Server(programs.farpaged, ["compressor.dictionaries=auto"]) as server:
+        small = Area(programs, server, "small", sample())
+        large = Area(programs, server, "large", one_program() * 20)
+        assert large.numbers()["packed_bytes"] > 8 << 20 > small.numbers()["packed_bytes"]
+        wait_for(lambda: stats(server, "dictionaries").get("large:state") == "kept")
+        assert "small:state" not in stats(server, "dictionaries")
+        large.store()
+        large.verify()
+        small.verify()
+        programs.run(server, "dictionary", "drop", "large")
+        time.sleep(1.5)
+        assert stats(server, "dictionaries").get("large:state", "none") == "none"
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([a_dictionary_is_trained_kept_used_and_dropped,
           a_dictionary_goes_along_with_the_compressor,
           what_cannot_be_trained_is_refused_with_the_reason,
           pages_are_served_while_a_dictionary_is_trained,
-          a_damaged_page_of_a_dictionary_is_reported, a_server_that_stops_ends_its_training])
+          a_damaged_page_of_a_dictionary_is_reported,
+          an_area_learns_by_itself_where_that_is_configured, a_server_that_stops_ends_its_training])
