@@ -85,7 +85,9 @@ static struct recompress_want want_packed(const struct recompress *walk, uint8_t
     if (plan->cold != NULL && cold && (draining || (plan->cool && current)))
         return (struct recompress_want){plan->cold, draining};
     if (draining) return (struct recompress_want){walk->current, plan->asked || !cold};
-    return (struct recompress_want){NULL, false};
+    /* Before the area had its dictionary, or since it has none. */
+    bool otherwise = seat != compressor_id(walk->current);
+    return (struct recompress_want){plan->asked && otherwise ? walk->current : NULL, false};
 }
 
 struct recompress_want recompress_want(const struct recompress *walk, uint32_t note, bool touched)

@@ -9,6 +9,7 @@
  *
  *   packed in                     touched, or no cold        cold, with plan.cold
  *   the current seat              stays                      cold seat, where cheaper
+ *   another current one (asked)   the area's, where cheaper  cold seat, where cheaper
  *   the cold seat                 stays                      stays
  *   any other (a draining one)    current seat, always *     cold seat, always *
  *   kept as it is                 current seat, if plain     cold seat, where cheaper

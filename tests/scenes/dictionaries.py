@@ -210,6 +210,19 @@ def an_area_learns_by_itself_where_that_is_configured(programs):
         assert stats(server, "dictionaries").get("large:state", "none") == "none"
 
 
+def what_was_there_before_is_packed_with_it_when_asked(programs):
+    with Server(programs.farpaged, ZSTD + ["recompress.duty=100"]) as server:
+        area = Area(programs, server, "python", one_program())
+        before = area.numbers()["packed_bytes"]
+        assert area.train()["state"] == "kept"
+        ask(server, "recompress start\r\n")
+        wait_for(lambda: stats(server, "recompress")["last"] == "done")
+        with_it, = [row for row in seats(server).values() if row["dictionary"] != "0"]
+        assert int(with_it["objects"]) > 300, seats(server)
+        assert area.numbers()["packed_bytes"] < 0.95 * before
+        area.verify()
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([a_dictionary_is_trained_kept_used_and_dropped,
@@ -217,4 +230,5 @@ if __name__ == "__main__":
           what_cannot_be_trained_is_refused_with_the_reason,
           pages_are_served_while_a_dictionary_is_trained,
           a_damaged_page_of_a_dictionary_is_reported,
-          an_area_learns_by_itself_where_that_is_configured, a_server_that_stops_ends_its_training])
+          an_area_learns_by_itself_where_that_is_configured,
+          what_was_there_before_is_packed_with_it_when_asked, a_server_that_stops_ends_its_training])
