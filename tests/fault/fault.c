@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/fault/fault.h"
 
+#include "base/check.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -31,6 +33,20 @@ bool fault_disarm(void)
 int64_t fault_live_blocks(void)
 {
     return fault.live;
+}
+
+uint64_t fault_each(void (*play)(void), bool for_good)
+{
+    uint64_t at = 0;
+    int64_t live = fault.live;
+    bool failed;
+    do {
+        fault_arm(++at, for_good);
+        play();
+        failed = fault_disarm();
+        fp_assert(fault.live == live);
+    } while (failed);
+    return at - 1;
 }
 
 static bool fails_now(void)

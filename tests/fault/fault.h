@@ -16,6 +16,10 @@ void fault_arm(uint64_t at, bool for_good);
 /* From now on nothing fails. True: something did. */
 bool fault_disarm(void);
 
+/* Plays again and again, each time with the next allocation failing, until none fails; what was
+ * taken must be given back each time. Returns how many allocations there are. */
+uint64_t fault_each(void (*play)(void), bool for_good);
+
 /* Blocks and mappings that were taken and not yet given back, armed or not. */
 int64_t fault_live_blocks(void);
 

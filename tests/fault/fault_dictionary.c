@@ -148,27 +148,13 @@ static void play(void)
     play_area();
 }
 
-static uint64_t fail_each(bool for_good)
-{
-    uint64_t at = 0;
-    int64_t live_blocks = fault_live_blocks();
-    bool failed;
-    do {
-        fault_arm(++at, for_good);
-        play();
-        failed = fault_disarm();
-        fp_assert(fault_live_blocks() == live_blocks);
-    } while (failed);
-    return at - 1;
-}
-
 int main(void)
 {
     fixture.trained = kit_dictionary(1);
     fixture.sample = kit_sample();
     play();
-    printf("each of %" PRIu64 " allocations failed once\n", fail_each(false));
-    printf("all allocations failed from each of %" PRIu64 " on\n", fail_each(true));
+    printf("each of %" PRIu64 " allocations failed once\n", fault_each(play, false));
+    printf("all allocations failed from each of %" PRIu64 " on\n", fault_each(play, true));
     dictionary_release(&fixture.trained);
     free(fixture.sample);
     return 0;

@@ -218,21 +218,6 @@ static void find_crowd(void)
     }
 }
 
-/* How many allocations the script makes, each of which has now failed once. */
-static uint64_t fail_each(bool for_good)
-{
-    uint64_t at = 0;
-    int64_t live_blocks = fault_live_blocks();
-    bool failed;
-    do {
-        fault_arm(++at, for_good);
-        play();
-        failed = fault_disarm();
-        fp_assert(fault_live_blocks() == live_blocks);
-    } while (failed);
-    return at - 1;
-}
-
 int main(void)
 {
     struct rng rng = {.state = 1};
@@ -241,8 +226,8 @@ int main(void)
     rng_fill_text(&rng, script.value, VALUE_BYTES);
     find_crowd();
     play(); /* once in good weather: libraries allocate what they keep */
-    printf("each of %" PRIu64 " allocations failed once\n", fail_each(false));
-    printf("all allocations failed from each of %" PRIu64 " on\n", fail_each(true));
+    printf("each of %" PRIu64 " allocations failed once\n", fault_each(play, false));
+    printf("all allocations failed from each of %" PRIu64 " on\n", fault_each(play, true));
     free(script.value);
     return 0;
 }

@@ -210,6 +210,32 @@ def a_damaged_replay_fails_its_verification(programs):
         assert json.loads(out)["different_slots"] == 1
 
 
+class Busy(threading.Thread):
+    """A client that stores and verifies a file at full speed until it is left; an error is told."""
+
+    def __init__(self, programs, server, path):
+        super().__init__()
+        self.programs, self.server, self.path = programs, server, path
+        self.stop, self.failure = threading.Event(), None
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *what):
+        self.stop.set()
+        self.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                self.programs.run(self.server, "store", "busy", self.path)
+                self.programs.run(self.server, "verify", "busy", self.path)
+        except BaseException as error:  # told by the main thread
+            self.failure = error
+
+
 def compact_works_while_a_client_stores_and_loads(programs):
     with Traces() as t, Server(programs.farpaged, ["storage.compaction=manual"]) as server:
         slots = 8000
@@ -217,27 +243,11 @@ def compact_works_while_a_client_stores_and_loads(programs):
         records += [f"d {slot}" for slot in range(slots) if slot * 2654435761 >> 7 & 3]
         records += ["s thin"]
         programs.run(server, "replay", t.trace(slots, *records), *t.files)
-        failures, stop = [], threading.Event()
-
-        def load():
-            try:
-                while not stop.is_set():
-                    programs.run(server, "store", "busy", t.files[0])
-                    programs.run(server, "verify", "busy", t.files[0])
-            except BaseException as error:  # told by the main thread
-                failures.append(error)
-
-        worker = threading.Thread(target=load)
-        worker.start()
-        try:
+        with Busy(programs, server, t.files[0]):
             held = int(stats(server, "zpool")["held_pages"])
             first = programs.json(server, "compact")
             others = [programs.json(server, "compact") for _ in range(20)]
             programs.run(server, "compact", "--no-wait")
-        finally:
-            stop.set()
-            worker.join()
-        assert not failures, failures[0]
         assert first["state"] == "idle" and first["moved_objects"] > 0, first
         assert first["freed_pages"] > held / 2, (held, first)
         assert sum(o["freed_pages"] for o in others) < first["freed_pages"], others
@@ -282,19 +292,7 @@ def compaction_is_seen_over_telnet_while_a_client_stores_and_loads(programs):
                                 for slot in range(slots)),
                        *(f"d {slot}" for slot in range(slots) if slot * 2654435761 >> 7 & 3))
         assert telnet.compaction()["job_state"] == "none"
-        failures, stop = [], threading.Event()
-
-        def load():
-            try:
-                while not stop.is_set():
-                    programs.run(server, "store", "busy", t.files[0])
-                    programs.run(server, "verify", "busy", t.files[0])
-            except BaseException as error:  # told by the main thread
-                failures.append(error)
-
-        worker = threading.Thread(target=load)
-        worker.start()
-        try:
+        with Busy(programs, server, t.files[0]):
             for job in range(1, 21):  # until one of them was caught at work
                 programs.run(server, "replay", thin, *t.files)
                 before = telnet.compaction()
@@ -317,10 +315,6 @@ def compaction_is_seen_over_telnet_while_a_client_stores_and_loads(programs):
                         0 < look["job_moved_objects"] < last["job_moved_objects"]]
                 if seen:
                     break
-        finally:
-            stop.set()
-            worker.join()
-        assert not failures, failures[0]
         assert seen, "twenty jobs and none was caught at work"
 
 

@@ -8,6 +8,7 @@
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/child.h"
 #include "tests/unit/storage/kit_dictionary.h"
+#include "tests/unit/storage/kit_seats.h"
 
 enum { BYTES_MAX = 64 << 10, CANARY_BYTES = 16, CANARY = 0xc5, THREADS = 3 };
 
@@ -262,32 +263,6 @@ START_TEST(bytes_of_any_kind_never_harm)
 END_TEST
 
 /* --- seats ----------------------------------------------------------------------------------- */
-
-static struct compressor_row row_of(struct compressor_pool *pool, uint8_t id)
-{
-    struct compressor_row row;
-    compressor_row(pool, id, &row);
-    return row;
-}
-
-/* What nothing needs is empty after this. */
-static void settle(struct compressor_pool *pool)
-{
-    for (int i = 0; i < 3; i++) compressor_pool_upkeep(pool);
-}
-
-static enum fp_status swap(struct compressor_pool *pool, const char *algorithm, int level)
-{
-    return compressor_pool_swap(pool, &(struct compressor_config){algorithm, level});
-}
-
-static struct compressor_pool *pool_of(const char *algorithm, int level)
-{
-    struct compressor_pool *pool = NULL;
-    struct compressor_config config = {algorithm, level};
-    ck_assert_int_eq(compressor_pool_create(&config, NULL, &pool), FP_OK);
-    return pool;
-}
 
 START_TEST(a_seat_drains_until_its_last_user_and_its_last_object_are_gone)
 {

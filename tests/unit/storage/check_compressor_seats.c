@@ -4,34 +4,9 @@
 #include "storage/compressor.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit_dictionary.h"
+#include "tests/unit/storage/kit_seats.h"
 
 static struct dictionary *dictionary; /* made in main */
-
-static struct compressor_row row_of(struct compressor_pool *pool, uint8_t id)
-{
-    struct compressor_row row;
-    compressor_row(pool, id, &row);
-    return row;
-}
-
-/* What nothing needs is empty after this. */
-static void settle(struct compressor_pool *pool)
-{
-    for (int i = 0; i < 3; i++) compressor_pool_upkeep(pool);
-}
-
-static enum fp_status swap(struct compressor_pool *pool, const char *algorithm, int level)
-{
-    return compressor_pool_swap(pool, &(struct compressor_config){algorithm, level});
-}
-
-static struct compressor_pool *pool_of(const char *algorithm, int level)
-{
-    struct compressor_pool *pool = NULL;
-    struct compressor_config config = {algorithm, level};
-    ck_assert_int_eq(compressor_pool_create(&config, NULL, &pool), FP_OK);
-    return pool;
-}
 
 /* The swap comes while the one user is about to let go: its own put is the last there is. */
 START_TEST(a_seat_killed_before_its_last_put_empties_once_and_may_be_filled_again)

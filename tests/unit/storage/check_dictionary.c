@@ -6,6 +6,7 @@
 #include "storage/dictionary_gain.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit_dictionary.h"
+#include "tests/unit/storage/kit_seats.h"
 
 static const char *const algorithms[] = {"lz4", "lz4hc", "zstd"};
 enum { ALGORITHMS = FP_COUNT_OF(algorithms) };
@@ -159,18 +160,6 @@ static bool comes_back(struct compressor_pool *pool, uint8_t id, const uint8_t *
     compressor_release_id(&seat, NULL);
     codec_scratch_destroy(&scratch);
     return status == FP_OK && memcmp(out, page, sizeof out) == 0;
-}
-
-static struct compressor_row row_of(struct compressor_pool *pool, uint8_t id)
-{
-    struct compressor_row row;
-    compressor_row(pool, id, &row);
-    return row;
-}
-
-static void settle(struct compressor_pool *pool)
-{
-    for (int i = 0; i < 3; i++) compressor_pool_upkeep(pool);
 }
 
 START_TEST(a_dictionary_lives_as_long_as_its_seat)
