@@ -105,7 +105,8 @@ def store_some(server, size, pages, which):
 def loads_never_wait_for_a_swap(programs):
     """Ten seconds of loads at full speed, the compressor changed every 20 ms among five."""
     seconds = 3 if sanitized(programs.farpaged) else 10
-    with Server(programs.farpaged, ["recompress.draining=manual", "recompress.duty=100"]) as server, \
+    settings = ["recompress.draining=manual", "recompress.duty=100"]
+    with Server(programs.farpaged, settings) as server, \
             tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "pages")
         with open(path, "wb") as f:

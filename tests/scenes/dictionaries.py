@@ -231,4 +231,5 @@ if __name__ == "__main__":
           pages_are_served_while_a_dictionary_is_trained,
           a_damaged_page_of_a_dictionary_is_reported,
           an_area_learns_by_itself_where_that_is_configured,
-          what_was_there_before_is_packed_with_it_when_asked, a_server_that_stops_ends_its_training])
+          what_was_there_before_is_packed_with_it_when_asked,
+          a_server_that_stops_ends_its_training])

@@ -8,7 +8,7 @@ import tempfile
 
 from hostile import LOAD, OK, STORE, frame, hello, open_area, reply
 from running import Server
-from story import ask, sample, sanitized, stats, tell
+from story import ask, memory_limit, sample, sanitized, stats, tell
 
 MIB = 1 << 20
 ITEM_BYTES = 4096
@@ -32,7 +32,7 @@ def present(sock, keys):
 
 
 def items_give_way_least_recently_used_first(programs):
-    with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
+    with Server(programs.farpaged, [memory_limit(programs, 32)]) as server, \
             server.connect("tcp") as s:
         hot = [f"hot{n}" for n in range(200)]
         for n, key in enumerate(hot):
@@ -48,7 +48,7 @@ def items_give_way_least_recently_used_first(programs):
 
 
 def pages_are_refused_and_the_old_ones_stay(programs):
-    with Server(programs.farpaged, ["storage.memory_limit=24MiB"]) as server, \
+    with Server(programs.farpaged, [memory_limit(programs, 24)]) as server, \
             tempfile.TemporaryDirectory() as directory:
         small, large = (os.path.join(directory, name) for name in ("small", "large"))
         with open(small, "wb") as f:
@@ -71,7 +71,7 @@ def pages_are_refused_and_the_old_ones_stay(programs):
 
 def a_full_server_answers_every_request_of_a_pipeline(programs):
     """Again and again, 32 on the way: each is refused with its status, none is hung up on."""
-    with Server(programs.farpaged, ["storage.memory_limit=24MiB"]) as server, \
+    with Server(programs.farpaged, [memory_limit(programs, 24)]) as server, \
             tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "large")
         with open(path, "wb") as f:
@@ -136,7 +136,7 @@ def the_statistics_add_up(programs):
 
 
 def items_give_way_to_pages(programs):
-    with Server(programs.farpaged, ["storage.memory_limit=32MiB"]) as server, \
+    with Server(programs.farpaged, [memory_limit(programs, 32)]) as server, \
             tempfile.TemporaryDirectory() as directory:
         with server.connect("tcp") as s:
             for n in range(10000):
@@ -152,7 +152,7 @@ def items_give_way_to_pages(programs):
 
 def large_pages_are_read_whole_when_memory_is_full(programs):
     """A page of 64 KiB with its header is more than is read at once."""
-    with Server(programs.farpaged, ["storage.memory_limit=20MiB", "storage.page_size=64KiB",
+    with Server(programs.farpaged, [memory_limit(programs, 20), "storage.page_size=64KiB",
                                     "storage.item_size_max=1MiB"]) as server, \
             server.connect("tcp") as items, server.connect() as pages:
         pages.sendall(hello() + open_area(b"large"))

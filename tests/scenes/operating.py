@@ -14,7 +14,7 @@ import threading
 import time
 
 from running import Server, free_port
-from story import ask, sample, sanitized, stats, tell
+from story import ask, limit_mib, sample, sanitized, stats, tell
 
 
 def start(programs, *arguments):
@@ -242,10 +242,12 @@ def a_lower_limit_makes_items_give_way(programs):
                           .encode())
         until(lambda: int(stats(r.server)["curr_items"]) > 0)
         before = int(stats(r.server)["farpage_memory_held_bytes"])
-        r.reload("storage: {memory_limit: 16MiB}\n", "configuration reloaded")
+        limit = limit_mib(programs.farpaged, 16)
+        r.reload(f"storage: {{memory_limit: {limit}MiB}}\n", "configuration reloaded")
         # the connection that asks is charged too, whatever the limit
-        until(lambda: int(stats(r.server)["farpage_memory_held_bytes"]) <= (16 << 20) + 8192)
-        assert before > 16 << 20 and int(stats(r.server)["evictions"]) > 0
+        until(lambda: int(stats(r.server)["farpage_memory_held_bytes"]) <=
+              (limit << 20) + 8192)
+        assert before > limit << 20 and int(stats(r.server)["evictions"]) > 0
 
 
 def of_seats(server, name):

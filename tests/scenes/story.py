@@ -54,6 +54,15 @@ def sanitized(program):
         return b"__tsan_init" in (text := f.read()) or b"__asan_init" in text
 
 
+def limit_mib(farpaged, mib):
+    """A small memory limit, with room for what a sanitizer adds to the program itself."""
+    return mib + 16 if sanitized(farpaged) else mib
+
+
+def memory_limit(programs, mib):
+    return f"storage.memory_limit={limit_mib(programs.farpaged, mib)}MiB"
+
+
 def tell(scenes):
     """main: FARPAGED FARPAGE NAME runs scenes[NAME]; without NAME lists them."""
     table = {scene.__name__: scene for scene in scenes}
