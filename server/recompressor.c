@@ -23,6 +23,7 @@ enum {
     TRIES_PER_STEP = 4,
     WORK_NS = 4000000, /* between two sleeps, at least */
     NS_PER_MS = 1000000,
+    SETTLE_MS = 2000,    /* after a swap: another may follow, and packing anew take turns with it */
     RETRY_MS_MIN = 1000, /* between two runs for draining seats */
     RETRY_MS_MAX = 600000,
 };
@@ -40,6 +41,7 @@ struct recompressor {
     uint64_t cold_due_ns;    /* the next turn of the clock */
     bool seats_changed;      /* since the last run for draining seats */
     uint64_t swaps;          /* seen */
+    uint64_t settled_ns;     /* when the last one will be SETTLE_MS ago */
     uint64_t retry_ns, retry_ms;
 };
 
@@ -202,7 +204,9 @@ static bool draining_is_due(struct recompressor *recompressor, uint64_t now_ns)
         recompressor->swaps = swaps;
         recompressor->seats_changed = true;
         recompressor->retry_ms = RETRY_MS_MIN;
+        recompressor->settled_ns = now_ns + SETTLE_MS * (uint64_t)NS_PER_MS;
     }
+    if (now_ns < recompressor->settled_ns) return false;
     if (atomic_load(&shared->settings.recompress_draining) != CONFIG_DRAINING_AUTO) return false;
     if (!recompressor->seats_changed && now_ns < recompressor->retry_ns) return false;
     if (any_draining(recompressor)) return true;
