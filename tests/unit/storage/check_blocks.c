@@ -127,37 +127,6 @@ START_TEST(small_objects_come_and_go_nearly_as_quickly_as_large_ones)
 }
 END_TEST
 
-/* A damaged cell leads to nothing, or to a place whose owner is somebody else. */
-START_TEST(a_damaged_cell_is_corrupt)
-{
-    struct bench bench;
-    struct zmap map;
-    static const uint8_t bytes[PAGES_BYTES];
-    setup(&bench, "blocks", UINT64_MAX);
-    struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
-    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, one.number);
-    uint64_t good = atomic_load(cell);
-    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
-    const uint8_t *right = map.bytes;
-    zpool_unmap(bench.pool, &map);
-    for (unsigned bit = 0; bit < 64; bit++) {
-        /* A run of its own has no owner to ask: the checksum finds it. */
-        if (bit == CELL_PLACE_SHIFT) continue;
-        atomic_store(cell, good ^ 1ull << bit);
-        enum fp_status status = zpool_map(bench.pool, one, ZACCESS_READ, &map);
-        ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
-        if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
-    }
-    atomic_store(cell, atomic_load(cells_at(&bench.pool->cells, other.number)));
-    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
-    atomic_store(cell, good);
-    ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);
-    zpool_free(bench.pool, &one);
-    zpool_free(bench.pool, &other);
-    teardown(&bench);
-}
-END_TEST
-
 /* A damaged cell may lead to bytes that a client chose: read as an entry that says the right owner,
  * they may lend nothing beyond the block. */
 START_TEST(an_entry_that_leads_out_of_its_block_is_corrupt)
@@ -191,6 +160,5 @@ int main(void)
     return suite_run("blocks", best_fit_stays_dense_without_compaction,
                      sliding_makes_room_and_keeps_bytes, a_pinned_block_is_not_slid,
                      small_objects_come_and_go_nearly_as_quickly_as_large_ones,
-                     a_damaged_cell_is_corrupt,
                      an_entry_that_leads_out_of_its_block_is_corrupt);
 }

@@ -215,35 +215,6 @@ START_TEST(compaction_goes_on_past_pinned_zspages)
 }
 END_TEST
 
-/* A damaged cell leads to nothing, or to a place whose owner is somebody else. */
-START_TEST(a_damaged_cell_is_corrupt)
-{
-    struct bench bench;
-    struct zmap map;
-    static const uint8_t bytes[PAGES_BYTES];
-    setup(&bench, "zsmalloc", UINT64_MAX);
-    struct zhandle one = keep(&bench, bytes, 1000), other = keep(&bench, bytes, 1000);
-    _Atomic uint64_t *cell = cells_at(&bench.pool->cells, one.number);
-    uint64_t good = atomic_load(cell);
-    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_OK);
-    const uint8_t *right = map.bytes;
-    zpool_unmap(bench.pool, &map);
-    for (unsigned bit = 0; bit < 64; bit++) {
-        atomic_store(cell, good ^ 1ull << bit);
-        enum fp_status status = zpool_map(bench.pool, one, ZACCESS_READ, &map);
-        ck_assert(status == FP_CORRUPT || (status == FP_OK && map.bytes == right));
-        if (status == FP_OK) zpool_unmap(bench.pool, &map); /* the bit has no meaning */
-    }
-    atomic_store(cell, atomic_load(cells_at(&bench.pool->cells, other.number)));
-    ck_assert_int_eq(zpool_map(bench.pool, one, ZACCESS_READ, &map), FP_CORRUPT);
-    atomic_store(cell, good);
-    ck_assert(holds(&bench, one, bytes, 1000) && zpool_fill(bench.pool).pinned_count == 0);
-    zpool_free(bench.pool, &one);
-    zpool_free(bench.pool, &other);
-    teardown(&bench);
-}
-END_TEST
-
 int main(void)
 {
     return suite_run(
@@ -253,6 +224,5 @@ int main(void)
         the_row_of_a_class_tells_what_compaction_could_win,
         an_object_with_a_zspage_of_its_own_never_moves,
         compaction_leaves_less_than_a_zspage_free_in_each_class,
-        compaction_goes_on_past_pinned_zspages,
-        a_damaged_cell_is_corrupt);
+        compaction_goes_on_past_pinned_zspages);
 }
