@@ -13,6 +13,7 @@ enum {
     PAGE_BYTES_MAX = 64 << 10,
     FRAME_BODY_BYTES_MAX = 64 << 10,      /* of a request: one page of the largest size */
     REFUSAL_BYTES_MAX = 400,              /* of the sentence that refuses an operator's command */
+    MOVED_ADDRESS_BYTES_MAX = 255,        /* of the address an area moved to */
     FRAME_REPLY_BODY_BYTES_MAX = 4 << 20, /* of a reply: a long statistics table */
 };
 

@@ -112,6 +112,11 @@ static enum fp_status row_prepare_locked(struct area *area, struct area_row *row
     return status;
 }
 
+static void row_changed_locked(struct area_row *row)
+{
+    atomic_fetch_add_explicit(&row->changes, 1, memory_order_relaxed);
+}
+
 static void row_count_locked(struct area *area, struct area_row *row, uint32_t change)
 {
     uint32_t used = used_of(row) + change;
@@ -133,6 +138,7 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, s
         count_name(area, next->name, 1);
         count_name(area, *old, (uint64_t)-1);
         row_count_locked(area, row, old->what == ZNOTHING);
+        row_changed_locked(row);
     }
     area_slot_drop(area, slot);
     return status;
@@ -178,7 +184,9 @@ static struct zname clear_slot_locked(struct area *area, uint64_t slot)
     struct zhandle handle = area_handle_locked(area, slot);
     struct zname old = zpool_clear(area->zpool, handle);
     count_name(area, old, (uint64_t)-1);
-    if (old.what != ZNOTHING) row_count_locked(area, row_of(area, slot), (uint32_t)-1);
+    if (old.what == ZNOTHING) return old;
+    row_count_locked(area, row_of(area, slot), (uint32_t)-1);
+    row_changed_locked(row_of(area, slot));
     return old;
 }
 
@@ -203,6 +211,40 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
     }
     lock_drop(stripe);
     return count;
+}
+
+/* --- looking at rows -------------------------------------------------------------------------- */
+
+static void look_locked(const struct area *area, uint64_t index, struct area_row_look *look)
+{
+    const struct area_row *row = &area->rows[index];
+    uint64_t end = min_u64((index + 1) * AREA_ROW_SLOTS, area->slot_count);
+    *look = (struct area_row_look){
+        .first = index * AREA_ROW_SLOTS,
+        .changes = atomic_load_explicit(&row->changes, memory_order_relaxed),
+        .used_slots = used_of(row)};
+    for (uint64_t slot = look->first; slot < end && look->used_slots > 0; slot++) {
+        uint64_t at = slot - look->first;
+        struct zname name = zpool_look(area->zpool, area_handle_locked(area, slot));
+        if (name.what != ZNOTHING) look->used[at / 8] |= (uint8_t)(1u << at % 8);
+    }
+}
+
+bool area_look_row(struct area *area, uint64_t *slot, struct area_row_look *look)
+{
+    if (*slot >= area->slot_count) return false;
+    uint64_t index = *slot / AREA_ROW_SLOTS;
+    uint64_t stop = min_u64(index + AREA_SKIP_ROWS, area->row_count);
+    while (index < stop &&
+           atomic_load_explicit(&area->rows[index].changes, memory_order_relaxed) == 0)
+        index++;
+    *slot = min_u64(index * AREA_ROW_SLOTS, area->slot_count);
+    if (index == stop) return false;
+    area_slot_take(area, *slot);
+    look_locked(area, index, look);
+    area_slot_drop(area, *slot);
+    *slot = min_u64((index + 1) * AREA_ROW_SLOTS, area->slot_count);
+    return true;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */

@@ -35,6 +35,16 @@ struct area_counters {
 struct area_row { /* written under its stripe */
     _Atomic uint32_t first; /* handle of its first slot; meaningless where none is used */
     _Atomic uint32_t used_slots;
+    _Atomic uint32_t changes; /* slots of it stored or emptied, ever; it wraps */
+};
+
+/* A row as it is at one moment, for who copies an area that is used meanwhile: a copy made after
+ * the look is a good one as long as `changes` stays the same. */
+struct area_row_look {
+    uint64_t first; /* slot */
+    uint32_t changes;
+    uint32_t used_slots;
+    uint8_t used[AREA_ROW_SLOTS / 8]; /* a bit for each slot, the lowest of a byte first */
 };
 
 /* The dictionary that packs its pages; all of it is store_dictionary.c's. */
@@ -99,6 +109,11 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
 
 /* Slots of a row that name something; a hint, under no lock. */
 uint32_t area_row_used(const struct area *area, uint64_t row) FP_NONNULL(1);
+
+/* Looks at the row of *slot, or at the next one that was ever stored to, and moves *slot behind it.
+ * False: there is none up to *slot, which is slot_count or after AREA_SKIP_ROWS rows. */
+bool area_look_row(struct area *area, uint64_t *slot, struct area_row_look *look)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 void area_check(struct area *area) FP_NONNULL(1); /* recomputes the counts: slow */
 

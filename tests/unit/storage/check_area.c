@@ -291,6 +291,42 @@ START_TEST(clearing_an_unused_terabyte_is_quick)
 }
 END_TEST
 
+START_TEST(a_row_tells_what_it_holds_and_whether_it_changed)
+{
+    struct area *area = area_of(AREA_ROW_SLOTS * 3 + 5, UINT64_MAX);
+    struct area_row_look look;
+    struct zname ended[4];
+    uint64_t slot = 0, at = AREA_ROW_SLOTS * 2 + 9;
+    ck_assert(!area_look_row(area, &slot, &look));
+    ck_assert(slot == area->slot_count);
+
+    put(area, at, value(1));
+    put(area, AREA_ROW_SLOTS * 3 + 4, value(2));
+    slot = 3;
+    ck_assert(area_look_row(area, &slot, &look));
+    ck_assert(look.first == AREA_ROW_SLOTS * 2 && slot == AREA_ROW_SLOTS * 3);
+    ck_assert_uint_eq(look.used_slots, 1);
+    ck_assert_uint_eq(look.used[1], 1u << 1);
+    uint32_t before = look.changes;
+    ck_assert(area_look_row(area, &slot, &look));
+    ck_assert(look.used_slots == 1 && look.used[0] == 1u << 4 && slot == area->slot_count);
+    ck_assert(!area_look_row(area, &slot, &look));
+
+    /* Emptied it is told all the same: a copy of it must be emptied, too. */
+    ck_assert_uint_eq(area_clear_some(area, &(uint64_t){at}, at + 1, ended, 4), 1);
+    slot = at;
+    ck_assert(area_look_row(area, &slot, &look));
+    ck_assert(look.used_slots == 0 && look.used[1] == 0 && look.changes != before);
+    before = look.changes;
+    put(area, at, value(3));
+    put(area, at, value(4)); /* overwritten is changed */
+    slot = at;
+    ck_assert(area_look_row(area, &slot, &look));
+    ck_assert_uint_eq(look.changes, before + 2);
+    empty_and_destroy(area);
+}
+END_TEST
+
 struct writer {
     pthread_t thread;
     struct area *area;
@@ -367,6 +403,7 @@ int main(void)
                      put_returns_what_was_there_and_an_empty_row_goes_back,
                      a_row_that_goes_back_is_not_resident_any_more, a_refused_put_changes_nothing,
                      the_counters_add_up, clearing_takes_exactly_the_range_in_bounded_steps,
-                     clearing_an_unused_terabyte_is_quick, threads_end_each_page_once,
+                     clearing_an_unused_terabyte_is_quick,
+                     a_row_tells_what_it_holds_and_whether_it_changed, threads_end_each_page_once,
                      our_own_mistakes_stop_the_program);
 }
