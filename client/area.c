@@ -28,7 +28,7 @@ static enum farpage_status ask_open(struct farpage *client, const char *name,
 {
     uint8_t body[FRAME_OPEN_BYTES + AREA_NAME_BYTES_MAX];
     struct frame_open open = {
-        .flags = opening->slots != 0 ? FRAME_OPEN_CREATE : 0,
+        .flags = FRAME_OPEN_SHARED | (opening->slots != 0 ? FRAME_OPEN_CREATE : 0),
         .page_bytes = client->server.page_bytes,
         .slots = opening->slots,
         .name = slice_text(name),

@@ -24,7 +24,8 @@ enum { TIMEOUT_MS_DEFAULT = 10000 };
     X(FARPAGE_TIMEOUT, "timeout")           \
     X(FARPAGE_PROTOCOL, "protocol")         \
     X(FARPAGE_LIMIT, "limit")               \
-    X(FARPAGE_REFUSED, "refused")
+    X(FARPAGE_REFUSED, "refused")           \
+    X(FARPAGE_LOST, "lost")
 
 const char *farpage_status_text(enum farpage_status status)
 {
@@ -33,7 +34,8 @@ const char *farpage_status_text(enum farpage_status status)
         STATUSES(X)
 #undef X
     };
-    return (unsigned)status < FP_COUNT_OF(texts) ? texts[status] : "unknown status";
+    bool known = (unsigned)status < FP_COUNT_OF(texts) && texts[status] != NULL;
+    return known ? texts[status] : "unknown status";
 }
 
 struct wire_row {
@@ -63,8 +65,10 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_OFF] = {FARPAGE_REFUSED, "the configuration has switched that off"},
         [FRAME_NO_COMMAND] = {FARPAGE_REFUSED, "the server knows no such command"},
         [FRAME_REFUSED] = {FARPAGE_REFUSED, "the server refused it"},
+        [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "
+                                      "area was deleted"},
     };
-    if (wire < FP_COUNT_OF(rows)) return rows[wire];
+    if (wire < FP_COUNT_OF(rows) && rows[wire].sentence != NULL) return rows[wire];
     return (struct wire_row){FARPAGE_PROTOCOL, "the server sent an unknown status"};
 }
 

@@ -206,7 +206,7 @@ static enum farpage_status judge(const struct run *run, const struct frame *fram
     if (*seat == NULL || (*seat)->queued) return nonsense(run, "a reply nobody asked for");
     const struct call *call = &(*seat)->call;
     if (frame->opcode != call->frame.opcode) return nonsense(run, "a reply to another request");
-    if (frame->status > FRAME_REFUSED) return nonsense(run, "a status that does not exist");
+    if (!frame_status_known(frame->status)) return nonsense(run, "a status that does not exist");
     bool of_hello = frame->status == FRAME_BAD_VERSION || frame->status == FRAME_NO_HELLO;
     if (of_hello && frame->opcode != FRAME_HELLO) return nonsense(run, "a status out of place");
     bool ok = frame->status == FRAME_OK;

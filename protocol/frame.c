@@ -90,6 +90,12 @@ size_t frame_open_encode(const struct frame_open *open, uint8_t *body)
     put32(body, open->flags);
     put32(body + 4, open->page_bytes);
     put64(body + 8, open->slots);
+    put64(body + 16, open->quota_pages);
+    put64(body + 24, open->quota_bytes);
+    memcpy(body + 32, open->boot_id, FRAME_BOOT_ID_BYTES);
+    put64(body + 48, open->generation);
+    memcpy(body + 56, open->client_id, FRAME_CLIENT_ID_BYTES);
+    put64(body + 72, open->reserved);
     memcpy(body + FRAME_OPEN_BYTES, open->name.bytes, open->name.size_bytes);
     return FRAME_OPEN_BYTES + open->name.size_bytes;
 }
@@ -102,7 +108,13 @@ bool frame_open_decode(struct slice body, struct frame_open *open)
         .flags = get32(body.bytes),
         .page_bytes = get32(body.bytes + 4),
         .slots = get64(body.bytes + 8),
+        .quota_pages = get64(body.bytes + 16),
+        .quota_bytes = get64(body.bytes + 24),
+        .generation = get64(body.bytes + 48),
+        .reserved = get64(body.bytes + 72),
         .name = slice_of(body.bytes + FRAME_OPEN_BYTES, body.size_bytes - FRAME_OPEN_BYTES)};
+    memcpy(open->boot_id, body.bytes + 32, FRAME_BOOT_ID_BYTES);
+    memcpy(open->client_id, body.bytes + 56, FRAME_CLIENT_ID_BYTES);
     return true;
 }
 
@@ -110,8 +122,14 @@ void frame_opened_encode(const struct frame_opened *opened, uint8_t body[FRAME_O
 {
     put64(body, opened->slots);
     put32(body + 8, opened->page_bytes);
-    put32(body + 12, 0);
+    put32(body + 12, opened->dictionary_id);
     put64(body + 16, opened->generation);
+    body[24] = opened->codec;
+    body[25] = 0;
+    put16(body + 26, (uint16_t)opened->level);
+    put32(body + 28, opened->flags);
+    put64(body + 32, opened->stored);
+    put64(body + 40, 0);
 }
 
 bool frame_opened_decode(struct slice body, struct frame_opened *opened)
@@ -119,7 +137,12 @@ bool frame_opened_decode(struct slice body, struct frame_opened *opened)
     if (body.size_bytes != FRAME_OPENED_BYTES) return false;
     *opened = (struct frame_opened){.slots = get64(body.bytes),
                                     .page_bytes = get32(body.bytes + 8),
-                                    .generation = get64(body.bytes + 16)};
+                                    .dictionary_id = get32(body.bytes + 12),
+                                    .generation = get64(body.bytes + 16),
+                                    .codec = body.bytes[24],
+                                    .level = (int16_t)get16(body.bytes + 26),
+                                    .flags = get32(body.bytes + 28),
+                                    .stored = get64(body.bytes + 32)};
     return true;
 }
 
@@ -139,14 +162,20 @@ bool frame_area_name_good(struct slice name)
     return true;
 }
 
+static const char *const status_texts[] = { /* NULL: a number without a meaning yet */
+#define X(number, name, text, meaning) [number] = text,
+    FRAME_STATUSES(X)
+#undef X
+};
+
+bool frame_status_known(uint16_t status)
+{
+    return status < FP_COUNT_OF(status_texts) && status_texts[status] != NULL;
+}
+
 const char *frame_status_text(uint16_t status)
 {
-    static const char *const texts[] = {
-#define X(number, name, text, meaning) [number] = text,
-        FRAME_STATUSES(X)
-#undef X
-    };
-    return status < FP_COUNT_OF(texts) ? texts[status] : "unknown status";
+    return frame_status_known(status) ? status_texts[status] : "unknown status";
 }
 
 const char *frame_opcode_text(uint8_t opcode)

@@ -24,8 +24,9 @@ enum {
     FRAME_BOOT_ID_BYTES = 16,
     FRAME_HELLO_BYTES = 8,
     FRAME_WELCOME_BYTES = 40,
-    FRAME_OPEN_BYTES = 16,   /* before the name */
-    FRAME_OPENED_BYTES = 24,
+    FRAME_OPEN_BYTES = 80,   /* before the name */
+    FRAME_OPENED_BYTES = 48,
+    FRAME_CLIENT_ID_BYTES = 16,
 };
 
 #define FRAME_OPCODES(X)                                                                           \
@@ -63,7 +64,8 @@ enum frame_opcode {
     X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
     X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
     X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
-    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")
+    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
+    X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")
 
 enum frame_status {
 #define X(number, name, text, meaning) name = number,
@@ -71,7 +73,14 @@ enum frame_status {
 #undef X
 };
 
-enum frame_open_flags { FRAME_OPEN_CREATE = 1u << 0 };
+enum frame_open_flags {
+    FRAME_OPEN_CREATE = 1u << 0,    /* where it does not exist */
+    FRAME_OPEN_SHARED = 1u << 1,    /* others may have it open, too */
+    FRAME_OPEN_TRANSIENT = 1u << 2, /* it ends with the last session that has it open */
+    FRAME_OPEN_ZEROS = 1u << 3,     /* absent slots load as zeros, in this session */
+    FRAME_OPEN_EXPECT = 1u << 4,    /* it must be the very area that boot id and generation name */
+    FRAME_OPEN_FLAGS = (1u << 5) - 1,
+};
 
 /* OFFSET SIZE MEANING, as on the wire:
  *      0    1 magic      FRAME_MAGIC_REQUEST or FRAME_MAGIC_REPLY
@@ -132,24 +141,37 @@ void frame_welcome_encode(const struct frame_welcome *welcome, uint8_t body[FRAM
 bool frame_welcome_decode(struct slice body, struct frame_welcome *welcome)
     FP_MUST_CHECK FP_NONNULL(2);
 
-/* OPEN's body: 0 4 flags, 4 4 page bytes (0: the server's), 8 8 slots (0: as it is), 16 .. name.
- * The name is the rest of the body: 1 to AREA_NAME_BYTES_MAX bytes. */
+/* OPEN's body: 0 4 flags, 4 4 page bytes, 8 8 slots, 16 8 quota pages, 24 8 quota bytes,
+ * 32 16 boot id, 48 8 generation, 56 16 client id, 72 8 reserved 0, 80 .. name: the rest of the
+ * body, 1 to AREA_NAME_BYTES_MAX bytes. */
 struct frame_open {
-    uint32_t flags; /* enum frame_open_flags */
-    uint32_t page_bytes;
-    uint64_t slots;
+    uint32_t flags;       /* enum frame_open_flags */
+    uint32_t page_bytes;  /* 0: as it is; of a new one: the server's */
+    uint64_t slots;       /* 0: as it is */
+    uint64_t quota_pages; /* of a new one; 0: none */
+    uint64_t quota_bytes; /* of its objects, packed */
+    uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* with FRAME_OPEN_EXPECT, and so is generation */
+    uint64_t generation;
+    uint8_t client_id[FRAME_CLIENT_ID_BYTES]; /* random, the client's own; zeros: none */
+    uint64_t reserved;
     struct slice name; /* borrowed from the body */
 };
 /* Writes FRAME_OPEN_BYTES and the name; returns how many bytes that is. */
 size_t frame_open_encode(const struct frame_open *open, uint8_t *body) FP_NONNULL(1, 2);
 bool frame_open_decode(struct slice body, struct frame_open *open) FP_MUST_CHECK FP_NONNULL(2);
 
-/* OPEN's reply (header: area = its number here): 0 8 slots, 8 4 page bytes, 12 4 reserved 0,
- * 16 8 generation. */
+/* OPEN's reply (header: area = its number here): 0 8 slots, 8 4 page bytes, 12 4 dictionary id,
+ * 16 8 generation, 24 1 codec, 25 1 reserved 0, 26 2 level, 28 4 flags, 32 8 stored pages,
+ * 40 8 reserved 0. */
 struct frame_opened {
     uint64_t slots;
     uint32_t page_bytes;
-    uint64_t generation; /* of the area; with the boot id it names this very area */
+    uint32_t dictionary_id; /* what the area's pages are packed with; 0: none */
+    uint64_t generation;    /* of the area; with the boot id it names this very area */
+    uint8_t codec;          /* enum frame_codec: what the server packs with now, a hint */
+    int16_t level;
+    uint32_t flags; /* enum frame_open_flags, as it is open now */
+    uint64_t stored;
 };
 void frame_opened_encode(const struct frame_opened *opened, uint8_t body[FRAME_OPENED_BYTES])
     FP_NONNULL(1, 2);
@@ -162,6 +184,7 @@ bool frame_area_name_good(struct slice name) FP_MUST_CHECK;
 /* The one request and the one status beside FRAME_OK that go with a body in the reply: COMMAND's
  * answer is lines, each ended by "\n"; its refusal a sentence without an end. */
 
+bool frame_status_known(uint16_t status) FP_MUST_CHECK;
 const char *frame_status_text(uint16_t status); /* "absent"; "unknown status" where it is none */
 const char *frame_opcode_text(uint8_t opcode);  /* "store"; NULL where it is none */
 

@@ -6,13 +6,13 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "protocol/limits.h"
-#include "server/dispatch.h"
+#include "server/dispatch_frame.h"
 #include "server/operate.h"
 #include "server/stats.h"
 
 enum { REQUESTS_AHEAD = 256 };
 
-static void write_header(const struct frame *reply, uint8_t *header)
+void dispatch_write_header(const struct frame *reply, uint8_t header[FRAME_HEADER_BYTES])
 {
     struct frame frame = *reply;
     frame.magic = FRAME_MAGIC_REPLY;
@@ -29,30 +29,11 @@ void dispatch_frame_status(const struct frame *request, enum frame_status status
                           .slot = request->slot,
                           .area = request->area,
                           .count = request->count};
-    write_header(&reply, header);
+    dispatch_write_header(&reply, header);
     output_add(output, slice_of(header, sizeof header));
 }
 
-static void reply_bytes(const struct frame *request, enum frame_status status, struct slice body,
-                        struct output *output)
-{
-    uint8_t *at = output_reserve(output, FRAME_HEADER_BYTES + body.size_bytes);
-    if (at == NULL) return;
-    struct frame reply = *request;
-    reply.status = (uint16_t)status;
-    reply.body_bytes = (uint32_t)body.size_bytes;
-    reply.body_crc = crc32c(body.bytes, body.size_bytes);
-    write_header(&reply, at);
-    if (body.size_bytes > 0) memcpy(at + FRAME_HEADER_BYTES, body.bytes, body.size_bytes);
-    output_commit(output, FRAME_HEADER_BYTES + body.size_bytes);
-}
-
-static void reply_body(const struct frame *request, struct slice body, struct output *output)
-{
-    reply_bytes(request, FRAME_OK, body, output);
-}
-
-static enum frame_status status_of(enum fp_status status)
+enum frame_status dispatch_status_of(enum fp_status status)
 {
     if (status == FP_OK) return FRAME_OK;
     if (status == FP_ABSENT) return FRAME_ABSENT;
@@ -61,26 +42,41 @@ static enum frame_status status_of(enum fp_status status)
     return FRAME_NO_MEMORY;
 }
 
-struct context { /* of one request */
-    struct dispatcher *dispatcher;
-    struct session *session;
-    const struct frame *frame;
-    struct slice body;
-    struct output *output;
-};
-
-static enum dispatch refuse(const struct context *context, enum frame_status status)
+enum dispatch dispatch_refuse(const struct context *context, enum frame_status status)
 {
     dispatch_frame_status(context->frame, status, context->output);
     return DISPATCH_DONE;
 }
 
+enum dispatch dispatch_reply(const struct context *context, const struct frame *reply,
+                             struct slice body)
+{
+    uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + body.size_bytes);
+    if (at == NULL) return DISPATCH_DONE; /* the output is broken, and the connection ends */
+    struct frame whole = *reply;
+    whole.body_bytes = (uint32_t)body.size_bytes;
+    whole.body_crc = crc32c(body.bytes, body.size_bytes);
+    dispatch_write_header(&whole, at);
+    if (body.size_bytes > 0) memcpy(at + FRAME_HEADER_BYTES, body.bytes, body.size_bytes);
+    output_commit(context->output, FRAME_HEADER_BYTES + body.size_bytes);
+    return DISPATCH_DONE;
+}
+
+enum dispatch dispatch_explain(const struct context *context, enum frame_status status,
+                               const char *sentence)
+{
+    struct frame reply = *context->frame;
+    reply.status = (uint16_t)status;
+    return dispatch_reply(context, &reply, slice_text(sentence));
+}
+
 static enum dispatch hello(const struct context *context)
 {
     struct frame_hello hello;
-    if (!frame_hello_decode(context->body, &hello)) return refuse(context, FRAME_BAD_LENGTH);
+    if (!frame_hello_decode(context->body, &hello))
+        return dispatch_refuse(context, FRAME_BAD_LENGTH);
     if (hello.version_lowest > FRAME_VERSION || hello.version_highest < FRAME_VERSION)
-        return refuse(context, FRAME_BAD_VERSION);
+        return dispatch_refuse(context, FRAME_BAD_VERSION);
     const struct shared *shared = context->dispatcher->shared;
     struct frame_welcome welcome = {.version = FRAME_VERSION,
                                     .features = 0,
@@ -91,14 +87,12 @@ static enum dispatch hello(const struct context *context)
     uint8_t body[FRAME_WELCOME_BYTES];
     frame_welcome_encode(&welcome, body);
     context->session->greeted = true;
-    reply_body(context->frame, slice_of(body, sizeof body), context->output);
-    return DISPATCH_DONE;
+    return dispatch_reply(context, context->frame, slice_of(body, sizeof body));
 }
 
 static enum dispatch ping(const struct context *context)
 {
-    reply_body(context->frame, context->body, context->output);
-    return DISPATCH_DONE;
+    return dispatch_reply(context, context->frame, context->body);
 }
 
 struct stats_text { /* the body of a reply, as it grows */
@@ -122,7 +116,7 @@ static enum dispatch report(const struct context *context, struct slice section)
 {
     struct output lines;
     struct stats_text text = {.lines = &lines};
-    if (!output_init(&lines)) return refuse(context, FRAME_NO_MEMORY);
+    if (!output_init(&lines)) return dispatch_refuse(context, FRAME_NO_MEMORY);
     bool known = stats_report(context->dispatcher->shared, section, emit_line, &text);
     struct slice body = output_contiguous(&lines);
     if (!known)
@@ -130,7 +124,7 @@ static enum dispatch report(const struct context *context, struct slice section)
     else if (lines.broken)
         dispatch_frame_status(context->frame, FRAME_NO_MEMORY, context->output);
     else
-        reply_body(context->frame, body, context->output);
+        (void)dispatch_reply(context, context->frame, body);
     output_fini(&lines);
     return DISPATCH_DONE;
 }
@@ -139,9 +133,9 @@ static enum dispatch report(const struct context *context, struct slice section)
 static enum dispatch compact(const struct context *context)
 {
     struct shared *shared = context->dispatcher->shared;
-    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     bool off = atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF;
-    if (context->frame->count == 0 && off) return refuse(context, FRAME_OFF);
+    if (context->frame->count == 0 && off) return dispatch_refuse(context, FRAME_OFF);
     if (context->frame->count == 0) (void)compaction_ask(&shared->compaction);
     return report(context, slice_text("compaction"));
 }
@@ -154,11 +148,11 @@ static void reply_answer(const struct context *context, enum operate how,
     if (how == OPERATE_UNKNOWN)
         dispatch_frame_status(context->frame, FRAME_NO_COMMAND, context->output);
     else if (how != OPERATE_DONE)
-        reply_bytes(context->frame, FRAME_REFUSED, slice_text(answer->refusal), context->output);
+        (void)dispatch_explain(context, FRAME_REFUSED, answer->refusal);
     else if (!fits)
         dispatch_frame_status(context->frame, FRAME_NO_MEMORY, context->output);
     else
-        reply_body(context->frame, lines, context->output);
+        (void)dispatch_reply(context, context->frame, lines);
 }
 
 /* The body is a line as the text dialect has it, without its end. */
@@ -169,57 +163,12 @@ static enum dispatch command(const struct context *context)
     struct answer answer = {.lines = &lines};
     bool fits = rest.size_bytes > 0 && rest.size_bytes <= LINE_BYTES_MAX;
     if (!fits || memchr(rest.bytes, '\n', rest.size_bytes) != NULL)
-        return refuse(context, FRAME_BAD_LENGTH);
-    if (!request_next_word(&rest, &name)) return refuse(context, FRAME_NO_COMMAND);
-    if (!output_init(&lines)) return refuse(context, FRAME_NO_MEMORY);
+        return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    if (!request_next_word(&rest, &name)) return dispatch_refuse(context, FRAME_NO_COMMAND);
+    if (!output_init(&lines)) return dispatch_refuse(context, FRAME_NO_MEMORY);
     enum operate how = operate(context->dispatcher->shared, name, rest, &answer);
     reply_answer(context, how, &answer);
     output_fini(&lines);
-    return DISPATCH_DONE;
-}
-
-static enum frame_status open_status(enum fp_status status)
-{
-    if (status == FP_ABSENT) return FRAME_NO_AREA;
-    if (status == FP_EXISTS) return FRAME_BAD_AREA;
-    if (status == FP_TOO_BIG) return FRAME_LIMIT;
-    return status_of(status);
-}
-
-static bool open_sensible(const struct context *context, const struct frame_open *open)
-{
-    uint32_t page_bytes = store_page_bytes(context->dispatcher->shared->store);
-    if (!frame_area_name_good(open->name) || (open->flags & ~(uint32_t)FRAME_OPEN_CREATE) != 0)
-        return false;
-    if (open->page_bytes != 0 && open->page_bytes != page_bytes) return false;
-    bool creates = (open->flags & FRAME_OPEN_CREATE) != 0;
-    return open->slots <= AREA_SLOTS_MAX && (!creates || open->slots > 0);
-}
-
-static enum dispatch open_area(const struct context *context)
-{
-    struct frame_open open;
-    struct store *store = context->dispatcher->shared->store;
-    if (!frame_open_decode(context->body, &open)) return refuse(context, FRAME_BAD_LENGTH);
-    if (!open_sensible(context, &open)) return refuse(context, FRAME_BAD_AREA);
-    struct area *area;
-    enum fp_status status = store_area_open(store, open.name, 0, &area);
-    bool room = context->session->area_count < SESSION_AREAS_MAX;
-    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE) && !room) status = FP_TOO_BIG;
-    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE))
-        status = store_area_open(store, open.name, open.slots, &area);
-    if (status == FP_OK && open.slots != 0 && open.slots != area->slot_count) status = FP_EXISTS;
-    if (status != FP_OK) return refuse(context, open_status(status));
-
-    struct frame reply = *context->frame;
-    reply.area = session_open_area(context->session, area);
-    if (reply.area == 0) return refuse(context, FRAME_LIMIT);
-    struct frame_opened opened = {.slots = area->slot_count,
-                                  .page_bytes = area->page_bytes,
-                                  .generation = area->generation};
-    uint8_t body[FRAME_OPENED_BYTES];
-    frame_opened_encode(&opened, body);
-    reply_body(&reply, slice_of(body, sizeof body), context->output);
     return DISPATCH_DONE;
 }
 
@@ -229,14 +178,14 @@ static enum dispatch store_page(const struct context *context)
     const struct frame *frame = context->frame;
     struct page_place place = {.area = session_area(context->session, frame->area),
                                .slot = frame->slot};
-    if (place.area == NULL) return refuse(context, FRAME_NO_AREA);
+    if (place.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
     if (context->body.size_bytes != place.area->page_bytes)
-        return refuse(context, FRAME_BAD_LENGTH);
+        return dispatch_refuse(context, FRAME_BAD_LENGTH);
     enum fp_status status = store_page_store(dispatcher->shared->store, dispatcher->scratch, place,
                                              context->body.bytes, frame->body_crc);
     counter_add(dispatcher->counters, COUNTER_farpage_page_stores, status == FP_OK);
     counter_add(dispatcher->counters, COUNTER_farpage_page_refused, status == FP_NO_MEMORY);
-    return refuse(context, status_of(status));
+    return dispatch_refuse(context, dispatch_status_of(status));
 }
 
 static enum dispatch load_page(const struct context *context)
@@ -244,8 +193,8 @@ static enum dispatch load_page(const struct context *context)
     struct dispatcher *dispatcher = context->dispatcher;
     struct page_place place = {.area = session_area(context->session, context->frame->area),
                                .slot = context->frame->slot};
-    if (place.area == NULL) return refuse(context, FRAME_NO_AREA);
-    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    if (place.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
     if (at == NULL) return DISPATCH_CLOSE;
     struct frame reply = *context->frame;
@@ -253,10 +202,10 @@ static enum dispatch load_page(const struct context *context)
                                             at + FRAME_HEADER_BYTES, &reply.body_crc);
     counter_add(dispatcher->counters, COUNTER_farpage_page_loads, status == FP_OK);
     counter_add(dispatcher->counters, COUNTER_farpage_page_absent, status == FP_ABSENT);
-    if (status != FP_OK) return refuse(context, status_of(status));
+    if (status != FP_OK) return dispatch_refuse(context, dispatch_status_of(status));
     reply.status = FRAME_OK;
     reply.body_bytes = place.area->page_bytes;
-    write_header(&reply, at);
+    dispatch_write_header(&reply, at);
     output_commit(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
     return DISPATCH_DONE;
 }
@@ -267,12 +216,12 @@ static enum dispatch invalidate(const struct context *context)
     const struct frame *frame = context->frame;
     struct session *session = context->session;
     struct area *area = session_area(session, frame->area);
-    if (area == NULL) return refuse(context, FRAME_NO_AREA);
-    if (context->body.size_bytes != 0) return refuse(context, FRAME_BAD_LENGTH);
+    if (area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     uint64_t end = area->slot_count;
-    if (frame->slot >= end) return refuse(context, FRAME_RANGE);
+    if (frame->slot >= end) return dispatch_refuse(context, FRAME_RANGE);
     if (frame->count != 0 && (!add_u64(frame->slot, frame->count, &end) || end > area->slot_count))
-        return refuse(context, FRAME_RANGE);
+        return dispatch_refuse(context, FRAME_RANGE);
     uint64_t slot = frame->slot + session->resume;
     struct dispatcher *dispatcher = context->dispatcher;
     store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area, &slot, end);
@@ -282,24 +231,25 @@ static enum dispatch invalidate(const struct context *context)
     }
     session->resume = 0;
     counter_add(dispatcher->counters, COUNTER_farpage_page_invalidations, 1);
-    return refuse(context, FRAME_OK);
+    return dispatch_refuse(context, FRAME_OK);
 }
 
 enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,
                              const struct frame *frame, struct slice body, struct output *output)
 {
     const struct context context = {dispatcher, session, frame, body, output};
-    if (frame_opcode_text(frame->opcode) == NULL) return refuse(&context, FRAME_BAD_OPCODE);
-    if (!frame_body_good(frame, body)) return refuse(&context, FRAME_BAD_CHECKSUM);
+    if (frame_opcode_text(frame->opcode) == NULL)
+        return dispatch_refuse(&context, FRAME_BAD_OPCODE);
+    if (!frame_body_good(frame, body)) return dispatch_refuse(&context, FRAME_BAD_CHECKSUM);
     if (frame->opcode == FRAME_HELLO) return hello(&context);
-    if (!session->greeted) return refuse(&context, FRAME_NO_HELLO);
+    if (!session->greeted) return dispatch_refuse(&context, FRAME_NO_HELLO);
     switch ((enum frame_opcode)frame->opcode) {
     case FRAME_PING:
         return ping(&context);
     case FRAME_STATS:
         return report(&context, body);
     case FRAME_OPEN:
-        return open_area(&context);
+        return dispatch_open(&context);
     case FRAME_STORE:
         return store_page(&context);
     case FRAME_LOAD:
@@ -312,6 +262,6 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
         return command(&context);
     case FRAME_HELLO:
     default:
-        return refuse(&context, FRAME_BAD_OPCODE);
+        return dispatch_refuse(&context, FRAME_BAD_OPCODE);
     }
 }

@@ -44,6 +44,7 @@ enum farpage_status {
     FARPAGE_PROTOCOL = 11,   /* the other end speaks something else, or another version */
     FARPAGE_LIMIT = 12,      /* a documented limit of the server is reached */
     FARPAGE_REFUSED = 13,    /* the server refused for another reason; farpage_error says which */
+    FARPAGE_LOST = 18,       /* the server restarted, or the area was deleted: its pages are gone */
 };
 
 struct farpage;      /* one connection */

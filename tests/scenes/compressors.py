@@ -94,7 +94,7 @@ def store_some(server, size, pages, which):
     with server.connect("unix") as s:
         s.sendall(frame(1, 1, body=struct.pack(">HHI", 1, 1, 0)))
         assert receive_frame(s)[0] == 0
-        s.sendall(frame(4, 2, body=struct.pack(">IIQ", 1, 0, size) + b"swap"))
+        s.sendall(frame(4, 2, body=struct.pack(">IIQ64x", 3, 0, size) + b"swap"))
         status, area = receive_frame(s)
         assert status == 0
         for slot in range(which, size, len(FIVE)):
@@ -182,7 +182,7 @@ def when_every_seat_holds_pages_a_swap_is_refused(programs):
         with server.connect("unix") as text, server.connect("unix") as s:
             s.sendall(frame(1, 1, body=struct.pack(">HHI", 1, 1, 0)))
             assert receive_frame(s)[0] == 0
-            s.sendall(frame(4, 2, body=struct.pack(">IIQ", 1, 0, 256) + b"swap"))
+            s.sendall(frame(4, 2, body=struct.pack(">IIQ64x", 3, 0, 256) + b"swap"))
             area = receive_frame(s)[1]
             for n in range(256):
                 text.sendall(b"compressor set lz4:%d\r\n" % (n + 1))

@@ -57,8 +57,8 @@ def hello(lowest=1, highest=1):
     return frame(HELLO, struct.pack(">HHI", lowest, highest, 0))
 
 
-def open_area(name, slots=16, flags=1, page_bytes=0):
-    return frame(OPEN, struct.pack(">IIQ", flags, page_bytes, slots) + name)
+def open_area(name, slots=16, flags=3, page_bytes=0):
+    return frame(OPEN, struct.pack(">IIQ64x", flags, page_bytes, slots) + name)
 
 
 def receive(s, size):
@@ -241,7 +241,7 @@ def a_byte_a_second(program):
 
 def bad_frames(program):
     """Each kind of wrong frame has its status, and the connection goes on where framing does."""
-    unknown = struct.pack(">IIQ", 0, 0, 0) + b"nobody"
+    unknown = struct.pack(">IIQ64x", 2, 0, 0) + b"nobody"
     after_hello = [
         (frame(0), BAD_OPCODE), (frame(COMMAND + 1), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
         (frame(PING, b"x", body_crc=1), BAD_CHECKSUM),
@@ -250,7 +250,7 @@ def bad_frames(program):
         (frame(OPEN, b"short"), BAD_LENGTH), (open_area(b""), BAD_LENGTH),
         (open_area(b"n" * 65), BAD_LENGTH), (open_area(b"../etc"), BAD_AREA),
         (open_area(b"a b"), BAD_AREA), (open_area(b"odd", page_bytes=1000), BAD_AREA),
-        (open_area(b"zero", slots=0), BAD_AREA), (open_area(b"flags", flags=6), BAD_AREA),
+        (open_area(b"zero", slots=0), BAD_AREA), (open_area(b"flags", flags=32), BAD_AREA),
         (frame(OPEN, unknown), NO_AREA),
         (frame(STORE, PAGE, area=9, count=1), NO_AREA), (frame(LOAD, area=0, count=1), NO_AREA),
         (frame(INVALIDATE, area=(1 << 32) - 1), NO_AREA),

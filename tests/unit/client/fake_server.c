@@ -81,7 +81,8 @@ static void answer_open(struct fake_server *server, struct slice body, struct fr
         return;
     }
     reply->area = (uint32_t)(found - server->areas) + 1;
-    struct frame_opened opened = {found->slots, server->page_bytes, 77};
+    struct frame_opened opened = {
+        .slots = found->slots, .page_bytes = server->page_bytes, .generation = 77};
     frame_opened_encode(&opened, out);
     reply->body_bytes = FRAME_OPENED_BYTES;
 }

@@ -139,24 +139,49 @@ START_TEST(hello_and_welcome_come_out_as_they_went_in)
 }
 END_TEST
 
-START_TEST(open_and_opened_come_out_as_they_went_in)
+START_TEST(open_comes_out_as_it_went_in)
 {
     uint8_t body[FRAME_OPEN_BYTES + AREA_NAME_BYTES_MAX + 1];
     struct frame_open open = {.flags = FRAME_OPEN_CREATE,
                               .page_bytes = 16384,
                               .slots = AREA_SLOTS_MAX,
+                              .quota_pages = 1,
+                              .quota_bytes = UINT64_MAX,
+                              .boot_id = "fifteen letters",
+                              .generation = 3,
+                              .client_id = "and some others",
+                              .reserved = 5,
                               .name = slice_text("swap/one")},
                       o;
     size_t size = frame_open_encode(&open, body);
     ck_assert_uint_eq(size, FRAME_OPEN_BYTES + 8);
     ck_assert(frame_open_decode(slice_of(body, size), &o));
     ck_assert(o.flags == FRAME_OPEN_CREATE && o.page_bytes == 16384 && o.slots == AREA_SLOTS_MAX);
+    ck_assert(o.quota_pages == 1 && o.quota_bytes == UINT64_MAX);
+    ck_assert(o.generation == 3 && o.reserved == 5);
+    ck_assert_mem_eq(o.boot_id, "fifteen letters", sizeof o.boot_id);
+    ck_assert_mem_eq(o.client_id, "and some others", sizeof o.client_id);
     ck_assert(slice_is(o.name, "swap/one"));
+}
+END_TEST
 
-    struct frame_opened opened = {.slots = 7, .page_bytes = 4096, .generation = UINT64_MAX}, p;
+START_TEST(opened_comes_out_as_it_went_in)
+{
+    uint8_t body[FRAME_OPENED_BYTES];
+    struct frame_opened opened = {.slots = 7,
+                                  .page_bytes = 4096,
+                                  .dictionary_id = 9,
+                                  .generation = UINT64_MAX,
+                                  .codec = 2,
+                                  .level = -50,
+                                  .flags = FRAME_OPEN_TRANSIENT,
+                                  .stored = 3},
+                        p;
     frame_opened_encode(&opened, body);
     ck_assert(frame_opened_decode(slice_of(body, FRAME_OPENED_BYTES), &p));
     ck_assert(p.slots == 7 && p.page_bytes == 4096 && p.generation == UINT64_MAX);
+    ck_assert(p.dictionary_id == 9 && p.codec == 2 && p.level == -50);
+    ck_assert(p.flags == FRAME_OPEN_TRANSIENT && p.stored == 3);
     ck_assert(!frame_opened_decode(slice_of(body, FRAME_OPENED_BYTES - 1), &p));
 }
 END_TEST
@@ -164,8 +189,8 @@ END_TEST
 /* Each body at the edge of the address space, one byte shorter and longer than can be. */
 START_TEST(bodies_of_any_length_are_read_within_bounds)
 {
-    struct edge edge = edge_create(128);
-    uint8_t bytes[128];
+    struct edge edge = edge_create(160);
+    uint8_t bytes[160];
     memset(bytes, 'a', sizeof bytes);
     for (size_t size = 0; size <= sizeof bytes; size++) {
         struct slice body = edge_place(&edge, slice_of(bytes, size));
@@ -204,7 +229,9 @@ START_TEST(every_status_and_opcode_has_its_text)
 {
     ck_assert_str_eq(frame_status_text(FRAME_OK), "ok");
     ck_assert_str_eq(frame_status_text(FRAME_NO_SECTION), "no section");
-    ck_assert_str_eq(frame_status_text(FRAME_REFUSED + 1), "unknown status");
+    ck_assert_str_eq(frame_status_text(FRAME_LOST), "lost");
+    ck_assert_str_eq(frame_status_text(99), "unknown status");
+    ck_assert(frame_status_known(FRAME_OK) && !frame_status_known(99));
     ck_assert_str_eq(frame_status_text(UINT16_MAX), "unknown status");
     ck_assert_str_eq(frame_opcode_text(FRAME_INVALIDATE), "invalidate");
     ck_assert_ptr_null(frame_opcode_text(0));
@@ -224,7 +251,8 @@ int main(void)
     tcase_add_test(tcase, a_reply_is_no_request_and_a_request_has_no_status);
     tcase_add_test(tcase, a_body_is_good_with_its_length_and_checksum_only);
     tcase_add_test(tcase, hello_and_welcome_come_out_as_they_went_in);
-    tcase_add_test(tcase, open_and_opened_come_out_as_they_went_in);
+    tcase_add_test(tcase, open_comes_out_as_it_went_in);
+    tcase_add_test(tcase, opened_comes_out_as_it_went_in);
     tcase_add_test(tcase, bodies_of_any_length_are_read_within_bounds);
     tcase_add_test(tcase, area_names_are_plain);
     tcase_add_test(tcase, every_status_and_opcode_has_its_text);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * dispatch_frame - what the files that carry out frames share: one request, and how it is answered.
+ * Seen by dispatch_*.c only.
+ */
+#ifndef FARPAGE_SERVER_DISPATCH_FRAME_H
+#define FARPAGE_SERVER_DISPATCH_FRAME_H
+#include "server/dispatch.h"
+
+struct context { /* of one request; its body has the length and checksum its header says */
+    struct dispatcher *dispatcher;
+    struct session *session;
+    const struct frame *frame;
+    struct slice body;
+    struct output *output;
+};
+
+/* Answers with a header alone. */
+enum dispatch dispatch_refuse(const struct context *context, enum frame_status status)
+    FP_NONNULL(1);
+
+/* Answers with a body: `reply` has the header's fields, but for magic and what is the body's. */
+enum dispatch dispatch_reply(const struct context *context, const struct frame *reply,
+                             struct slice body) FP_NONNULL(1, 2);
+
+/* Answers with a sentence, at most REFUSAL_BYTES_MAX - 1 bytes, that says more than the status. */
+enum dispatch dispatch_explain(const struct context *context, enum frame_status status,
+                               const char *sentence) FP_NONNULL(1, 3);
+
+/* Writes a reply's header, all of whose fields but the magic are set. */
+void dispatch_write_header(const struct frame *reply, uint8_t header[FRAME_HEADER_BYTES])
+    FP_NONNULL(1, 2);
+
+/* How the wire says it. */
+enum frame_status dispatch_status_of(enum fp_status status);
+
+/* The requests by file. */
+enum dispatch dispatch_open(const struct context *context) FP_NONNULL(1);
+
+#endif
