@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "protocol/request.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 #define USAGE "compressor [set ALGORITHM[:LEVEL]]"
 

@@ -7,7 +7,7 @@
 #include "protocol/request.h"
 #include "server/operate.h"
 #include "server/trainer.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 #include "storage/store_dictionary.h"
 
 #define USAGE "dictionary [train AREA [BYTES] | drop AREA]"

@@ -2,7 +2,7 @@
 #include "server/reload.h"
 
 #include "server/descriptors.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 struct compressor_config reload_compressor(const struct config *config)
 {

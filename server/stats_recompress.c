@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "server/stats_internal.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 /* Seats that are neither current nor the stronger compressor's, and still have objects. */
 static void emit_draining(struct shared *shared, const struct compressor_config *stronger,

@@ -15,8 +15,8 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "storage/compressor_text.h"
-#include "storage/dictionary_gain.h"
+#include "codec/compressor_text.h"
+#include "codec/dictionary_gain.h"
 #include "storage/store_dictionary.h"
 
 enum { NICENESS = 10 };

@@ -36,36 +36,15 @@
 
 #include "base/attrs.h"
 #include "base/status.h"
-#include "storage/dictionary.h"
+#include "codec/packing.h"
 
 struct budget;
 
 enum { COMPRESSOR_SEATS = 256 };
 
-struct plain { /* two types, so that packed bytes cannot pass where plain ones are due */
-    const uint8_t *bytes;
-    size_t size_bytes;
-};
-struct packed {
-    const uint8_t *bytes;
-    size_t size_bytes;
-};
-struct space { /* the caller's, to be written to */
-    uint8_t *bytes;
-    size_t capacity_bytes;
-};
-
 struct compressor;      /* one seat */
 struct compressor_pool;
 struct codec_scratch;   /* working memory of one thread; never shared */
-
-struct compressor_config {
-    const char *algorithm; /* "lz4", "lz4hc", "zstd" or "none" */
-    int level;             /* 0: the algorithm's own */
-    /* NULL: none. Borrowed for the call it is given to; a seat that takes it acquires a use of its
-     * own, the caller keeps (and releases) the caller's. */
-    struct dictionary *dictionary;
-};
 
 enum compressor_state { COMPRESSOR_EMPTY, COMPRESSOR_CURRENT, COMPRESSOR_DRAINING };
 

@@ -7,7 +7,8 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "base/percpu_ref.h"
-#include "storage/compressor_codec.h"
+#include "codec/codec.h"
+#include "storage/compressor.h"
 
 enum { SEAT_LINES_BYTES = 128 }; /* processors fetch lines of 64 in pairs */
 

@@ -19,18 +19,6 @@
  * is missing, and the store is refused rather than the cache emptied. */
 enum { EVICTION_ENOUGH_BYTES = 256 << 10 };
 
-static bool same_filled(struct plain plain, uint64_t *word)
-{
-    size_t size = plain.size_bytes;
-    if (size < sizeof *word || size % sizeof *word != 0) return false;
-    uint64_t last;
-    memcpy(word, plain.bytes, sizeof *word);
-    memcpy(&last, plain.bytes + size - sizeof last, sizeof last);
-    /* The last word tells most pages apart from a repeated one at once. */
-    return *word == last &&
-           memcmp(plain.bytes, plain.bytes + sizeof *word, size - sizeof *word) == 0;
-}
-
 static bool has_free(const struct store *store, uint64_t bytes)
 {
     return budget_total(&store->budget) + bytes <= budget_limit(&store->budget);
@@ -181,7 +169,8 @@ enum fp_status store_pack_page(struct store *store, struct store_scratch *scratc
               plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
     uint64_t word;
     struct keeper keeper = {store, scratch, true};
-    if (same_filled(plain, &word)) return keep_word(&keeper, word, fresh->known.crc, stored);
+    if (plain_is_same_filled(plain, &word))
+        return keep_word(&keeper, word, fresh->known.crc, stored);
     return keep_packed_or_plain(store, scratch, fresh, stored);
 }
 
@@ -192,7 +181,8 @@ enum fp_status store_repack(struct store *store, struct store_scratch *scratch,
     uint64_t word;
     struct content content;
     struct keeper keeper = {store, scratch, false};
-    if (same_filled(known.plain, &word)) return keep_word(&keeper, word, known.crc, stored);
+    if (plain_is_same_filled(known.plain, &word))
+        return keep_word(&keeper, word, known.crc, stored);
     enum fp_status status = pack_or_not(store, scratch, repack->compressor, known, &content);
     if (status != FP_OK) return status;
     if (zpool_cost_bytes(store->zpool, object_bytes(&content)) >= repack->below_cost_bytes)
@@ -275,18 +265,12 @@ static bool check_matches(const struct fetched *fetched, uint32_t crc)
     return entry_note_matches(fetched->name.note, fetched->head, crc);
 }
 
-static void fill_with_word(struct space out, uint64_t word)
-{
-    for (size_t at = 0; at + sizeof word <= out.capacity_bytes; at += sizeof word)
-        memcpy(out.bytes + at, &word, sizeof word);
-}
-
 enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
                             struct fetched *fetched, struct space out, uint32_t *crc)
 {
     lock_assert_none();
     enum fp_status status = FP_OK;
-    if (entry_same_filled(fetched->name)) fill_with_word(out, fetched->word);
+    if (entry_same_filled(fetched->name)) plain_fill(out, fetched->word);
     if (fetched->compressor != NULL) {
         status = compressor_unpack(fetched->compressor, scratch->codec, fetched->packed, out);
         compressor_release_id(&fetched->compressor, scratch->codec);

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "base/check.h"
-#include "storage/codec_trial.h"
-#include "storage/dictionary_gain.h"
+#include "codec/codec_solo.h"
+#include "codec/dictionary_gain.h"
 
 /* What an object needs beside its packed bytes: a slot, a checksum's head, an entry of its block's
  * directory; objects lie 8 bytes apart (docs/allocator.md). */
@@ -53,10 +53,11 @@ static struct dictionary_samples take_half(const struct dictionary_samples *page
                                            uint8_t *bytes)
 {
     struct dictionary_samples taken = {bytes, pages->page_bytes, 0};
+    uint64_t word;
     size_t filled = 0; /* pages with something in them so far */
     for (size_t i = 0; i < pages->count; i++) {
         struct plain page = page_at(pages, i);
-        if (plain_is_same_filled(page)) continue;
+        if (plain_is_same_filled(page, &word)) continue;
         if (filled++ / DICTIONARY_GAIN_RUN_PAGES % 2 != half) continue;
         memcpy(bytes + taken.count++ * page.size_bytes, page.bytes, page.size_bytes);
     }
@@ -140,14 +141,14 @@ static double processor_us(void)
 
 /* *took_us and below: of all measured pages of the part. */
 static enum fp_status pack_all(struct desk *desk, const struct part *part,
-                               struct codec_trial *trial, double *took_us)
+                               struct codec_solo *solo, double *took_us)
 {
     double began_us = processor_us();
     for (size_t i = 0; i < part->measured.count; i++) {
         struct space space = {desk->packed + i * desk->page_bytes, desk->page_bytes - 1};
         struct packed packed = {.size_bytes = 0};
         enum fp_status status =
-            codec_trial_pack(trial, page_at(&part->measured, i), space, &packed);
+            codec_solo_pack(solo, page_at(&part->measured, i), space, &packed);
         if (status == FP_NO_MEMORY) return status;
         desk->sizes[i] = status == FP_OK ? packed.size_bytes : 0;
     }
@@ -156,13 +157,13 @@ static enum fp_status pack_all(struct desk *desk, const struct part *part,
 }
 
 static enum fp_status unpack_all(struct desk *desk, const struct part *part,
-                                 struct codec_trial *trial, double *took_us)
+                                 struct codec_solo *solo, double *took_us)
 {
     double began_us = processor_us();
     for (size_t i = 0; i < part->measured.count; i++) {
         struct packed packed = {desk->packed + i * desk->page_bytes, desk->sizes[i]};
         struct space space = {desk->out, desk->page_bytes};
-        if (packed.size_bytes != 0 && codec_trial_unpack(trial, packed, space) != FP_OK)
+        if (packed.size_bytes != 0 && codec_solo_unpack(solo, packed, space) != FP_OK)
             return FP_CORRUPT;
     }
     *took_us = processor_us() - began_us;
@@ -191,23 +192,23 @@ static void add_bytes(const struct desk *desk, const struct part *part, struct a
 static enum fp_status measure(struct desk *desk, const struct part *part,
                               const struct compressor_config *config, struct advice_row *row)
 {
-    struct codec_trial trial;
+    struct codec_solo solo;
     double packs_us = 0, unpacks_us = 0;
-    enum fp_status status = codec_trial_init(&trial, config);
+    enum fp_status status = codec_solo_init(&solo, config);
     if (status != FP_OK) return status;
     for (int round = 0; round < ROUNDS && status == FP_OK; round++) {
         double pack_us = 0, unpack_us = 0;
-        status = pack_all(desk, part, &trial, &pack_us);
-        if (status == FP_OK) status = unpack_all(desk, part, &trial, &unpack_us);
+        status = pack_all(desk, part, &solo, &pack_us);
+        if (status == FP_OK) status = unpack_all(desk, part, &solo, &unpack_us);
         if (round == 0 || pack_us < packs_us) packs_us = pack_us;
         if (round == 0 || unpack_us < unpacks_us) unpacks_us = unpack_us;
     }
-    row->dictionary_bytes += codec_trial_dictionary_bytes(&trial);
-    row->memory_bytes += codec_trial_dictionary_bytes(&trial);
+    row->dictionary_bytes += codec_solo_dictionary_bytes(&solo);
+    row->memory_bytes += codec_solo_dictionary_bytes(&solo);
     row->pack_us += packs_us; /* divided when all parts are in */
     row->unpack_us += unpacks_us;
     if (status == FP_OK) add_bytes(desk, part, row);
-    codec_trial_fini(&trial);
+    codec_solo_fini(&solo);
     return status;
 }
 

@@ -7,9 +7,8 @@
  * faster of two rounds. */
 #ifndef FARPAGE_CLIENT_CLI_ADVICE_H
 #define FARPAGE_CLIENT_CLI_ADVICE_H
-#include "storage/compressor.h"
-#include "storage/compressor_text.h"
-#include "storage/dictionary.h"
+#include "codec/compressor_text.h"
+#include "codec/packing.h"
 
 enum {
     ADVICE_ROWS_MAX = 24,

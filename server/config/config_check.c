@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "server/config/config_build.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 static const struct config_origin *origin_of(const struct config *config, const char *path)
 {

@@ -15,8 +15,8 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "storage/compressor.h"
-#include "storage/compressor_text.h"
-#include "storage/dictionary.h"
+#include "codec/compressor_text.h"
+#include "codec/dictionary.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/pageset.h"
 

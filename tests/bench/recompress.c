@@ -21,7 +21,7 @@
 #include "base/crc32c.h"
 #include "base/histogram.h"
 #include "base/number.h"
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 #include "storage/store_recompress.h"
 #include "tests/bench/draw.h"
 #include "tests/bench/pageset.h"

@@ -9,8 +9,8 @@
 
 #include "base/crc32c.h"
 #include "storage/compressor.h"
-#include "storage/dictionary.h"
-#include "storage/dictionary_gain.h"
+#include "codec/dictionary.h"
+#include "codec/dictionary_gain.h"
 #include "storage/store_dictionary.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/kit_dictionary.h"

@@ -10,7 +10,7 @@
  * refused with a reason, or works. */
 #include "fuzz.h"
 #include "storage/compressor.h"
-#include "storage/dictionary.h"
+#include "codec/dictionary.h"
 
 enum { HEAD_BYTES = 3, WITH_DICTIONARY = 16, IS_DICTIONARY = 32, SAMPLES = 128, PAGE = 4096 };
 

@@ -15,10 +15,11 @@ import sys
 # belongs to the longest that fits it.
 BASE = {"base"}
 PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
-               "storage/compressor", "storage/dictionary"}
+               "storage/compressor", "codec"}
 STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area"}
 MAY_INCLUDE = {
     "base": set(),
+    "codec": BASE,
     "protocol": BASE,
     "storage/pages": BASE,
     "storage/idpool": BASE | {"storage/pages"},
@@ -28,18 +29,13 @@ MAY_INCLUDE = {
     "storage/zsmalloc": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
     "storage/zbud": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
     "storage/blocks": BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool"},
-    "storage/dictionary": BASE,
-    "storage/compressor": BASE | {"storage/dictionary"},
-    "storage/compressor_text": BASE | {"storage/compressor", "storage/dictionary"},
-    "storage/codec_trial": BASE | {"storage/dictionary", "storage/compressor"},
-    "storage/dictionary_gain": BASE | {"storage/dictionary", "storage/compressor",
-                                       "storage/codec_trial"},
+    "storage/compressor": BASE | {"codec"},
     "storage/entry": BASE | {"storage/zpool"},
     "storage/item": BASE | {"storage/handle"},
     "storage/keydir": BASE | {"storage/item"},
     "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,
-    "server/config": BASE | {"protocol", "storage/compressor_text"},
+    "server/config": BASE | {"protocol", "codec"},
     "server/options": BASE | {"server/config"},
     "server/counters": BASE,
     "server/compaction": BASE,
@@ -56,9 +52,9 @@ MAY_INCLUDE = {
                              "server/recompression",
                              "server/config", "server/conns", "server/counters", "server/settings"},
     "server/stats": BASE | {"server/trainer", "protocol", "storage/store", "storage/zpool", "server/shared", "server/conns",
-                            "server/config", "server/process", "storage/compressor_text"},
+                            "server/config", "server/process", "codec"},
     "server/operate": BASE | {"server/trainer", "protocol", "storage/store", "storage/compressor",
-                              "storage/compressor_text", "server/output", "server/shared"},
+                              "codec", "server/output", "server/shared"},
     "server/dispatch": BASE | {"protocol", "storage/store", "server/operate", "server/output",
                                "server/session", "server/shared", "server/stats"},
     "server/worker": BASE | {"server/conn", "server/dispatch", "server/shared"},
@@ -67,10 +63,9 @@ MAY_INCLUDE = {
     "server/listener": BASE | {"protocol", "server/config", "server/worker"},
     "server/maintainer": BASE | {"storage/store", "server/process", "server/shared",
                                  "server/trainer"},
-    "server/trainer": BASE | {"server/shared", "storage/store", "storage/compressor_text",
-                              "storage/dictionary_gain"},
+    "server/trainer": BASE | {"server/shared", "storage/store", "codec"},
     "server/reload": BASE | {"server/options", "server/descriptors", "server/config", "server/shared",
-                             "storage/compressor", "storage/compressor_text"},
+                             "storage/compressor", "codec"},
     "server/server": BASE | {"server/trainer", "server/config", "server/options",
                              "server/descriptors",
                              "server/listener",
@@ -79,14 +74,8 @@ MAY_INCLUDE = {
                              "server/worker"},
     "server/main": BASE | {"server/options", "server/server"},
     "client/include": set(),
-    "client": BASE | {"protocol", "client/include"},
-    "client/cli": BASE | {"protocol", "client/include"},
-    # The one command that packs pages here: of the storage it sees the codecs, not the store.
-    "client/cli/advice": BASE | {"storage/compressor", "storage/compressor_text",
-                                 "storage/codec_trial", "storage/dictionary",
-                                 "storage/dictionary_gain"},
-    "client/cli/advise": BASE | {"client/include", "client/cli", "client/cli/advice",
-                                 "storage/compressor", "storage/compressor_text"},
+    "client": BASE | {"protocol", "codec", "client/include"},
+    "client/cli": BASE | {"protocol", "codec", "client/include"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
 TOGETHER = {("server/worker", "server/conn")}
@@ -94,9 +83,9 @@ TOGETHER = {("server/worker", "server/conn")}
 FOREIGN = {
     r"event2?/": {"server/conn", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/server"},
-    r"zstd": {"storage/compressor_zstd"},
-    r"zdict": {"storage/dictionary"},
-    r"lz4": {"storage/compressor_lz4"},
+    r"zstd": {"codec/codec_zstd"},
+    r"zdict": {"codec/dictionary"},
+    r"lz4": {"codec/codec_lz4"},
     r"xxhash": {"storage/keydir"},
     r"yaml": {"server/config/config_yaml"},
     r"isa-l": {"base/crc32c"},
@@ -107,7 +96,7 @@ COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MA
 BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",
           "atoi(": "a checked parse", "gets(": "a sized read"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-SOURCES = ("base", "protocol", "storage", "server", "client", "tests")
+SOURCES = ("base", "codec", "protocol", "storage", "server", "client", "tests")
 
 
 class Breaches:

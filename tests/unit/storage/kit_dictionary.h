@@ -2,7 +2,7 @@
  * kit_dictionary - a dictionary of the sample's pages, or of every STEP-th of them. */
 #ifndef FARPAGE_TESTS_UNIT_STORAGE_KIT_DICTIONARY_H
 #define FARPAGE_TESTS_UNIT_STORAGE_KIT_DICTIONARY_H
-#include "storage/dictionary.h"
+#include "codec/dictionary.h"
 #include "tests/unit/storage/kit.h"
 
 enum { KIT_DICTIONARY_BYTES = 16 << 10 };

@@ -3,8 +3,8 @@
 
 #include "base/number.h"
 #include "server/config/config_text.h"
-#include "storage/compressor_codec.h"
-#include "storage/compressor_text.h"
+#include "codec/codec.h"
+#include "codec/compressor_text.h"
 #include "tests/unit/base/suite.h"
 
 union value {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * compressor_codec - what an algorithm fills in. To add one: a file with such a table, a row in
- * compressor_codecs.c, a line in CMakeLists.txt and one in tests/unit/storage/check_compressor.c.
+ * codec - what an algorithm fills in. To add one: a file with such a table, a row in codec.c, a
+ * line in CMakeLists.txt and one in tests/unit/storage/check_compressor.c.
  *
  * Three kinds of memory, by who owns them:
  *   packer, unpacker   one thread's working memory, for any level and dictionary. The unpacker is
@@ -10,10 +10,9 @@
  *   prepared           a dictionary as the codec wants it, of one seat; read by many threads.
  * A function that is NULL has nothing to do: no such memory is needed.
  */
-#ifndef FARPAGE_STORAGE_COMPRESSOR_CODEC_H
-#define FARPAGE_STORAGE_COMPRESSOR_CODEC_H
-#include "storage/compressor.h"
-#include "storage/dictionary.h"
+#ifndef FARPAGE_CODEC_CODEC_H
+#define FARPAGE_CODEC_CODEC_H
+#include "codec/packing.h"
 
 struct codec_use {
     void *memory;         /* the thread's packer or unpacker */
@@ -23,6 +22,7 @@ struct codec_use {
 
 struct codec {
     const char *name;
+    enum packed_format format; /* of what it packs, if it ever does */
     int level_lowest, level_highest, level_default; /* all 0: it has no levels */
     const char *level_meaning;                      /* "higher is faster" */
 

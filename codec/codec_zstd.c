@@ -15,7 +15,7 @@
 #include <zstd_errors.h>
 
 #include "base/check.h"
-#include "storage/compressor_codec.h"
+#include "codec/codec.h"
 
 enum {
     LEVEL_UNSET = 1000,
@@ -220,6 +220,7 @@ static bool zstd_unpack(const struct codec_use *use, struct packed packed, struc
 
 const struct codec codec_zstd = {
     .name = "zstd",
+    .format = PACKED_ZSTD,
     .level_lowest = -50,
     .level_highest = 19,
     .level_default = 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "storage/dictionary.h"
+#include "codec/dictionary.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <lz4.h>
 #include <stdlib.h>
 
-#include "storage/compressor_lz4.h"
+#include "codec/codec_lz4.h"
 
 static void *lz4_create(void)
 {
@@ -91,6 +91,7 @@ bool lz4_unpack(const struct codec_use *use, struct packed packed, struct space 
 
 const struct codec codec_lz4 = {
     .name = "lz4",
+    .format = PACKED_LZ4,
     .level_lowest = 1,
     .level_highest = 65537,
     .level_default = 1,

@@ -2,13 +2,13 @@
  *
  * lz4hc: lz4's format, searched for longer. It unpacks as fast as lz4.
  *
- * As in compressor_lz4.c a dictionary is hashed once and copied, here 256 KiB for each page: at the
+ * As in codec_lz4.c a dictionary is hashed once and copied, here 256 KiB for each page: at the
  * levels up to 9 that costs what LZ4_attach_HC_dictionary() does (not exported), and above, where
  * an attached dictionary is searched slowly, a quarter of it. */
 #include <lz4hc.h>
 #include <stdlib.h>
 
-#include "storage/compressor_lz4.h"
+#include "codec/codec_lz4.h"
 
 static void *lz4hc_create(void)
 {
@@ -61,6 +61,7 @@ static enum fp_status lz4hc_pack(const struct codec_use *use, struct plain plain
 
 const struct codec codec_lz4hc = {
     .name = "lz4hc",
+    .format = PACKED_LZ4,
     .level_lowest = 1,
     .level_highest = LZ4HC_CLEVEL_MAX,
     .level_default = LZ4HC_CLEVEL_DEFAULT,

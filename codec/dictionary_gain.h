@@ -5,10 +5,9 @@
  * program up to a third: only trying tells. So the samples are cut into runs of 16 neighbours; the
  * even runs train, the odd ones are packed with and without. Computes for up to some seconds,
  * depending on the level; any thread; takes no lock that anybody else could want. */
-#ifndef FARPAGE_STORAGE_DICTIONARY_GAIN_H
-#define FARPAGE_STORAGE_DICTIONARY_GAIN_H
-#include "storage/compressor.h"
-#include "storage/dictionary.h"
+#ifndef FARPAGE_CODEC_DICTIONARY_GAIN_H
+#define FARPAGE_CODEC_DICTIONARY_GAIN_H
+#include "codec/packing.h"
 
 enum {
     DICTIONARY_GAIN_RUN_PAGES = 16,

@@ -2,12 +2,12 @@
  *
  *   samples --same-filled left out--> even runs --train--> dictionary
  *                                     odd runs  --pack with, pack without--> gain */
-#include "storage/dictionary_gain.h"
+#include "codec/dictionary_gain.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "storage/codec_trial.h"
+#include "codec/codec_solo.h"
 
 static const uint8_t *page_at(const struct dictionary_samples *pages, size_t i)
 {
@@ -15,7 +15,7 @@ static const uint8_t *page_at(const struct dictionary_samples *pages, size_t i)
 }
 
 /* The bytes all pages pack to. */
-static enum fp_status pack_all(const struct dictionary_samples *pages, struct codec_trial *trial,
+static enum fp_status pack_all(const struct dictionary_samples *pages, struct codec_solo *solo,
                                uint64_t *packed_bytes)
 {
     uint8_t *room = malloc(pages->page_bytes);
@@ -24,7 +24,7 @@ static enum fp_status pack_all(const struct dictionary_samples *pages, struct co
         struct packed packed = {.size_bytes = pages->page_bytes};
         struct plain plain = {page_at(pages, i), pages->page_bytes};
         struct space space = {room, pages->page_bytes - 1};
-        status = codec_trial_pack(trial, plain, space, &packed);
+        status = codec_solo_pack(solo, plain, space, &packed);
         if (status == FP_TOO_BIG) status = FP_OK; /* and it counts as it is */
         *packed_bytes += packed.size_bytes;
     }
@@ -35,11 +35,11 @@ static enum fp_status pack_all(const struct dictionary_samples *pages, struct co
 static enum fp_status weigh(const struct dictionary_samples *pages,
                             const struct compressor_config *config, uint64_t *packed_bytes)
 {
-    struct codec_trial trial;
-    enum fp_status status = codec_trial_init(&trial, config);
+    struct codec_solo solo;
+    enum fp_status status = codec_solo_init(&solo, config);
     if (status != FP_OK) return status;
-    status = pack_all(pages, &trial, packed_bytes);
-    codec_trial_fini(&trial);
+    status = pack_all(pages, &solo, packed_bytes);
+    codec_solo_fini(&solo);
     return status;
 }
 
@@ -47,10 +47,12 @@ static enum fp_status weigh(const struct dictionary_samples *pages,
 static struct dictionary_samples take_half(const struct dictionary_samples *pages, size_t half,
                                            uint8_t *bytes)
 {
+    uint64_t word;
     struct dictionary_samples taken = {.bytes = bytes, .page_bytes = pages->page_bytes};
     for (size_t i = 0; i < pages->count; i++) {
         if (i / DICTIONARY_GAIN_RUN_PAGES % 2 != half) continue;
-        if (plain_is_same_filled((struct plain){page_at(pages, i), pages->page_bytes})) continue;
+        struct plain page = {page_at(pages, i), pages->page_bytes};
+        if (plain_is_same_filled(page, &word)) continue;
         memcpy(bytes + taken.count++ * pages->page_bytes, page_at(pages, i), pages->page_bytes);
     }
     return taken;

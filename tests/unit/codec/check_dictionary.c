@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "storage/dictionary.h"
+#include "codec/dictionary.h"
 
 #include "base/crc32c.h"
 #include "storage/compressor.h"
-#include "storage/dictionary_gain.h"
+#include "codec/dictionary_gain.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit_dictionary.h"
 #include "tests/unit/storage/kit_seats.h"

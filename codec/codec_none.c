@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The algorithm that never packs: every page is kept as it is, so nothing is ever unpacked. */
-#include "storage/compressor_codec.h"
+#include "codec/codec.h"
 
 static enum fp_status none_pack(const struct codec_use *use, struct plain plain, struct space out,
                                 size_t *size)

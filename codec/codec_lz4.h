@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * compressor_lz4 - what lz4 and lz4hc share: one format of blocks, hence one way to unpack. */
-#ifndef FARPAGE_STORAGE_COMPRESSOR_LZ4_H
-#define FARPAGE_STORAGE_COMPRESSOR_LZ4_H
-#include "storage/compressor_codec.h"
+ * codec_lz4 - what lz4 and lz4hc share: one format of blocks, hence one way to unpack. */
+#ifndef FARPAGE_CODEC_CODEC_LZ4_H
+#define FARPAGE_CODEC_CODEC_LZ4_H
+#include "codec/codec.h"
 
 enum { LZ4_WINDOW_BYTES = 64 << 10 }; /* how far an lz4 block looks back */
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "storage/compressor_codec.h"
+#include "codec/codec.h"
 
 static const struct codec *const codecs[CODECS] = {&codec_none, &codec_lz4, &codec_lz4hc,
                                                    &codec_zstd};

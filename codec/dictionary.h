@@ -11,8 +11,8 @@
  * the compressor holds one use as long as it is not empty. Nothing here blocks but
  * dictionary_train(), which computes for up to a second.
  */
-#ifndef FARPAGE_STORAGE_DICTIONARY_H
-#define FARPAGE_STORAGE_DICTIONARY_H
+#ifndef FARPAGE_CODEC_DICTIONARY_H
+#define FARPAGE_CODEC_DICTIONARY_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

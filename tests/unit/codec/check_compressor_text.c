@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 #include "storage/compressor.h"
 #include "tests/unit/base/suite.h"

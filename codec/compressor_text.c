@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "storage/compressor_text.h"
+#include "codec/compressor_text.h"
 
 #include <stdio.h>
 
 #include "base/check.h"
 #include "base/number.h"
-#include "storage/compressor_codec.h"
+#include "codec/codec.h"
 
 enum { NAME_SHOWN_BYTES = 32 };
 

@@ -3,8 +3,8 @@
  *
  * One parser for every place where they are written; what it says about a mistake is made from the
  * algorithms' own tables. Pure calls on any thread. */
-#ifndef FARPAGE_STORAGE_COMPRESSOR_TEXT_H
-#define FARPAGE_STORAGE_COMPRESSOR_TEXT_H
+#ifndef FARPAGE_CODEC_COMPRESSOR_TEXT_H
+#define FARPAGE_CODEC_COMPRESSOR_TEXT_H
 #include "base/attrs.h"
 #include "base/slice.h"
 #include "base/status.h"
