@@ -25,6 +25,7 @@ enum { CHILDREN_MAX = 4, STOP_SECONDS = 5 };
 /* Global because a signal handler must find them. 0 is an empty place. */
 static volatile pid_t children[CHILDREN_MAX];
 static char directory[64];
+const char *const child_socket_names[CHILD_SOCKETS] = {"socket", "socket2", "socket3"};
 
 static void end_all(void)
 {
@@ -52,7 +53,7 @@ static void on_signal(int number)
         if (children[i] > 0 && kill(children[i], SIGKILL) == 0) waitpid(children[i], NULL, 0);
     if (directory[0] != '\0') {
         int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        unlinkat(fd, "socket", 0);
+        for (int i = 0; i < CHILD_SOCKETS; i++) unlinkat(fd, child_socket_names[i], 0);
         rmdir(directory);
     }
     raise(number); /* the action was reset: now it ends us */
@@ -121,6 +122,20 @@ pid_t child_start(char *const *argv, bool demote)
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) fprintf(stderr, "bench: fork: %s\n", strerror(errno));
     return pid;
+}
+
+bool child_could_start(const char *program)
+{
+    char path[512];
+    const char *folders = getenv("PATH");
+    if (strchr(program, '/') != NULL) return access(program, X_OK) == 0;
+    while (folders != NULL && *folders != '\0') {
+        size_t size = strcspn(folders, ":");
+        snprintf(path, sizeof path, "%.*s/%s", (int)size, folders, program);
+        if (access(path, X_OK) == 0) return true;
+        folders += size + (folders[size] == ':');
+    }
+    return false;
 }
 
 static void forget(pid_t pid)

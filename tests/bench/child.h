@@ -14,13 +14,16 @@
 /* Before the first start. */
 void child_guard(void);
 
-/* A directory for sockets, mode 0755, removed with the sockets named by child_socket() when the
- * program ends. NULL after a line on stderr. */
+/* A directory for sockets of these names, removed with them when the program ends. NULL after a
+ * line on stderr. */
+enum { CHILD_SOCKETS = 3 };
+extern const char *const child_socket_names[CHILD_SOCKETS];
 const char *child_directory(void);
 
 /* Runs argv[0] (looked up in PATH), as user nobody where `demote` and we are root. -1 after a line
  * on stderr. */
 pid_t child_start(char *const *argv, bool demote);
+bool child_could_start(const char *program); /* a file of that name is in PATH, or is it itself */
 /* Asks it to end, insists after 5 seconds, and waits. False: it did not end by itself with 0. */
 bool child_stop(pid_t pid);
 bool child_is_running(pid_t pid); /* false also after it has been waited for */

@@ -297,6 +297,7 @@ static bool measure(struct bench *bench, enum way way)
     struct target target;
     char names[ALGORITHMS_MAX][ALGORITHM_BYTES];
     struct target_choice choice = {
+        .kind = TARGET_FARPAGED,
         .name = "farpage",
         .set = way == WAY_ASKED ? "storage.compaction=manual" : "storage.compaction=auto",
     };

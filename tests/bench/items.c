@@ -164,7 +164,7 @@ static void note_memory(struct bench *bench, const struct target *target, double
     series_add(&memory[MEMORY_PER_BYTE], (filled - empty) / data);
     series_add(&memory[MEMORY_PER_BYTE_MIXED], (mixed - empty) / data);
     /* memcached knows the plain statistics only, and does not answer when asked for others. */
-    bool is_ours = target->choice->algorithm[0] != '\0';
+    bool is_ours = target->choice->kind == TARGET_FARPAGED;
     for (int i = 0; i < MEMORIES_COUNT; i++)
         if (stats[i] != NULL && (is_ours || sections[i][0] == '\0'))
             series_add(&memory[i], target_stat(target, sections[i], stats[i]));

@@ -12,10 +12,11 @@
 enum {
     TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
     COUNTED = TIMED | BENCH_INPROCESS | BENCH_PERCPU_REF, /* or after so many operations */
-    PEERS = BENCH_ITEMS | BENCH_PAGES,               /* with memcached beside it */
+    PEERS = BENCH_ITEMS | BENCH_PAGES | BENCH_WIRE,  /* with memcached beside it */
     SERVERS = PEERS | BENCH_COMPACTION | BENCH_SWAPS,
+    THREADED = SERVERS & ~BENCH_WIRE, /* with a number of threads to choose */
     PACKED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION, /* with compressors to choose */
-    PAGED = PACKED | BENCH_SWAPS,                    /* takes files of pages */
+    PAGED = PACKED | BENCH_SWAPS | BENCH_WIRE,       /* takes files of pages */
     ALL = PAGED | BENCH_PERCPU_REF,
 };
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
@@ -33,9 +34,10 @@ struct row {
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
     {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"milliseconds", NUMBER, BENCH_WIRE, AT(milliseconds), 1, 60000, "how long each figure takes"},
     {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, PAGED, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
-    {"threads", NUMBER, SERVERS, AT(threads), 1, 256, "threads of each server"},
+    {"threads", NUMBER, THREADED, AT(threads), 1, 256, "threads of each server"},
     {"memory", SIZE, PAGED, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
     {"connections", NUMBER, BENCH_ITEMS, AT(connections), 1, 1000, "connections of the client"},
     {"depth", NUMBER, BENCH_ITEMS, AT(depth), 1, 1024, "requests on the way on each connection"},
@@ -53,6 +55,7 @@ static const struct row rows[] = {
 static const struct options defaults = {
     .rounds = 3,
     .seconds = 20,
+    .milliseconds = 200,
     .ops = 100000,
     .threads = 2,
     .memory = UINT64_C(1) << 30,

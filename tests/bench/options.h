@@ -15,12 +15,14 @@ enum options_user {
     BENCH_COMPACTION = 8,
     BENCH_INPROCESS = 16,
     BENCH_PERCPU_REF = 32,
-    BENCH_SWAPS = 64
+    BENCH_SWAPS = 64,
+    BENCH_WIRE = 128
 };
 
 struct options {
     uint64_t rounds;
     uint64_t seconds;     /* a phase lasts no longer, whatever is left to do */
+    uint64_t milliseconds; /* a phase lasts so long */
     uint64_t ops;         /* of a phase */
     uint64_t keys;        /* or slots; 0: as many as there are pages */
     uint64_t threads;     /* of each server */

@@ -251,7 +251,7 @@ static bool measure(struct bench *bench, const struct target_choice *choice, enu
 {
     struct target target;
     if (!target_start(&bench->options, choice, over == OVER_UNIX, &target)) return false;
-    bool is_memcached = choice->algorithm[0] == '\0';
+    bool is_memcached = choice->kind == TARGET_MEMCACHED;
     bool good = is_memcached ? measure_memcached(bench, &target, over)
                              : measure_farpaged(bench, &target, over);
     return target_stop(&target) && good;

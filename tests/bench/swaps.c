@@ -221,7 +221,8 @@ int main(int argc, char **argv)
 {
     static struct bench bench;
     static struct swapper swapper;
-    static const struct target_choice choice = {"farpage lz4", "lz4"};
+    static const struct target_choice choice = {
+        .kind = TARGET_FARPAGED, .name = "farpage lz4", .algorithm = "lz4"};
     options_read(argc, argv, BENCH_SWAPS, &bench.options);
     child_guard();
     if (!pageset_read(bench.options.files, bench.options.file_count, &bench.pages)) return 1;

@@ -41,8 +41,9 @@ unsigned target_choices(const struct options *options, struct target_choice choi
 {
     char names[ALGORITHMS_MAX][ALGORITHM_BYTES];
     unsigned count = options_algorithms(options, names);
-    choices[0] = (struct target_choice){.name = "memcached"};
+    choices[0] = (struct target_choice){.kind = TARGET_MEMCACHED, .name = "memcached"};
     for (unsigned i = 0; i < count; i++) {
+        choices[i + 1] = (struct target_choice){.kind = TARGET_FARPAGED};
         snprintf(choices[i + 1].name, sizeof choices->name, "farpage %.15s", names[i]);
         memcpy(choices[i + 1].algorithm, names[i], ALGORITHM_BYTES);
     }
@@ -112,12 +113,32 @@ static void farpaged_arguments(const struct options *options, const char *addres
     argument(arguments, "log.level=warn");
 }
 
-static bool choose_address(bool over_unix, char address[TARGET_ADDRESS_BYTES])
+static void compose_arguments(const struct options *options, const struct target *target,
+                              struct arguments *arguments)
+{
+    switch (target->choice->kind) {
+    case TARGET_FARPAGED:
+        farpaged_arguments(options, target->address, target->choice, arguments);
+        break;
+    case TARGET_ECHO:
+        argument(arguments, "%s", FARPAGE_BENCH_ECHO);
+        argument(arguments, "%s", target->address);
+        break;
+    case TARGET_MEMCACHED:
+    case TARGET_KINDS:
+    default:
+        memcached_arguments(options, target->address, arguments);
+    }
+}
+
+static bool choose_address(bool over_unix, enum target_kind kind,
+                           char address[TARGET_ADDRESS_BYTES])
 {
     if (over_unix) {
         const char *directory = child_directory();
         if (directory == NULL) return false;
-        snprintf(address, TARGET_ADDRESS_BYTES, "%s%s/socket", UNIX_PREFIX, directory);
+        snprintf(address, TARGET_ADDRESS_BYTES, "%s%s/%s", UNIX_PREFIX, directory,
+                 child_socket_names[kind]);
         return true;
     }
     unsigned port = free_port();
@@ -136,13 +157,9 @@ bool target_start(const struct options *options, const struct target_choice *cho
 {
     struct arguments arguments = {.count = 0};
     *target = (struct target){.choice = choice, .pid = -1};
-    if (!choose_address(over_unix, target->address)) return false;
-    bool is_memcached = choice->algorithm[0] == '\0';
-    if (is_memcached)
-        memcached_arguments(options, target->address, &arguments);
-    else
-        farpaged_arguments(options, target->address, choice, &arguments);
-    target->pid = child_start(arguments.argv, is_memcached);
+    if (!choose_address(over_unix, choice->kind, target->address)) return false;
+    compose_arguments(options, target, &arguments);
+    target->pid = child_start(arguments.argv, choice->kind == TARGET_MEMCACHED);
     if (target->pid < 0) return false;
     uint64_t until_ns = clock_monotonic_ns() + (uint64_t)START_SECONDS * 1000000000;
     while (child_is_running(target->pid) && clock_monotonic_ns() < until_ns) {
@@ -151,6 +168,7 @@ bool target_start(const struct options *options, const struct target_choice *cho
     }
     fprintf(stderr, "bench: %s did not start\n", choice->name);
     child_stop(target->pid);
+    target->pid = -1;
     return false;
 }
 
@@ -159,7 +177,7 @@ bool target_stop(struct target *target)
     bool good = child_stop(target->pid);
     if (!good) fprintf(stderr, "bench: %s did not end well\n", target->choice->name);
     target->pid = -1;
-    /* memcached leaves its socket behind. */
+    /* memcached and the echo server leave their sockets behind. */
     if (strncmp(target->address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         unlink(target->address + strlen(UNIX_PREFIX));
     return good;

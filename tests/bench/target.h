@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * target - one server under measurement: memcached, or farpaged with some compressor; on loopback
- * or a unix socket. Everything but the address, the threads and the memory is its default. */
+ * target - one server under measurement: memcached, farpaged with some compressor, or the echo
+ * server; on loopback or a unix socket. Everything but the address, the threads and the memory is
+ * its default. */
 #ifndef FARPAGE_TESTS_BENCH_TARGET_H
 #define FARPAGE_TESTS_BENCH_TARGET_H
 #include <stdbool.h>
@@ -11,9 +12,12 @@
 
 enum { TARGET_ADDRESS_BYTES = 100, TARGETS_MAX = ALGORITHMS_MAX + 1 };
 
+enum target_kind { TARGET_MEMCACHED, TARGET_FARPAGED, TARGET_ECHO, TARGET_KINDS };
+
 struct target_choice {
+    enum target_kind kind;
     char name[32];                   /* for people: "farpage lz4" */
-    char algorithm[ALGORITHM_BYTES]; /* empty: memcached */
+    char algorithm[ALGORITHM_BYTES]; /* farpaged's */
     const char *set;                 /* one more KEY=VALUE for farpaged; NULL: none */
 };
 
@@ -26,8 +30,8 @@ struct target {
 /* memcached first, then farpaged with each of the algorithms; how many. */
 unsigned target_choices(const struct options *options, struct target_choice choices[TARGETS_MAX]);
 
-/* Starts it on a free port, or on a unix socket, and waits until it answers. False after a line on
- * stderr. */
+/* Starts it on a free port, or on a unix socket (one for each kind), and waits until it answers.
+ * False after a line on stderr. */
 bool target_start(const struct options *options, const struct target_choice *choice,
                   bool over_unix, struct target *target) FP_MUST_CHECK;
 /* False after a line on stderr: it did not end by itself, or not well. */
