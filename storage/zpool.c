@@ -139,18 +139,35 @@ struct zname zpool_free(struct zpool *pool, struct zhandle *handle)
     return name;
 }
 
+enum fp_status zpool_handle_take(struct zpool *pool, struct zhandle *handle)
+{
+    return cells_take(&pool->cells, handle) ? FP_OK : FP_NO_MEMORY;
+}
+
+void zpool_handle_give(struct zpool *pool, struct zhandle *handle)
+{
+    fp_assert(zpool_says(pool, *handle) == ZNOTHING);
+    cells_give(&pool->cells, *handle);
+    handle->number = 0;
+}
+
+void zpool_move(struct zpool *pool, struct zhandle from, struct zhandle to)
+{
+    uint64_t cell = cells_load(&pool->cells, from.number);
+    fp_assert(zpool_says(pool, to) == ZNOTHING);
+    if (cell_what(cell) == ZOBJECT) {
+        pool->backend->rename(pool, from, to);
+    } else {
+        cells_store(&pool->cells, to.number, cell);
+        cells_store(&pool->cells, from.number, ZNOTHING);
+    }
+}
+
 struct zname zpool_replace(struct zpool *pool, struct zhandle handle, struct zhandle *from)
 {
     struct zname name = zpool_clear(pool, handle);
-    uint64_t cell = cells_load(&pool->cells, from->number);
-    if (cell_what(cell) == ZOBJECT) {
-        pool->backend->rename(pool, *from, handle);
-    } else {
-        cells_store(&pool->cells, handle.number, cell);
-        cells_store(&pool->cells, from->number, ZNOTHING);
-    }
-    cells_give(&pool->cells, *from);
-    from->number = 0;
+    zpool_move(pool, *from, handle);
+    zpool_handle_give(pool, from);
     return name;
 }
 

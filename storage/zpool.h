@@ -127,6 +127,12 @@ enum fp_status zpool_alloc_value(struct zpool *pool, uint64_t value, struct zhan
  * one of a row, and its object must not be mapped. Returns what it named. */
 struct zname zpool_free(struct zpool *pool, struct zhandle *handle) FP_NONNULL(1, 2);
 
+/* A handle that names nothing, for zpool_move to bring it something. FP_NO_MEMORY: the budget. */
+enum fp_status zpool_handle_take(struct zpool *pool, struct zhandle *handle)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* Gives back a handle that names nothing, one by itself, and clears it. */
+void zpool_handle_give(struct zpool *pool, struct zhandle *handle) FP_NONNULL(1, 2);
+
 /* Takes ZPOOL_ROW_HANDLES handles that name nothing: *first and those that follow. Charged as
  * BUDGET_SLOTS. FP_NO_MEMORY: the budget refuses. */
 enum fp_status zpool_row_take(struct zpool *pool, struct zhandle *first)
@@ -140,6 +146,10 @@ struct zname zpool_clear(struct zpool *pool, struct zhandle handle) FP_NONNULL(1
  * Cannot fail. Returns what `handle` named. */
 struct zname zpool_replace(struct zpool *pool, struct zhandle handle, struct zhandle *from)
     FP_NONNULL(1, 3);
+
+/* Lets `to`, which names nothing, name what `from` does, which then names nothing. The object may
+ * be mapped: it stays where it is, and its maps stay good. Cannot fail. */
+void zpool_move(struct zpool *pool, struct zhandle from, struct zhandle to) FP_NONNULL(1);
 
 /* What the handle names (size_bytes 0). ZNOTHING also for numbers that were never given out. */
 struct zname zpool_look(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);

@@ -132,6 +132,64 @@ START_TEST(pins_count_and_are_seen)
 }
 END_TEST
 
+/* Whoever replaces what is mapped hands it over: the mapper keeps address and bytes, also while
+ * everything around them goes and is compacted. */
+START_TEST(what_is_mapped_may_get_another_handle)
+{
+    enum { OBJECTS = 300, KEEP = 10 };
+    static const size_t sizes[] = {40, 1200, 4096, 9000};
+    static uint8_t bytes[OBJECTS][9000];
+    static struct zhandle handles[OBJECTS], others[OBJECTS];
+    static struct zmap maps[OBJECTS];
+    struct bench bench;
+    struct rng rng = {.state = 5};
+    setup(&bench, pool_backends[_i], UINT64_MAX);
+    for (int i = 0; i < OBJECTS; i++) {
+        rng_fill(&rng, bytes[i], sizes[i % 4]);
+        handles[i] = keep(&bench, bytes[i], sizes[i % 4]);
+    }
+    for (int i = 0; i < OBJECTS; i++) {
+        if (i % KEEP > 3) continue; /* one of each size */
+        ck_assert_int_eq(zpool_map(bench.pool, handles[i], ZACCESS_READ, &maps[i]), FP_OK);
+        ck_assert_int_eq(zpool_handle_take(bench.pool, &others[i]), FP_OK);
+        zpool_move(bench.pool, handles[i], others[i]);
+        ck_assert_int_eq(zpool_look(bench.pool, handles[i]).what, ZNOTHING);
+        zpool_handle_give(bench.pool, &handles[i]);
+    }
+    for (int i = 0; i < OBJECTS; i++)
+        if (i % KEEP > 3) zpool_free(bench.pool, &handles[i]);
+    while (!zpool_compact(bench.pool, 64).done) {}
+    zpool_check(bench.pool);
+    for (int i = 0; i < OBJECTS; i++) {
+        if (i % KEEP > 3) continue;
+        ck_assert(memcmp(maps[i].bytes, bytes[i], sizes[i % 4]) == 0);
+        ck_assert(holds(&bench, others[i], bytes[i], sizes[i % 4]));
+        zpool_unmap(bench.pool, &maps[i]);
+        zpool_free(bench.pool, &others[i]);
+    }
+    ck_assert(zpool_fill(bench.pool).pinned_count == 0);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(a_handle_of_nothing_is_taken_and_given_back)
+{
+    struct bench bench;
+    struct zhandle none, value;
+    setup(&bench, pool_backends[_i], UINT64_MAX);
+    ck_assert_int_eq(zpool_handle_take(bench.pool, &none), FP_OK);
+    ck_assert(none.number != 0 && zpool_look(bench.pool, none).what == ZNOTHING);
+    ck_assert_int_eq(zpool_alloc_value(bench.pool, 77, &value), FP_OK);
+    zpool_move(bench.pool, value, none);
+    ck_assert(zpool_look(bench.pool, none).value == 77);
+    ck_assert_int_eq(zpool_look(bench.pool, value).what, ZNOTHING);
+    zpool_handle_give(bench.pool, &value);
+    ck_assert(value.number == 0);
+    zpool_free(bench.pool, &none);
+    teardown(&bench);
+}
+END_TEST
+
 /* A handle out of damaged memory must not lead to an object of somebody else. */
 START_TEST(a_handle_of_no_object_is_corrupt)
 {
@@ -270,6 +328,21 @@ static void alloc_too_much(void *argument)
     (void)!zpool_alloc(((struct bench *)argument)->pool, ZPOOL_OBJECT_BYTES_MAX + 1, 0, &handle);
 }
 
+static void give_what_names_something(void *argument)
+{
+    struct bench *bench = argument;
+    struct zhandle handle;
+    if (zpool_alloc(bench->pool, 1, 0, &handle) == FP_OK) zpool_handle_give(bench->pool, &handle);
+}
+
+static void move_onto_something(void *argument)
+{
+    struct bench *bench = argument;
+    struct zhandle one, other;
+    if (zpool_alloc(bench->pool, 1, 0, &one) != FP_OK) return;
+    if (zpool_alloc(bench->pool, 1, 0, &other) == FP_OK) zpool_move(bench->pool, one, other);
+}
+
 static void destroy_with_an_object(void *argument)
 {
     struct bench *bench = argument;
@@ -284,6 +357,8 @@ START_TEST(our_own_mistakes_stop_the_program)
     ck_assert(child_aborts(free_twice, &bench));
     ck_assert(child_aborts(free_nothing, &bench));
     ck_assert(child_aborts(alloc_too_much, &bench));
+    ck_assert(child_aborts(give_what_names_something, &bench));
+    ck_assert(child_aborts(move_onto_something, &bench));
     ck_assert(child_aborts(destroy_with_an_object, &bench));
     teardown(&bench);
 }
@@ -396,7 +471,9 @@ int main(void)
         what_is_freed_goes_back_to_the_os, the_rows_of_the_classes_add_up,
         an_object_is_born_touched_and_keeps_the_hint_wherever_it_goes,
         a_refusal_changes_nothing_and_a_free_helps, handles_and_descriptors_are_used_again,
-        pins_count_and_are_seen, a_handle_of_no_object_is_corrupt, a_damaged_cell_is_corrupt,
+        pins_count_and_are_seen, what_is_mapped_may_get_another_handle,
+        a_handle_of_nothing_is_taken_and_given_back, a_handle_of_no_object_is_corrupt,
+        a_damaged_cell_is_corrupt,
         a_backend_nobody_wrote_is_refused, threads_churn_without_touching_each_others_bytes,
         our_own_mistakes_stop_the_program);
 }
