@@ -26,6 +26,7 @@
     X(BUDGET_ITEMS, "items", "keys and item records")                                              \
     X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
     X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")                          \
+    X(BUDGET_MAPS, "maps", "what clients have mapped: unpacked, or as they write it")              \
     X(BUDGET_COMPRESSORS, "compressors", "threads' packers; dictionaries of seats, with tables")
 
 enum budget_use {

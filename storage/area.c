@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "storage/area_pin.h"
 #include "storage/pages.h"
 
 static struct area_row *row_of(const struct area *area, uint64_t slot)
@@ -23,7 +24,7 @@ static uint32_t used_of(const struct area_row *row)
 
 static struct lock *stripe_of(struct area *area, uint64_t slot)
 {
-    return &area->stripes[slot / AREA_ROW_SLOTS % AREA_STRIPES];
+    return &area->stripes[area_stripe(slot)];
 }
 
 uint32_t area_row_used(const struct area *area, uint64_t row)
@@ -61,7 +62,10 @@ void area_destroy(struct area **area_ptr)
     if (area == NULL) return;
     fp_assert(atomic_load(&area->counters.stored) == 0);
     fp_assert(area->dictionary.kept == NULL);
-    for (unsigned i = 0; i < AREA_STRIPES; i++) lock_fini(&area->stripes[i]);
+    for (unsigned i = 0; i < AREA_STRIPES; i++) {
+        fp_assert(area->pins[i] == NULL);
+        lock_fini(&area->stripes[i]);
+    }
     pages_release(area->rows, area->row_count * sizeof *area->rows);
     free(area);
     *area_ptr = NULL;
@@ -126,21 +130,40 @@ static void row_count_locked(struct area *area, struct area_row *row, uint32_t c
     zpool_row_give(area->zpool, &first);
 }
 
-enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
+static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored *next,
+                                 struct zname *old)
 {
     struct area_row *row = row_of(area, slot);
-    area_slot_take(area, slot);
     enum fp_status status = row_prepare_locked(area, row);
-    if (status == FP_OK) {
-        uint32_t first = atomic_load_explicit(&row->first, memory_order_relaxed);
-        struct zhandle handle = {first + (uint32_t)(slot % AREA_ROW_SLOTS)};
-        *old = zpool_replace(area->zpool, handle, &next->handle);
-        count_name(area, next->name, 1);
-        count_name(area, *old, (uint64_t)-1);
-        row_count_locked(area, row, old->what == ZNOTHING);
-        row_changed_locked(row);
-    }
+    if (status != FP_OK) return status;
+    uint32_t first = atomic_load_explicit(&row->first, memory_order_relaxed);
+    struct zhandle handle = {first + (uint32_t)(slot % AREA_ROW_SLOTS)};
+    struct zname named;
+    bool mapped = area_pin_hand_over_locked(area, slot, &named);
+    *old = zpool_replace(area->zpool, handle, &next->handle);
+    if (!mapped) named = *old;
+    count_name(area, next->name, 1);
+    count_name(area, named, (uint64_t)-1);
+    row_count_locked(area, row, named.what == ZNOTHING);
+    row_changed_locked(row);
+    return FP_OK;
+}
+
+enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
+{
+    area_slot_take(area, slot);
+    enum fp_status status = put_locked(area, slot, next, old);
     area_slot_drop(area, slot);
+    return status;
+}
+
+enum fp_status area_put_pinned(struct area *area, const struct area_pin *pin, struct stored *next,
+                               struct zname *old)
+{
+    area_slot_take(area, pin->slot);
+    enum fp_status status = FP_EXISTS;
+    if (area_pin_current_locked(area, pin)) status = put_locked(area, pin->slot, next, old);
+    area_slot_drop(area, pin->slot);
     return status;
 }
 
@@ -148,6 +171,7 @@ struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored
 {
     struct lock *stripe = stripe_of(area, slot);
     lock_assert_held(stripe);
+    fp_assert(!area_pinned_locked(area, slot));
     struct zhandle handle = area_handle_locked(area, slot);
     bool touched = zpool_touched(area->zpool, handle);
     struct zname old = zpool_replace(area->zpool, handle, &next->handle);
@@ -179,15 +203,19 @@ uint64_t area_skip_unused(const struct area *area, uint64_t slot)
     return slot;
 }
 
-static struct zname clear_slot_locked(struct area *area, uint64_t slot)
+/* False: it was empty. */
+static bool clear_slot_locked(struct area *area, uint64_t slot, struct zname *ended)
 {
     struct zhandle handle = area_handle_locked(area, slot);
-    struct zname old = zpool_clear(area->zpool, handle);
-    count_name(area, old, (uint64_t)-1);
-    if (old.what == ZNOTHING) return old;
+    struct zname named = zpool_look(area->zpool, handle);
+    if (named.what == ZNOTHING) return false;
+    bool mapped = area_pin_hand_over_locked(area, slot, &named);
+    *ended = zpool_clear(area->zpool, handle);
+    if (!mapped) named = *ended;
+    count_name(area, named, (uint64_t)-1);
     row_count_locked(area, row_of(area, slot), (uint32_t)-1);
     row_changed_locked(row_of(area, slot));
-    return old;
+    return true;
 }
 
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
@@ -205,8 +233,7 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
             *slot = stop;
             break;
         }
-        struct zname old = clear_slot_locked(area, *slot);
-        if (old.what != ZNOTHING) ended[count++] = old;
+        count += clear_slot_locked(area, *slot, &ended[count]);
         ++*slot;
     }
     lock_drop(stripe);

@@ -65,6 +65,7 @@ struct area {
     uint64_t row_count;
     struct area_row *rows; /* a reservation */
     struct lock stripes[AREA_STRIPES];
+    void *pins[AREA_STRIPES]; /* of mapped slots, area_pin.c's */
 };
 
 struct area_options {
@@ -87,13 +88,24 @@ void area_slot_drop(struct area *area, uint64_t slot) FP_NONNULL(1);
  * lock. */
 struct zhandle area_handle_locked(const struct area *area, uint64_t slot) FP_NONNULL(1);
 
-/* Lets the slot name what *next does, and clears its handle; *old is what it named before.
- * FP_NO_MEMORY: the table cannot grow; nothing has changed. Takes and drops the slot's lock. */
+static inline unsigned area_stripe(uint64_t slot)
+{
+    return (unsigned)(slot / AREA_ROW_SLOTS % AREA_STRIPES);
+}
+
+struct area_pin;
+
+/* Lets the slot name what *next does, and clears its handle; *old is what ended: what it named
+ * before, or nothing where that is mapped (area_pin.h). FP_NO_MEMORY: the table cannot grow;
+ * nothing has changed. Takes and drops the slot's lock. */
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);
+/* The same for the slot of a pin, if it still holds what was pinned: else FP_EXISTS. */
+enum fp_status area_put_pinned(struct area *area, const struct area_pin *pin, struct stored *next,
+                               struct zname *old) FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
-/* The same for a slot that names something, with its lock held by the caller: so it cannot fail.
- * The object stays as touched as the one before it. Returns what the slot named. */
+/* The same for a slot that names something and is not mapped, with its lock held by the caller: so
+ * it cannot fail. The object stays as touched as the one before it. Returns what the slot named. */
 struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
     FP_NONNULL(1, 3);
 
@@ -101,9 +113,9 @@ struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored
  * after AREA_SKIP_ROWS rows. A hint: looks under no lock. */
 uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK FP_NONNULL(1);
 
-/* Empties up to `max` slots of [*slot, end), writes what they named to `ended`, and moves *slot
- * behind what was looked at. Returns how many. Done when *slot == end. Looks at the slots of one
- * row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */
+/* Empties up to `max` slots of [*slot, end), writes what ended with each to `ended`, and moves
+ * *slot behind what was looked at. Returns how many. Done when *slot == end. Looks at the slots of
+ * one row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max) FP_NONNULL(1, 2, 4);
 

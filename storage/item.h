@@ -2,7 +2,8 @@
  * item - a memcached key with what belongs to it; the value is in the allocator, in pieces.
  *
  * Key, flags, cas, size and pieces never change once the item is in the key directory. Expiry,
- * access time and the two links belong to the directory's shard and are guarded by its lock.
+ * access time, the two links and what stands in their place while it is mapped belong to the
+ * directory's shard and are guarded by its lock.
  *
  * Life: created with one reference -(published)-> the directory owns that one -(readers acquire and
  * release theirs)-> unlinked: the directory's is given up -> the last release ends it.
@@ -26,14 +27,23 @@ struct item {
     uint32_t flags;
     uint64_t hash;
     uint64_t cas;
-    struct item *newer, *older;
+    union {
+        struct { /* in the order of use */
+            struct item *newer, *older;
+        };
+        struct { /* mapped: out of that order, so the links are free */
+            uint32_t maps;
+            bool map_writes; /* one of them */
+        };
+    };
     uint64_t accessed_ms;
     uint32_t expires_s; /* store time; 0: never */
     uint32_t value_bytes;
     uint32_t packed_bytes; /* of all pieces */
     uint16_t piece_count;
     uint8_t key_bytes;
-    bool fetched; /* read since it was stored */
+    bool fetched : 1; /* read since it was stored */
+    bool mapped : 1;
     struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
 };
 

@@ -148,7 +148,7 @@ static uint64_t place_of(const struct keydir_shard *shard, const struct item *it
 void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
 {
     lock_assert_held(&shard->lock);
-    fp_assert(next->hash == old->hash);
+    fp_assert(next->hash == old->hash && !old->mapped);
     shard->table[place_of(shard, old)] = next;
     next->newer = old->newer;
     next->older = old->older;
@@ -164,7 +164,7 @@ void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
     lock_assert_held(&shard->lock);
     close_gap(shard, place_of(shard, item));
     shard->item_count--;
-    order_unlink(shard, item);
+    if (!item->mapped) order_unlink(shard, item);
     set_oldest_locked(shard);
 }
 
@@ -172,10 +172,41 @@ void keydir_use_locked(struct keydir_shard *shard, struct item *item, uint64_t n
 {
     lock_assert_held(&shard->lock);
     item->accessed_ms = now_ms;
-    if (shard->newest != item) {
+    if (!item->mapped && shard->newest != item) {
         order_unlink(shard, item);
         order_push(shard, item);
     }
+    set_oldest_locked(shard);
+}
+
+enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, bool writes)
+{
+    lock_assert_held(&shard->lock);
+    if (!item->mapped) {
+        order_unlink(shard, item);
+        set_oldest_locked(shard);
+        item->mapped = true;
+        item->maps = 0;
+        item->map_writes = false;
+    }
+    if (writes && item->map_writes) return FP_BUSY;
+    fp_assert(item->maps < INT32_MAX);
+    item->maps++;
+    item->map_writes |= writes;
+    return FP_OK;
+}
+
+void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool writes,
+                         uint64_t now_ms)
+{
+    lock_assert_held(&shard->lock);
+    fp_assert(item->mapped && item->maps > 0 && (!writes || item->map_writes));
+    if (writes) item->map_writes = false;
+    if (--item->maps > 0) return;
+    item->mapped = false;
+    if (keydir_find_locked(shard, item->hash, item_key(item)) != item) return;
+    item->accessed_ms = now_ms;
+    order_push(shard, item);
     set_oldest_locked(shard);
 }
 
@@ -210,18 +241,20 @@ void keydir_check(struct keydir *keydir)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         lock_take(&shard->lock);
-        uint64_t in_table = 0, in_order = 0;
+        uint64_t in_table = 0, in_order = 0, mapped = 0;
         for (uint64_t p = 0; p < shard->capacity; p++) {
             struct item *item = shard->table[p];
             if (item == NULL) continue;
             in_table++;
+            mapped += item->mapped;
             fp_assert(keydir_find_locked(shard, item->hash, item_key(item)) == item);
         }
         for (struct item *item = shard->newest; item != NULL; item = item->older) {
             in_order++;
+            fp_assert(!item->mapped);
             fp_assert(item->older != NULL ? item->older->newer == item : shard->oldest == item);
         }
-        fp_assert(in_table == shard->item_count && in_order == shard->item_count);
+        fp_assert(in_table == shard->item_count && in_order + mapped == shard->item_count);
         table_bytes += shard->capacity * sizeof *shard->table;
         lock_drop(&shard->lock);
     }

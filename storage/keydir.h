@@ -3,7 +3,7 @@
  *
  * A shard is an open-addressing table (linear probing, backward shift on removal) with a lock of
  * its own. Its items form a list from newest to oldest use; the oldest of all shards' oldest is
- * what goes when memory is short.
+ * what goes when memory is short. An item that is mapped is not in that list.
  *
  * Threads: any. The *_locked calls want the shard's lock held by the caller.
  * Locks:   RANK_KEYDIR_SHARD; never two shards at once.
@@ -52,13 +52,22 @@ enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard 
 void keydir_insert_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 
-/* Puts `next` where `old` is, of the same key, in the table and in the order of use. */
+/* Puts `next` where `old` is, of the same key, in the table and in the order of use. It must not be
+ * mapped. */
 void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
     FP_NONNULL(1, 2, 3);
 
 /* Says that the item was used now: it becomes its shard's newest. */
 void keydir_use_locked(struct keydir_shard *shard, struct item *item, uint64_t now_ms)
     FP_NONNULL(1, 2);
+
+/* One more map of an item that is in the directory: it leaves the order of use. FP_BUSY: this one
+ * writes, and another does already. */
+enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, bool writes)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* One less; with the last it comes back as the newest, if the directory still has it. */
+void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool writes,
+                         uint64_t now_ms) FP_NONNULL(1, 2);
 
 /* The shard whose oldest item is the oldest of all; NULL: no items. A hint: look again, locked. */
 struct keydir_shard *keydir_oldest_shard(struct keydir *keydir) FP_NONNULL(1);

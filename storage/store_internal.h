@@ -68,6 +68,10 @@ enum fp_status store_repack(struct store *store, struct store_scratch *scratch,
 enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,
                                  struct page_place place, uint8_t *out) FP_MUST_CHECK;
 
+/* Charges bytes to a use, with items giving way where needed. */
+bool store_charge(struct store *store, struct store_scratch *scratch, enum budget_use use,
+                  uint64_t bytes) FP_MUST_CHECK;
+
 /* True: memory was short and an item has given way for it, so it may be tried again. False also
  * where so much is free that memory is not what was missing. */
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
@@ -96,7 +100,30 @@ enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
 enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
                             struct fetched *fetched, struct space out, uint32_t *crc) FP_MUST_CHECK;
 
-/* --- store_item.c ---------------------------------------------------------------------------- */
+/* What is kept pinned for a mapper, who has let nobody end it. */
+struct mapped {
+    struct zname name;
+    struct zmap map; /* of an object */
+};
+/* Fills and checks out from it, as store_fetch and store_unpack do, without a copy between. */
+enum fp_status store_unpack_mapped(struct store *store, struct store_scratch *scratch,
+                                   const struct mapped *mapped, struct space out) FP_MUST_CHECK;
+/* Whether its bytes are the plain ones. Then store_lend checks them and says where they are. */
+bool store_lends(struct zname name);
+enum fp_status store_lend(struct store *store, const struct mapped *mapped, size_t size_bytes,
+                          struct slice *bytes) FP_MUST_CHECK;
+
+/* --- store_page.c ---------------------------------------------------------------------------- */
+
+struct area_pin;
+
+/* store_page_store; where `pin` is not NULL only if the slot still holds what is pinned, else
+ * FP_EXISTS. */
+enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
+                              struct page_place place, struct known known,
+                              const struct area_pin *pin) FP_MUST_CHECK;
+
+/* --- store_item.c, store_item_put.c ---------------------------------------------------------- */
 
 bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
                      const struct item *item);
@@ -107,6 +134,10 @@ void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct
 /* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
 struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
                                struct slice key, uint64_t hash, struct item **dead);
+/* Packs and publishes another value of the same item, flags and expiry as they are, if the
+ * directory still has this very item: else FP_EXISTS. FP_NO_MEMORY. */
+enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
+                                  const struct item *item, struct slice value) FP_MUST_CHECK;
 /* What an item is charged for: its record, not its objects. */
 uint64_t store_item_cost(const struct item *item);
 /* memcached's exptime as store time in seconds; 0 never. */

@@ -3,8 +3,8 @@
  * Life of a new item: built (charged, its pieces packed, no lock held) -> its condition looked at
  * again under the shard's lock -> published, the old one unlinked -> the old one released.
  *
- * append, prepend, incr and decr build from an old item they hold a reference to, and publish only
- * if that very item is still there; else they start again.
+ * append, prepend, incr, decr and who has it mapped build from an old item they hold a reference
+ * to, and publish only if that very item is still there. The first four start again if it is not.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,15 +15,6 @@
 #include "storage/store_internal.h"
 
 enum { NUMBER_DIGITS_MAX = 20 };
-
-/* Charges bytes, with items giving way where needed. */
-static bool charge(struct store *store, struct store_scratch *scratch, uint64_t bytes)
-{
-    if (bytes > budget_limit(&store->budget)) return false; /* and all items would not help */
-    while (!budget_charge(&store->budget, BUDGET_ITEMS, bytes))
-        if (!store_evict_one(store, scratch)) return false;
-    return true;
-}
 
 static enum fp_status pack_pieces(struct store *store, struct store_scratch *scratch,
                                   struct item *item, struct slice value)
@@ -46,7 +37,7 @@ static enum fp_status build_item(struct store *store, struct store_scratch *scra
 {
     uint64_t hash = keydir_hash(&store->keydir, key);
     uint64_t bytes = (item_size_bytes(key.size_bytes, value.size_bytes) + 8 + 15) / 16 * 16;
-    if (!charge(store, scratch, bytes)) return FP_NO_MEMORY;
+    if (!store_charge(store, scratch, BUDGET_ITEMS, bytes)) return FP_NO_MEMORY;
     struct item *item = item_create(key, hash, value.size_bytes);
     if (item == NULL) {
         budget_return(&store->budget, BUDGET_ITEMS, bytes);
@@ -143,15 +134,24 @@ static enum fp_status look_ahead(struct store *store, struct store_scratch *scra
     return status;
 }
 
+enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
+                                  const struct item *item, struct slice value)
+{
+    struct item *next;
+    enum fp_status status = build_item(store, scratch, item_key(item), value, &next);
+    if (status != FP_OK) return status;
+    next->flags = item->flags;
+    return publish(store, scratch, next, (struct expectation){.identity = item});
+}
+
 /* The two values joined, packed and published in place of `old`. */
 static enum fp_status join(struct store *store, struct store_scratch *scratch,
                            const struct item_put *put, const struct item *old)
 {
     size_t size = old->value_bytes + put->value.size_bytes;
-    if (!charge(store, scratch, size)) return FP_NO_MEMORY;
+    if (!store_charge(store, scratch, BUDGET_ITEMS, size)) return FP_NO_MEMORY;
     uint8_t *bytes = malloc(size + 1); /* both may be empty */
     enum fp_status status = FP_NO_MEMORY;
-    struct item *next = NULL;
     if (bytes != NULL) {
         bool append = put->mode == ITEM_APPEND;
         size_t added = put->value.size_bytes;
@@ -159,13 +159,10 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
         if (added > 0) /* nothing may come from nowhere: NULL is no source */
             memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, added);
     }
-    if (status == FP_OK)
-        status = build_item(store, scratch, put->key, slice_of(bytes, size), &next);
+    if (status == FP_OK) status = store_item_rewrite(store, scratch, old, slice_of(bytes, size));
     free(bytes);
     budget_return(&store->budget, BUDGET_ITEMS, size);
-    if (status != FP_OK) return status;
-    next->flags = old->flags;
-    return publish(store, scratch, next, (struct expectation){.identity = old});
+    return status;
 }
 
 static enum fp_status put_joined(struct store *store, struct store_scratch *scratch,
@@ -230,12 +227,8 @@ static enum fp_status delta_once(struct store *store, struct store_scratch *scra
 
     /* A shorter number keeps the old length: memcached pads with blanks. */
     int size = snprintf((char *)text, sizeof text, "%-*" PRIu64, (int)old->value_bytes, number);
-    struct item *next;
-    status = build_item(store, scratch, change->key, slice_of(text, (size_t)size), &next);
-    if (status != FP_OK) return status;
-    next->flags = old->flags;
     *result = number;
-    return publish(store, scratch, next, (struct expectation){.identity = old});
+    return store_item_rewrite(store, scratch, old, slice_of(text, (size_t)size));
 }
 
 enum fp_status store_item_delta(struct store *store, struct store_scratch *scratch,

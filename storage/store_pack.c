@@ -30,6 +30,15 @@ bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp
            store_evict_one(store, scratch);
 }
 
+bool store_charge(struct store *store, struct store_scratch *scratch, enum budget_use use,
+                  uint64_t bytes)
+{
+    if (bytes > budget_limit(&store->budget)) return false; /* and all items would not help */
+    while (!budget_charge(&store->budget, use, bytes))
+        if (!store_evict_one(store, scratch)) return false;
+    return true;
+}
+
 /* For whom something is kept: a client, for whom items give way where memory is short; or the store
  * itself, which keeps anew what it has already: then nothing gives way. */
 struct keeper {
@@ -212,31 +221,52 @@ void store_handle_end(struct store *store, struct store_scratch *scratch, struct
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static enum fp_status copy_out(const struct zmap *map, struct store_scratch *scratch,
-                               struct space out, struct fetched *fetched)
+/* What the bytes of an object are, where they are. */
+static enum fp_status read_object(const struct zmap *map, size_t plain_bytes,
+                                  struct fetched *fetched, struct slice *bytes)
 {
     uint32_t head_bytes = entry_head_bytes(entry_form(map->note));
     if (map->size_bytes < head_bytes) return FP_CORRUPT;
-    size_t size = map->size_bytes - head_bytes;
-    const uint8_t *bytes = map->bytes + head_bytes;
+    *bytes = slice_of(map->bytes + head_bytes, map->size_bytes - head_bytes);
     memcpy(&fetched->head, map->bytes, head_bytes);
     switch (entry_form(map->note)) {
     case ENTRY_PACKED:
-        if (size > ZPOOL_OBJECT_BYTES_MAX) return FP_CORRUPT;
-        memcpy(scratch->packed, bytes, size);
-        fetched->packed = (struct packed){.bytes = scratch->packed, .size_bytes = size};
-        return FP_OK;
+        return bytes->size_bytes <= ZPOOL_OBJECT_BYTES_MAX ? FP_OK : FP_CORRUPT;
     case ENTRY_WORD:
-        if (size != sizeof fetched->word) return FP_CORRUPT;
-        memcpy(&fetched->word, bytes, size);
+        if (bytes->size_bytes != sizeof fetched->word) return FP_CORRUPT;
+        memcpy(&fetched->word, bytes->bytes, sizeof fetched->word);
         return FP_OK;
     case ENTRY_PLAIN:
     case ENTRY_WHOLE:
-        if (size != out.capacity_bytes) return FP_CORRUPT;
-        memcpy(out.bytes, bytes, size);
-        return FP_OK;
+        return bytes->size_bytes == plain_bytes ? FP_OK : FP_CORRUPT;
     }
     return FP_CORRUPT;
+}
+
+/* Plain bytes go to `out`, packed ones to `packed` or, where that is NULL, stay where they are. */
+static enum fp_status take_out(const struct zmap *map, uint8_t *packed, struct space out,
+                               struct fetched *fetched)
+{
+    struct slice bytes;
+    enum fp_status status = read_object(map, out.capacity_bytes, fetched, &bytes);
+    if (status != FP_OK || entry_form(map->note) == ENTRY_WORD) return status;
+    if (entry_form(map->note) != ENTRY_PACKED) {
+        memcpy(out.bytes, bytes.bytes, bytes.size_bytes);
+        return FP_OK;
+    }
+    if (packed != NULL) memcpy(packed, bytes.bytes, bytes.size_bytes);
+    fetched->packed = (struct packed){.bytes = packed != NULL ? packed : bytes.bytes,
+                                      .size_bytes = bytes.size_bytes};
+    return FP_OK;
+}
+
+static enum fp_status take_compressor(struct store *store, struct store_scratch *scratch,
+                                      struct fetched *fetched)
+{
+    if (entry_form(fetched->name.note) != ENTRY_PACKED) return FP_OK;
+    fetched->compressor = compressor_acquire_id(store->compressors,
+                                                entry_seat(fetched->name.note), scratch->codec);
+    return fetched->compressor != NULL ? FP_OK : FP_CORRUPT;
 }
 
 enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
@@ -251,12 +281,9 @@ enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
     }
     struct zmap map;
     if (zpool_map(store->zpool, handle, ZACCESS_READ, &map) != FP_OK) return FP_CORRUPT;
-    enum fp_status status = copy_out(&map, scratch, out, fetched);
+    enum fp_status status = take_out(&map, scratch->packed, out, fetched);
     zpool_unmap(store->zpool, &map);
-    if (status != FP_OK || entry_form(name.note) != ENTRY_PACKED) return status;
-    fetched->compressor =
-        compressor_acquire_id(store->compressors, entry_seat(name.note), scratch->codec);
-    return fetched->compressor != NULL ? FP_OK : FP_CORRUPT;
+    return status == FP_OK ? take_compressor(store, scratch, fetched) : status;
 }
 
 static bool check_matches(const struct fetched *fetched, uint32_t crc)
@@ -279,6 +306,40 @@ enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
         *crc = crc32c(out.bytes, out.capacity_bytes);
         if (!check_matches(fetched, *crc)) status = FP_CORRUPT;
     }
+    if (status != FP_OK) store_count(&store->counters.corrupt, 1);
+    return status;
+}
+
+/* --- reading what is mapped ------------------------------------------------------------------- */
+
+bool store_lends(struct zname name)
+{
+    return name.what == ZOBJECT && entry_incompressible(name);
+}
+
+enum fp_status store_unpack_mapped(struct store *store, struct store_scratch *scratch,
+                                   const struct mapped *mapped, struct space out)
+{
+    struct fetched fetched = {.name = mapped->name};
+    uint32_t crc;
+    enum fp_status status = FP_OK;
+    if (mapped->name.what == ZVALUE) fetched.word = entry_value_word(mapped->name.value);
+    else status = take_out(&mapped->map, NULL, out, &fetched);
+    if (status == FP_OK && mapped->name.what == ZOBJECT)
+        status = take_compressor(store, scratch, &fetched);
+    if (status == FP_OK) return store_unpack(store, scratch, &fetched, out, &crc);
+    store_count(&store->counters.corrupt, 1);
+    return status;
+}
+
+enum fp_status store_lend(struct store *store, const struct mapped *mapped, size_t size_bytes,
+                          struct slice *bytes)
+{
+    struct fetched fetched = {.name = mapped->name};
+    fp_assert(store_lends(mapped->name));
+    enum fp_status status = read_object(&mapped->map, size_bytes, &fetched, bytes);
+    if (status == FP_OK && !check_matches(&fetched, crc32c(bytes->bytes, bytes->size_bytes)))
+        status = FP_CORRUPT;
     if (status != FP_OK) store_count(&store->counters.corrupt, 1);
     return status;
 }

@@ -7,30 +7,40 @@
  */
 #include <string.h>
 
+#include "storage/area_pin.h"
 #include "storage/store_internal.h"
 
-enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
-                                struct page_place place, const uint8_t *page, uint32_t crc)
+enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
+                              struct page_place place, struct known known,
+                              const struct area_pin *pin)
 {
     struct area *area = place.area;
-    if (place.slot >= area->slot_count) return FP_RANGE;
-    struct fresh fresh = {.area = area, .known = {{page, area->page_bytes}, crc}};
+    struct fresh fresh = {.area = area, .known = known};
     struct stored next;
     struct zname old;
     store_count(&area->counters.stores, 1);
     enum fp_status status = store_pack_page(store, scratch, &fresh, &next);
     if (status == FP_OK) {
         /* A row of the slot table is memory too: items give way for it as for an object. */
-        do status = area_put(area, place.slot, &next, &old);
+        do status = pin == NULL ? area_put(area, place.slot, &next, &old)
+                                : area_put_pinned(area, pin, &next, &old);
         while (store_may_retry(store, scratch, status));
         if (status == FP_OK) store_name_ended(store, scratch, old);
         else store_handle_end(store, scratch, next.handle);
     }
-    if (status != FP_OK) {
+    if (status == FP_NO_MEMORY) {
         store_count(&area->counters.refused, 1);
         store_count(&store->counters.no_memory, 1);
     }
     return status;
+}
+
+enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
+                                struct page_place place, const uint8_t *page, uint32_t crc)
+{
+    struct known known = {{page, place.area->page_bytes}, crc};
+    if (place.slot >= place.area->slot_count) return FP_RANGE;
+    return store_page_put(store, scratch, place, known, NULL);
 }
 
 enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,

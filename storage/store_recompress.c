@@ -12,6 +12,7 @@
  */
 #include <stdlib.h>
 
+#include "storage/area_pin.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_recompress_internal.h"
 
@@ -166,7 +167,9 @@ static bool take_page(struct recompress *walk, struct page_work *work)
         struct space space = {.bytes = walk->plain, .capacity_bytes = area->page_bytes};
         work->want = recompress_want(walk, name.note, zpool_touched(pool, handle));
         if (walk->plan.cool) zpool_untouch(pool, handle);
-        if (work->want.target != NULL) {
+        if (work->want.target != NULL && area_pinned_locked(area, work->place.slot)) {
+            walk->counts->skipped_in_use++;
+        } else if (work->want.target != NULL) {
             enum fp_status status =
                 store_fetch(walk->store, walk->scratch, handle, space, &work->fetched);
             taken = status == FP_OK;
@@ -206,7 +209,8 @@ static bool is_unchanged_locked(struct recompress *walk, const struct page_work 
     return same;
 }
 
-/* Nobody maps a slot's object but under the slot's lock, so the old one is not pinned here. */
+/* Who reads a slot's object maps it for a moment, under the slot's lock; who has it mapped for
+ * longer is walked past. So the old one is not pinned here. */
 static void publish_page(struct recompress *walk, const struct page_work *work,
                          struct stored *next)
 {
@@ -216,8 +220,8 @@ static void publish_page(struct recompress *walk, const struct page_work *work,
                             ? 0
                             : zpool_cost_bytes(walk->store->zpool, next->name.size_bytes);
     area_slot_take(area, work->place.slot);
-    bool same =
-        is_unchanged_locked(walk, work, area_handle_locked(area, work->place.slot));
+    bool same = !area_pinned_locked(area, work->place.slot) &&
+                is_unchanged_locked(walk, work, area_handle_locked(area, work->place.slot));
     if (same) old = area_replace_locked(area, work->place.slot, next);
     area_slot_drop(area, work->place.slot);
     if (same) {

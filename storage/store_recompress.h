@@ -45,8 +45,8 @@ struct recompress_plan {
     X(looked, "looked at")                                                                         \
     X(rewritten, "kept anew")                                                                      \
     X(not_smaller, "packed, or told by its bytes, not to become cheaper; they stay")               \
-    X(skipped_changed, "stored, deleted or moved on while they were packed")                       \
-    X(skipped_in_use, "items that somebody was reading")                                           \
+    X(skipped_changed, "stored, deleted, mapped or moved on while they were packed")               \
+    X(skipped_in_use, "items that were being read, and what is mapped")                            \
     X(skipped_no_memory, "no room for the new object beside the old one")                          \
     X(corrupt, "they did not match their checksum; they stay, for their reader to be told")        \
     X(saved_bytes, "by those that became cheaper")                                                 \

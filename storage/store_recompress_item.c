@@ -96,7 +96,7 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
                            struct item_work *work)
 {
     struct item *old = work->old, *next = work->next;
-    if (keydir_find_locked(shard, old->hash, item_key(old)) != old ||
+    if (keydir_find_locked(shard, old->hash, item_key(old)) != old || old->mapped ||
         store_item_dead(walk->store, walk->scratch, old))
         return false;
     next->cas = old->cas;

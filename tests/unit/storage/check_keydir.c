@@ -257,6 +257,49 @@ START_TEST(the_oldest_shard_is_that_of_the_oldest_item)
 }
 END_TEST
 
+START_TEST(what_is_mapped_is_out_of_the_order_until_its_last_map_ends)
+{
+    setup(UINT64_MAX);
+    struct item *items[3];
+    struct keydir_shard *shard = &keydir.shards[0];
+    static const char *const keys[] = {"a", "b", "c"};
+    for (unsigned i = 0; i < 3; i++) {
+        items[i] = item_of(keys[i], i);
+        items[i]->accessed_ms = 100 + i;
+        insert(shard, items[i]);
+    }
+    lock_take(&shard->lock);
+    ck_assert_int_eq(keydir_map_locked(shard, items[0], false), FP_OK);
+    ck_assert_ptr_eq(shard->oldest, items[1]);
+    ck_assert_int_eq(keydir_map_locked(shard, items[0], true), FP_OK);
+    ck_assert_int_eq(keydir_map_locked(shard, items[0], true), FP_BUSY);
+    keydir_unmap_locked(shard, items[0], true, 500);
+    ck_assert(items[0]->mapped && shard->newest == items[2]);
+    keydir_use_locked(shard, items[0], 600); /* read meanwhile */
+    ck_assert_ptr_eq(shard->newest, items[2]);
+    ck_assert_int_eq(keydir_map_locked(shard, items[1], true), FP_OK);
+    ck_assert_int_eq(keydir_map_locked(shard, items[2], false), FP_OK);
+    ck_assert_ptr_null(shard->oldest);
+    ck_assert_ptr_null(keydir_oldest_shard(&keydir)); /* none can give way */
+    lock_drop(&shard->lock);
+    keydir_check(&keydir);
+    lock_take(&shard->lock);
+    keydir_remove_locked(shard, items[2]);
+    keydir_unmap_locked(shard, items[2], false, 700); /* not in the directory any more */
+    keydir_unmap_locked(shard, items[0], false, 800);
+    ck_assert(shard->oldest == items[0] && shard->newest == items[0]);
+    ck_assert(items[0]->accessed_ms == 800);
+    keydir_unmap_locked(shard, items[1], true, 900);
+    ck_assert(shard->newest == items[1] && shard->oldest == items[0]);
+    lock_drop(&shard->lock);
+    keydir_check(&keydir);
+    ck_assert(item_release(items[2]));
+    free(items[2]);
+    for (unsigned i = 0; i < 2; i++) drop(shard, items[i]);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("keydir", an_item_keeps_its_key_and_knows_its_pieces,
@@ -266,5 +309,6 @@ int main(void)
                      a_table_grows_with_its_items_and_is_charged_for,
                      a_table_that_may_not_grow_says_so_and_stays,
                      the_oldest_is_what_was_not_used_for_longest,
-                     the_oldest_shard_is_that_of_the_oldest_item);
+                     the_oldest_shard_is_that_of_the_oldest_item,
+                     what_is_mapped_is_out_of_the_order_until_its_last_map_ends);
 }
