@@ -65,6 +65,7 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_OFF] = {FARPAGE_REFUSED, "the configuration has switched that off"},
         [FRAME_NO_COMMAND] = {FARPAGE_REFUSED, "the server knows no such command"},
         [FRAME_REFUSED] = {FARPAGE_REFUSED, "the server refused it"},
+        [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},
         [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "
                                       "area was deleted"},
     };

@@ -39,6 +39,20 @@ bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struc
     return true;
 }
 
+bool frame_fields_good(const struct frame *frame)
+{
+    static const uint8_t uses[] = {
+#define X(number, name, text, fields, meaning) [number] = (uint8_t)(fields),
+        FRAME_OPCODES(X)
+#undef X
+    };
+    unsigned used = frame->opcode < FP_COUNT_OF(uses) ? uses[frame->opcode] : FRAME_USES_NONE;
+    if ((used & FRAME_USES_SLOT) == 0 && frame->slot != 0) return false;
+    if ((used & FRAME_USES_AREA) == 0 && frame->area != 0) return false;
+    if ((used & FRAME_USES_ONE) != 0) return frame->count == 1;
+    return (used & FRAME_USES_COUNT) != 0 || frame->count == 0;
+}
+
 bool frame_body_good(const struct frame *frame, struct slice body)
 {
     return body.size_bytes == frame->body_bytes &&
@@ -181,7 +195,7 @@ const char *frame_status_text(uint16_t status)
 const char *frame_opcode_text(uint8_t opcode)
 {
     static const char *const texts[] = {
-#define X(number, name, text, meaning) [number] = text,
+#define X(number, name, text, fields, meaning) [number] = text,
         FRAME_OPCODES(X)
 #undef X
     };

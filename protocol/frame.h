@@ -15,6 +15,7 @@
 
 #include "base/attrs.h"
 #include "base/slice.h"
+#include "protocol/frame_table.h"
 
 enum {
     FRAME_VERSION = 1,
@@ -27,50 +28,6 @@ enum {
     FRAME_OPEN_BYTES = 80,   /* before the name */
     FRAME_OPENED_BYTES = 48,
     FRAME_CLIENT_ID_BYTES = 16,
-};
-
-#define FRAME_OPCODES(X)                                                                           \
-    X(1, FRAME_HELLO, "hello", "agree on the version; first on every connection")                  \
-    X(2, FRAME_PING, "ping", "answer at once with the same body")                                  \
-    X(3, FRAME_STATS, "stats", "statistics, one 'name value' a line")                              \
-    X(4, FRAME_OPEN, "open", "open an area by name, or create it")                                 \
-    X(5, FRAME_STORE, "store", "keep a page in a slot, replacing what was there")                  \
-    X(6, FRAME_LOAD, "load", "the page of a slot")                                                 \
-    X(7, FRAME_INVALIDATE, "invalidate", "forget the pages of a run of slots")                     \
-    X(8, FRAME_COMPACT, "compact", "start a compaction, or ask how it goes")                       \
-    X(9, FRAME_COMMAND, "command", "carry out an operator's command, one line of text")
-
-enum frame_opcode {
-#define X(number, name, text, meaning) name = number,
-    FRAME_OPCODES(X)
-#undef X
-};
-
-#define FRAME_STATUSES(X)                                                                          \
-    X(0, FRAME_OK, "ok", "done")                                                                   \
-    X(1, FRAME_ABSENT, "absent", "nothing is stored in that slot")                                 \
-    X(2, FRAME_CORRUPT, "corrupt", "the stored page does not match its checksum; it is not sent")  \
-    X(3, FRAME_NO_MEMORY, "no memory", "the memory limit is reached; the old page is still there") \
-    X(4, FRAME_RANGE, "range", "the slots are not all within the area")                            \
-    X(5, FRAME_NO_AREA, "no area", "no area of that name, or that number is not open here")        \
-    X(6, FRAME_BAD_AREA, "bad area", "the area's name or size is not possible, or it differs")     \
-    X(7, FRAME_BAD_LENGTH, "bad length", "the body is not as long as this request's must be")      \
-    X(8, FRAME_BAD_CHECKSUM, "bad checksum", "the body did not arrive as it was sent; send again") \
-    X(9, FRAME_BAD_OPCODE, "bad opcode", "this server does not know that request")                 \
-    X(10, FRAME_BAD_VERSION, "bad version", "no version in common")                                \
-    X(11, FRAME_NO_HELLO, "no hello", "the first request must be a hello")                         \
-    X(12, FRAME_BAD_HEADER, "bad header", "not a frame; the connection is closed")                 \
-    X(13, FRAME_LIMIT, "limit", "a limit named in the documentation is reached")                   \
-    X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
-    X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
-    X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
-    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
-    X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")
-
-enum frame_status {
-#define X(number, name, text, meaning) name = number,
-    FRAME_STATUSES(X)
-#undef X
 };
 
 enum frame_open_flags {
@@ -113,6 +70,9 @@ void frame_encode(const struct frame *frame, uint8_t header[FRAME_HEADER_BYTES])
  * framing is lost then, and the connection must end. *frame is written on true only. */
 bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struct frame *frame)
     FP_MUST_CHECK FP_NONNULL(1, 3);
+
+/* True where a request's header is 0 in what its opcode does not use. */
+bool frame_fields_good(const struct frame *frame) FP_MUST_CHECK FP_NONNULL(1);
 
 /* True where the body has the length and the checksum its header promises. */
 bool frame_body_good(const struct frame *frame, struct slice body) FP_MUST_CHECK FP_NONNULL(1);

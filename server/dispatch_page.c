@@ -240,6 +240,7 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
     const struct context context = {dispatcher, session, frame, body, output};
     if (frame_opcode_text(frame->opcode) == NULL)
         return dispatch_refuse(&context, FRAME_BAD_OPCODE);
+    if (!frame_fields_good(frame)) return dispatch_refuse(&context, FRAME_BAD_FIELD);
     if (!frame_body_good(frame, body)) return dispatch_refuse(&context, FRAME_BAD_CHECKSUM);
     if (frame->opcode == FRAME_HELLO) return hello(&context);
     if (!session->greeted) return dispatch_refuse(&context, FRAME_NO_HELLO);

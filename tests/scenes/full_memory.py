@@ -162,9 +162,9 @@ def large_pages_are_read_whole_when_memory_is_full(programs):
             put(items, f"k{n}", noise(n % 20, 100000))
             if n % 10 == 0:
                 present(items, ["k0"])
-                pages.sendall(frame(STORE, page, area=1, slot=n % 16))
+                pages.sendall(frame(STORE, page, area=1, slot=n % 16, count=1))
                 assert reply(pages)["status"] == OK
-                pages.sendall(frame(LOAD, area=1, slot=n % 16))
+                pages.sendall(frame(LOAD, area=1, slot=n % 16, count=1))
                 assert reply(pages)["body"] == page
         assert int(stats(server)["evictions"]) > 0, "memory was full"
 

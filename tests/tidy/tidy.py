@@ -217,7 +217,7 @@ def check_docs(breaches):
     require(breaches, "docs/protocol.md",
             [r[1].strip('"') for r in rows(read("protocol/command_tbl.h"), "COMMANDS")], "command")
     require(breaches, "docs/protocol.md",
-            [f"`{m}`" for m in re.findall(r'X\(\d+, FRAME_\w+, "([^"]+)"', read("protocol/frame.h"))],
+            [f"`{m}`" for m in re.findall(r'X\(\d+, FRAME_\w+, "([^"]+)"', read("protocol/frame_table.h"))],
             "frame word")
     require(breaches, "docs/statistics.md",
             [r[0] for r in rows(read("server/counters.h"), "WORKER_COUNTERS")], "statistic")

@@ -97,6 +97,29 @@ START_TEST(a_reply_is_no_request_and_a_request_has_no_status)
 }
 END_TEST
 
+START_TEST(fields_that_a_request_does_not_use_are_0)
+{
+    static const struct {
+        struct frame frame;
+        bool good;
+    } rows[] = {
+        {{.opcode = FRAME_PING}, true},
+        {{.opcode = FRAME_PING, .slot = 1ull << 40}, false},
+        {{.opcode = FRAME_PING, .area = 1}, false},
+        {{.opcode = FRAME_PING, .count = 1}, false},
+        {{.opcode = FRAME_LOAD, .slot = 7, .area = 1, .count = 1}, true},
+        {{.opcode = FRAME_LOAD, .slot = 7, .area = 1}, false}, /* a page is one */
+        {{.opcode = FRAME_LOAD, .slot = 7, .area = 1, .count = 2}, false},
+        {{.opcode = FRAME_INVALIDATE, .slot = 7, .area = 1, .count = 99}, true},
+        {{.opcode = FRAME_COMPACT, .count = 1}, true},
+        {{.opcode = FRAME_COMPACT, .area = 1}, false},
+        {{.opcode = 255, .area = 1}, false},
+    };
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++)
+        ck_assert_msg(frame_fields_good(&rows[i].frame) == rows[i].good, "row %zu", i);
+}
+END_TEST
+
 START_TEST(a_body_is_good_with_its_length_and_checksum_only)
 {
     uint8_t body[4096];
@@ -249,6 +272,7 @@ int main(void)
     tcase_add_test(tcase, every_flipped_bit_of_a_header_is_noticed);
     tcase_add_test(tcase, a_refused_header_leaves_the_frame_alone);
     tcase_add_test(tcase, a_reply_is_no_request_and_a_request_has_no_status);
+    tcase_add_test(tcase, fields_that_a_request_does_not_use_are_0);
     tcase_add_test(tcase, a_body_is_good_with_its_length_and_checksum_only);
     tcase_add_test(tcase, hello_and_welcome_come_out_as_they_went_in);
     tcase_add_test(tcase, open_comes_out_as_it_went_in);

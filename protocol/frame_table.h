@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * frame_table - the requests of the page protocol and the statuses of its replies, one row each.
+ *
+ * docs/protocol.md has a row for each; tests/tidy compares the two. Numbers are never used again.
+ */
+#ifndef FARPAGE_PROTOCOL_FRAME_TABLE_H
+#define FARPAGE_PROTOCOL_FRAME_TABLE_H
+
+/* Which fields of its header a request uses; the others are 0, and a request where they are not is
+ * refused, so that a later version can give them a meaning. */
+enum frame_fields {
+    FRAME_USES_NONE = 0,
+    FRAME_USES_SLOT = 1,
+    FRAME_USES_AREA = 2,
+    FRAME_USES_COUNT = 4,
+    FRAME_USES_ONE = 8, /* the count is 1 */
+    FRAME_USES_PAGE = FRAME_USES_SLOT | FRAME_USES_AREA | FRAME_USES_ONE,
+    FRAME_USES_ALL = FRAME_USES_SLOT | FRAME_USES_AREA | FRAME_USES_COUNT,
+};
+
+/* X(number, name, text, fields, meaning) */
+#define FRAME_OPCODES(X)                                                                           \
+    X(1, FRAME_HELLO, "hello", FRAME_USES_NONE, "agree on the version; the first request")         \
+    X(2, FRAME_PING, "ping", FRAME_USES_NONE, "answer at once with the same body")                 \
+    X(3, FRAME_STATS, "stats", FRAME_USES_NONE, "statistics, one 'name value' a line")             \
+    X(4, FRAME_OPEN, "open", FRAME_USES_NONE, "open an area by name, or create it")                \
+    X(5, FRAME_STORE, "store", FRAME_USES_PAGE, "keep a page in a slot, replacing what was there") \
+    X(6, FRAME_LOAD, "load", FRAME_USES_PAGE, "the page of a slot")                                \
+    X(7, FRAME_INVALIDATE, "invalidate", FRAME_USES_ALL, "forget the pages of a run of slots")     \
+    X(8, FRAME_COMPACT, "compact", FRAME_USES_COUNT, "start a compaction, or ask how it goes")     \
+    X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line")
+
+enum frame_opcode {
+#define X(number, name, text, fields, meaning) name = number,
+    FRAME_OPCODES(X)
+#undef X
+};
+
+#define FRAME_STATUSES(X)                                                                          \
+    X(0, FRAME_OK, "ok", "done")                                                                   \
+    X(1, FRAME_ABSENT, "absent", "nothing is stored in that slot")                                 \
+    X(2, FRAME_CORRUPT, "corrupt", "the stored page does not match its checksum; it is not sent")  \
+    X(3, FRAME_NO_MEMORY, "no memory", "the memory limit is reached; the old page is still there") \
+    X(4, FRAME_RANGE, "range", "the slots are not all within the area")                            \
+    X(5, FRAME_NO_AREA, "no area", "no area of that name, or that number is not open here")        \
+    X(6, FRAME_BAD_AREA, "bad area", "the area's name or size is not possible, or it differs")     \
+    X(7, FRAME_BAD_LENGTH, "bad length", "the body is not as long as this request's must be")      \
+    X(8, FRAME_BAD_CHECKSUM, "bad checksum", "the body did not arrive as it was sent; send again") \
+    X(9, FRAME_BAD_OPCODE, "bad opcode", "this server does not know that request")                 \
+    X(10, FRAME_BAD_VERSION, "bad version", "no version in common")                                \
+    X(11, FRAME_NO_HELLO, "no hello", "the first request must be a hello")                         \
+    X(12, FRAME_BAD_HEADER, "bad header", "not a frame; the connection is closed")                 \
+    X(13, FRAME_LIMIT, "limit", "a limit named in the documentation is reached")                   \
+    X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
+    X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
+    X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
+    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
+    X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
+    X(30, FRAME_BAD_FIELD, "bad field", "a field of the header that this request does not use")
+
+enum frame_status {
+#define X(number, name, text, meaning) name = number,
+    FRAME_STATUSES(X)
+#undef X
+};
+
+#endif
