@@ -84,7 +84,7 @@ void frame_welcome_encode(const struct frame_welcome *welcome, uint8_t body[FRAM
     put32(body + 24, welcome->page_bytes);
     put32(body + 28, welcome->body_bytes_max);
     put32(body + 32, welcome->requests_ahead_max);
-    put32(body + 36, 0);
+    put32(body + 36, welcome->codecs);
 }
 
 bool frame_welcome_decode(struct slice body, struct frame_welcome *welcome)
@@ -94,7 +94,8 @@ bool frame_welcome_decode(struct slice body, struct frame_welcome *welcome)
                                       .features = get32(body.bytes + 4),
                                       .page_bytes = get32(body.bytes + 24),
                                       .body_bytes_max = get32(body.bytes + 28),
-                                      .requests_ahead_max = get32(body.bytes + 32)};
+                                      .requests_ahead_max = get32(body.bytes + 32),
+                                      .codecs = get32(body.bytes + 36)};
     memcpy(welcome->boot_id, body.bytes + 8, FRAME_BOOT_ID_BYTES);
     return true;
 }

@@ -77,7 +77,11 @@ bool frame_fields_good(const struct frame *frame) FP_MUST_CHECK FP_NONNULL(1);
 /* True where the body has the length and the checksum its header promises. */
 bool frame_body_good(const struct frame *frame, struct slice body) FP_MUST_CHECK FP_NONNULL(1);
 
-/* HELLO's body:  0 2 lowest version, 2 2 highest version, 4 4 features (0 in version 1). */
+enum frame_features {
+    FRAME_FEATURE_PACKED = 1u << 0, /* pages may travel packed; frame_batch.h */
+};
+
+/* HELLO's body:  0 2 lowest version, 2 2 highest version, 4 4 features the client knows. */
 struct frame_hello {
     uint16_t version_lowest, version_highest;
     uint32_t features;
@@ -87,7 +91,7 @@ void frame_hello_encode(const struct frame_hello *hello, uint8_t body[FRAME_HELL
 bool frame_hello_decode(struct slice body, struct frame_hello *hello) FP_MUST_CHECK FP_NONNULL(2);
 
 /* HELLO's reply: 0 2 version, 2 2 reserved 0, 4 4 features, 8 16 boot id, 24 4 page bytes,
- *                28 4 largest request body, 32 4 requests taken ahead, 36 4 reserved 0. */
+ *                28 4 largest request body, 32 4 requests taken ahead, 36 4 codecs. */
 struct frame_welcome {
     uint16_t version;
     uint32_t features;
@@ -95,6 +99,7 @@ struct frame_welcome {
     uint32_t page_bytes;
     uint32_t body_bytes_max;
     uint32_t requests_ahead_max; /* more in flight is allowed, but the server stops reading */
+    uint32_t codecs;             /* a bit for each enum frame_codec it accepts; 0 unless packed */
 };
 void frame_welcome_encode(const struct frame_welcome *welcome, uint8_t body[FRAME_WELCOME_BYTES])
     FP_NONNULL(1, 2);
@@ -147,5 +152,11 @@ bool frame_area_name_good(struct slice name) FP_MUST_CHECK;
 bool frame_status_known(uint16_t status) FP_MUST_CHECK;
 const char *frame_status_text(uint16_t status); /* "absent"; "unknown status" where it is none */
 const char *frame_opcode_text(uint8_t opcode);  /* "store"; NULL where it is none */
+
+/* Of a request for several pages; the count of its replies is how many are still to come. */
+static inline bool frame_is_batch(uint8_t opcode)
+{
+    return opcode >= FRAME_STORE_BATCH && opcode <= FRAME_INVALIDATE_BATCH;
+}
 
 #endif

@@ -15,6 +15,7 @@ enum frame_fields {
     FRAME_USES_COUNT = 4,
     FRAME_USES_ONE = 8, /* the count is 1 */
     FRAME_USES_PAGE = FRAME_USES_SLOT | FRAME_USES_AREA | FRAME_USES_ONE,
+    FRAME_USES_PAGES = FRAME_USES_AREA | FRAME_USES_COUNT,
     FRAME_USES_ALL = FRAME_USES_SLOT | FRAME_USES_AREA | FRAME_USES_COUNT,
 };
 
@@ -28,7 +29,10 @@ enum frame_fields {
     X(6, FRAME_LOAD, "load", FRAME_USES_PAGE, "the page of a slot")                                \
     X(7, FRAME_INVALIDATE, "invalidate", FRAME_USES_ALL, "forget the pages of a run of slots")     \
     X(8, FRAME_COMPACT, "compact", FRAME_USES_COUNT, "start a compaction, or ask how it goes")     \
-    X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line")
+    X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line") \
+    X(15, FRAME_STORE_BATCH, "store batch", FRAME_USES_PAGES, "keep up to 256 pages as they come") \
+    X(16, FRAME_LOAD_BATCH, "load batch", FRAME_USES_PAGES, "up to 256 pages, in the order asked") \
+    X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")
 
 enum frame_opcode {
 #define X(number, name, text, fields, meaning) name = number,
@@ -56,6 +60,7 @@ enum frame_opcode {
     X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
     X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
     X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
+    X(29, FRAME_BAD_CODEC, "bad codec", "packed in a way that was not agreed on")                  \
     X(30, FRAME_BAD_FIELD, "bad field", "a field of the header that this request does not use")
 
 enum frame_status {

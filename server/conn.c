@@ -62,7 +62,7 @@ struct conn {
     struct conn_row row;
 };
 
-enum step { STEP_ON, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
+enum step { STEP_ON, STEP_MORE, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
 
 static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
@@ -218,6 +218,7 @@ static struct slice skip(struct slice input, size_t bytes)
 static enum step step_of(enum dispatch result)
 {
     if (result == DISPATCH_DONE) return STEP_ON;
+    if (result == DISPATCH_MORE) return STEP_MORE;
     return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
 }
 
@@ -266,6 +267,30 @@ static enum step step_text(struct conn *conn, struct slice *input)
     }
 }
 
+static bool is_within_batch(const struct conn *conn)
+{
+    return conn->session.batch.frame.count > 0;
+}
+
+/* What is left of a store batch's body when all its entries are answered. */
+static void drop_rest_of_batch(struct conn *conn)
+{
+    struct session_batch *batch = &conn->session.batch;
+    if (batch->frame.count > 0) return;
+    conn->swallow_bytes = batch->left_bytes;
+    batch->left_bytes = 0;
+}
+
+static enum step step_entries(struct conn *conn, struct slice *input)
+{
+    size_t before = input->size_bytes;
+    dispatch_entries(&conn->worker->dispatcher, &conn->session, input, &conn->need_bytes,
+                     &conn->output);
+    drop_rest_of_batch(conn);
+    bool moved = input->size_bytes < before || conn->session.batch.frame.count == 0;
+    return moved ? STEP_ON : STEP_WAIT;
+}
+
 static enum step step_frame(struct conn *conn, struct slice *input)
 {
     struct frame frame = {0};
@@ -276,6 +301,13 @@ static enum step step_frame(struct conn *conn, struct slice *input)
         dispatch_frame_status(&frame, FRAME_BAD_HEADER, &conn->output);
         log_lost(conn, "not a frame header");
         return STEP_CLOSE;
+    }
+    if (frame.opcode == FRAME_STORE_BATCH) {
+        *input = skip(*input, FRAME_HEADER_BYTES);
+        enum dispatch begun =
+            dispatch_store_batch(&conn->worker->dispatcher, &conn->session, &frame, &conn->output);
+        drop_rest_of_batch(conn);
+        return step_of(begun);
     }
     if (frame.body_bytes > FRAME_BODY_BYTES_MAX) {
         dispatch_frame_status(&frame, FRAME_BAD_LENGTH, &conn->output);
@@ -288,7 +320,7 @@ static enum step step_frame(struct conn *conn, struct slice *input)
     struct slice body = slice_of(input->bytes + FRAME_HEADER_BYTES, frame.body_bytes);
     enum step next = step_of(
         dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
-    if (next != STEP_TURN) *input = skip(*input, size_bytes);
+    if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, size_bytes);
     return next;
 }
 
@@ -316,7 +348,8 @@ static enum step step(struct conn *conn, struct slice *input)
         dialect = dialect_of(input->bytes[0]);
         atomic_store(&conn->row.dialect, dialect);
     }
-    return dialect == DIALECT_FRAMES ? step_frame(conn, input) : step_text(conn, input);
+    if (dialect == DIALECT_TEXT) return step_text(conn, input);
+    return is_within_batch(conn) ? step_entries(conn, input) : step_frame(conn, input);
 }
 
 /* --- many requests ---------------------------------------------------------------------------- */
@@ -334,26 +367,6 @@ static void request_moved(struct conn *conn)
     atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
 }
 
-/* Carries out requests from the front of *input until something stops it. */
-static enum step carry_out(struct conn *conn, struct slice *input)
-{
-    const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
-    uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
-    conn->need_bytes = 0;
-    for (uint32_t done = 0;; done++) {
-        if (output_pending(&conn->output) >= full) return STEP_FULL;
-        bool over = done == turn || clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
-        if (done > 0 && over && input->size_bytes > 0) return STEP_TURN;
-        size_t before = input->size_bytes;
-        enum step next = step(conn, input);
-        bool moved = input->size_bytes < before && conn->swallow_bytes == 0;
-        if (moved || next == STEP_TURN) request_moved(conn);
-        if (conn->output.broken) return STEP_CLOSE;
-        if (next != STEP_ON) return next;
-    }
-}
-
 static void send_output(struct conn *conn)
 {
     long sent = output_send(&conn->output, conn->row.fd);
@@ -367,6 +380,30 @@ static void send_output(struct conn *conn)
     }
     count(conn, COUNTER_bytes_written, (uint64_t)sent);
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
+}
+
+/* Carries out requests from the front of *input until something stops it. */
+static enum step carry_out(struct conn *conn, struct slice *input)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
+    uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
+    uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
+    conn->need_bytes = 0;
+    *more_pages = 0;
+    for (uint32_t done = 0;; done++) {
+        if (output_pending(&conn->output) >= full) return STEP_FULL;
+        bool over = done + *more_pages >= turn ||
+                    clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+        if (done > 0 && over && input->size_bytes > 0) return STEP_TURN;
+        size_t before = input->size_bytes;
+        enum step next = step(conn, input);
+        bool moved = input->size_bytes < before && conn->swallow_bytes == 0;
+        if (moved || next == STEP_TURN || next == STEP_MORE) request_moved(conn);
+        if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
+        if (conn->output.broken) return STEP_CLOSE;
+        if (next != STEP_ON && next != STEP_MORE) return next;
+    }
 }
 
 static enum conn_state state_of(const struct conn *conn)
@@ -415,7 +452,8 @@ static void settle(struct conn *conn, enum step why)
     if (why == STEP_FULL && !pending) why = STEP_TURN;
     if (why == STEP_TURN && pending) why = STEP_FULL;
     if (why == STEP_TURN) count(conn, COUNTER_conn_yields, 1);
-    bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0;
+    bool begun =
+        conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 || is_within_batch(conn);
     if (why == STEP_WAIT && begun && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;
     charge_output(conn);
@@ -482,9 +520,14 @@ static void refuse_for_memory(struct conn *conn)
     struct kept *kept = &conn->kept;
     struct frame frame;
     uint64_t whole = conn->need_bytes;
-    if (atomic_load(&conn->row.dialect) != DIALECT_FRAMES) whole = refuse_text(conn);
-    else if (frame_decode(kept->bytes, FRAME_MAGIC_REQUEST, &frame))
+    if (is_within_batch(conn)) {
+        dispatch_entries_no_memory(&conn->session, &conn->output);
+        whole = conn->session.batch.left_bytes;
+    } else if (atomic_load(&conn->row.dialect) != DIALECT_FRAMES) {
+        whole = refuse_text(conn);
+    } else if (frame_decode(kept->bytes, FRAME_MAGIC_REQUEST, &frame)) {
         dispatch_frame_status(&frame, FRAME_NO_MEMORY, &conn->output);
+    }
     conn->swallow_bytes = whole > kept->size_bytes ? whole - kept->size_bytes : 0;
     kept_drop(conn);
     settle(conn, whole == 0 ? STEP_CLOSE : STEP_WAIT);

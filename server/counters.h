@@ -43,7 +43,8 @@
     X(farpage_page_loads, "pages loaded")                                                          \
     X(farpage_page_absent, "loads of slots that hold nothing")                                     \
     X(farpage_page_invalidations, "invalidate requests")                                           \
-    X(farpage_page_refused, "stores of pages refused because memory was full")
+    X(farpage_page_refused, "stores of pages refused because memory was full")                     \
+    X(farpage_batches, "batches of stores, loads or invalidations")
 
 enum worker_counter {
 #define X(name, meaning) COUNTER_##name,

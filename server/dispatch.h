@@ -16,6 +16,7 @@
 
 enum dispatch {
     DISPATCH_DONE,  /* consume the request */
+    DISPATCH_MORE,  /* as AGAIN, but at once where the connection's turn is not over */
     DISPATCH_AGAIN, /* give it again when the output has drained, or after the others */
     DISPATCH_CLOSE, /* send what is written, then close */
 };
@@ -24,6 +25,7 @@ struct dispatcher { /* one per worker */
     struct shared *shared;
     struct worker_counters *counters;
     struct store_scratch *scratch;
+    uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */
 };
 
 enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *session,
@@ -41,6 +43,21 @@ void dispatch_no_memory(struct dispatcher *dispatcher, const struct request *req
 enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,
                              const struct frame *frame, struct slice body, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 5);
+
+/* Begins a store batch, whose body does not come with it. Then, while session->batch has entries,
+ * dispatch_entries is given what has arrived; what is left of the body after that (left_bytes) is
+ * to be dropped. */
+enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session *session,
+                                   const struct frame *frame, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+
+/* Carries out some entries from the front of *input and takes them off it. *need_bytes is what the
+ * next one takes in all, as far as that can be seen. */
+void dispatch_entries(struct dispatcher *dispatcher, struct session *session, struct slice *input,
+                      size_t *need_bytes, struct output *output) FP_NONNULL(1, 2, 3, 4, 5);
+
+/* The next entry cannot be taken in for want of memory: refuses it, and what follows. */
+void dispatch_entries_no_memory(struct session *session, struct output *output) FP_NONNULL(1, 2);
 
 /* A reply without body. */
 void dispatch_frame_status(const struct frame *request, enum frame_status status,

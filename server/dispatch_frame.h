@@ -35,5 +35,7 @@ enum frame_status dispatch_status_of(enum fp_status status);
 
 /* The requests by file. */
 enum dispatch dispatch_open(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_load_batch(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_invalidate_batch(const struct context *context) FP_NONNULL(1);
 
 #endif

@@ -28,7 +28,7 @@ void dispatch_frame_status(const struct frame *request, enum frame_status status
                           .tag = request->tag,
                           .slot = request->slot,
                           .area = request->area,
-                          .count = request->count};
+                          .count = frame_is_batch(request->opcode) ? 0 : request->count};
     dispatch_write_header(&reply, header);
     output_add(output, slice_of(header, sizeof header));
 }
@@ -261,7 +261,12 @@ enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *sess
         return compact(&context);
     case FRAME_COMMAND:
         return command(&context);
+    case FRAME_LOAD_BATCH:
+        return dispatch_load_batch(&context);
+    case FRAME_INVALIDATE_BATCH:
+        return dispatch_invalidate_batch(&context);
     case FRAME_HELLO:
+    case FRAME_STORE_BATCH: /* dispatch_store_batch */
     default:
         return dispatch_refuse(&context, FRAME_BAD_OPCODE);
     }

@@ -9,13 +9,21 @@
 #include <stdint.h>
 
 #include "base/attrs.h"
+#include "protocol/frame.h"
 #include "storage/store.h"
 
 enum { SESSION_AREAS_MAX = 64 };
 
+struct session_batch { /* a store batch whose entries are arriving */
+    struct frame frame;  /* its header; count: entries not answered yet */
+    uint64_t left_bytes; /* of its body */
+    uint32_t page_bytes;
+};
+
 struct session {
     bool greeted;      /* a version was agreed on */
     uint64_t resume;   /* how far a request got that yielded (dispatch.h); 0: at its start */
+    struct session_batch batch;
     uint32_t area_count;
     struct area *areas[SESSION_AREAS_MAX]; /* number 1 .. area_count, as the client knows them */
 };

@@ -53,8 +53,8 @@ def frame(opcode, body=b"", **fields):
     return header + struct.pack(">I", crc) + body
 
 
-def hello(lowest=1, highest=1):
-    return frame(HELLO, struct.pack(">HHI", lowest, highest, 0))
+def hello(lowest=1, highest=1, features=0):
+    return frame(HELLO, struct.pack(">HHI", lowest, highest, features))
 
 
 def open_area(name, slots=16, flags=3, page_bytes=0):
@@ -73,12 +73,13 @@ def receive(s, size):
 
 def reply(s):
     header = receive(s, 40)
-    magic, opcode, status, tag, _, area, _, body_bytes, body_crc, reserved, crc = \
+    magic, opcode, status, tag, slot, area, count, body_bytes, body_crc, reserved, crc = \
         struct.unpack(">BBHIQIIIIII", header)
     assert magic == 0xFB and crc == crc32c(header[:36]) and reserved == 0, header
     body = receive(s, body_bytes)
     assert (crc32c(body) if body else 0) == body_crc, "the reply's body is broken"
-    return {"opcode": opcode, "status": status, "tag": tag, "area": area, "body": body}
+    return {"opcode": opcode, "status": status, "tag": tag, "area": area, "slot": slot,
+            "count": count, "body": body}
 
 
 def is_closed(s, seconds):

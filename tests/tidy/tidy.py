@@ -47,7 +47,7 @@ MAY_INCLUDE = {
     "server/conns": BASE,
     "server/output": BASE,
     "server/settings": BASE | {"server/config"},
-    "server/session": BASE | {"storage/store"},
+    "server/session": BASE | {"protocol", "storage/store"},
     "server/shared": BASE | {"protocol", "storage/store", "server/compaction",
                              "server/recompression",
                              "server/config", "server/conns", "server/counters", "server/settings"},

@@ -203,6 +203,10 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_INVALIDATE:
         answer_invalidate(server, request, reply);
         break;
+    case FRAME_STORE_BATCH: /* asked for by no client yet */
+    case FRAME_LOAD_BATCH:
+    case FRAME_INVALIDATE_BATCH:
+        fp_assert(false);
     }
 }
 

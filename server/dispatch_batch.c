@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Many pages in one request.
+ *
+ * Life of a store batch: header -> [ entry arrives -> stored -> answered ]* -> none left
+ *                           \-> refused as a whole: one answer   \-> one that cannot be believed:
+ *                                                                    it and what follows, refused
+ * An entry is carried out as soon as it is there, so that a body is never kept. A load batch goes
+ * through its slots in chunks and writes into the output directly; session->resume is the next. */
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "protocol/frame_batch.h"
+#include "protocol/limits.h"
+#include "server/dispatch_frame.h"
+
+enum {
+    ENTRIES_PER_STEP = 16,
+    LOADS_PER_STEP = 64,
+    LOADS_STEP_BYTES = 64 << 10, /* of replies, and one more */
+    LOADS_FIRST_ALONE = 16,      /* of more, the first is sent before the others are looked at */
+};
+
+static void count(struct dispatcher *dispatcher, enum worker_counter which, uint64_t delta)
+{
+    counter_add(dispatcher->counters, which, delta);
+}
+
+/* --- stores ----------------------------------------------------------------------------------- */
+
+static enum frame_status store_plain(struct dispatcher *dispatcher, struct page_place place,
+                                     const struct frame_entry *entry, const uint8_t *page)
+{
+    if (entry->size_bytes != place.area->page_bytes) return FRAME_BAD_LENGTH;
+    if (crc32c(page, entry->size_bytes) != entry->page_crc) return FRAME_BAD_CHECKSUM;
+    return dispatch_status_of(store_page_store(dispatcher->shared->store, dispatcher->scratch,
+                                               place, page, entry->page_crc));
+}
+
+static enum frame_status store_entry(struct dispatcher *dispatcher, struct session *session,
+                                     const struct frame_entry *entry, const uint8_t *bytes)
+{
+    struct page_place place = {.area = session_area(session, session->batch.frame.area),
+                               .slot = entry->slot};
+    if (place.area == NULL) return FRAME_NO_AREA;
+    if (entry->codec != FRAME_CODEC_PLAIN || entry->reserved) return FRAME_BAD_CODEC;
+    enum frame_status status = store_plain(dispatcher, place, entry, bytes);
+    count(dispatcher, COUNTER_farpage_page_stores, status == FRAME_OK);
+    count(dispatcher, COUNTER_farpage_page_refused, status == FRAME_NO_MEMORY);
+    return status;
+}
+
+struct replies { /* headers, until the step is done */
+    uint8_t headers[ENTRIES_PER_STEP * FRAME_HEADER_BYTES];
+    size_t size_bytes;
+};
+
+/* Answers the next entry of the batch. */
+static void answer(struct session_batch *batch, uint64_t slot, enum frame_status status,
+                   uint8_t header[FRAME_HEADER_BYTES])
+{
+    struct frame reply = {.opcode = batch->frame.opcode,
+                          .status = (uint16_t)status,
+                          .tag = batch->frame.tag,
+                          .slot = slot,
+                          .area = batch->frame.area,
+                          .count = --batch->frame.count};
+    dispatch_write_header(&reply, header);
+}
+
+/* Where the next entry is, and how long it is, is not certain any more. */
+static void refuse_rest(struct session *session, enum frame_status status, struct output *output)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    while (session->batch.frame.count > 0) {
+        answer(&session->batch, 0, status, header);
+        output_add(output, slice_of(header, sizeof header));
+    }
+}
+
+/* Whether the entry and as many as follow may be what the body's length says. */
+static bool lengths_fit(const struct session_batch *batch, const struct frame_entry *entry)
+{
+    uint64_t size = FRAME_ENTRY_BYTES + (uint64_t)entry->size_bytes;
+    uint64_t follow = batch->frame.count - 1;
+    if (entry->size_bytes > batch->page_bytes || size > batch->left_bytes) return false;
+    uint64_t rest = batch->left_bytes - size;
+    return rest >= follow * FRAME_ENTRY_BYTES &&
+           rest <= follow * (FRAME_ENTRY_BYTES + (uint64_t)batch->page_bytes);
+}
+
+/* Takes the entry at the front of *input, and answers it in `header`. False: it is not as it was
+ * sent. */
+static bool take_entry(struct dispatcher *dispatcher, struct session *session,
+                       struct slice *input, uint8_t header[FRAME_HEADER_BYTES])
+{
+    struct frame_entry entry;
+    const uint8_t *at = input->bytes;
+    frame_entry_decode(at, &entry);
+    if (!frame_entry_good(at, &entry)) return false;
+    size_t size = FRAME_ENTRY_BYTES + (size_t)entry.size_bytes;
+    enum frame_status status = store_entry(dispatcher, session, &entry, at + FRAME_ENTRY_BYTES);
+    answer(&session->batch, entry.slot, status, header);
+    session->batch.left_bytes -= size;
+    *input = slice_of(at + size, input->size_bytes - size);
+    return true;
+}
+
+/* What the entry at the front takes; 0: it is none that can be. */
+static size_t entry_bytes(const struct session_batch *batch, struct slice input)
+{
+    struct frame_entry entry;
+    if (input.size_bytes < FRAME_ENTRY_BYTES) return FRAME_ENTRY_BYTES;
+    frame_entry_decode(input.bytes, &entry);
+    return lengths_fit(batch, &entry) ? FRAME_ENTRY_BYTES + (size_t)entry.size_bytes : 0;
+}
+
+void dispatch_entries(struct dispatcher *dispatcher, struct session *session, struct slice *input,
+                      size_t *need_bytes, struct output *output)
+{
+    struct replies replies = {.size_bytes = 0};
+    enum frame_status lost = FRAME_OK; /* why what follows cannot be read */
+    uint32_t taken = 0;
+    while (lost == FRAME_OK && taken < ENTRIES_PER_STEP && session->batch.frame.count > 0) {
+        uint8_t *header = replies.headers + replies.size_bytes;
+        *need_bytes = entry_bytes(&session->batch, *input);
+        if (*need_bytes > input->size_bytes) break;
+        if (*need_bytes == 0) lost = FRAME_BAD_LENGTH;
+        else if (!take_entry(dispatcher, session, input, header)) lost = FRAME_BAD_CHECKSUM;
+        else replies.size_bytes += FRAME_HEADER_BYTES;
+        taken++;
+    }
+    if (taken > 1) dispatcher->more_pages += taken - 1;
+    output_add(output, slice_of(replies.headers, replies.size_bytes));
+    if (lost != FRAME_OK) refuse_rest(session, lost, output);
+}
+
+void dispatch_entries_no_memory(struct session *session, struct output *output)
+{
+    refuse_rest(session, FRAME_NO_MEMORY, output);
+}
+
+/* FRAME_OK: its entries may come. */
+static enum frame_status batch_status(const struct session *session, const struct frame *frame,
+                                      const struct area *area)
+{
+    if (!frame_fields_good(frame)) return FRAME_BAD_FIELD;
+    if (!session->greeted) return FRAME_NO_HELLO;
+    if (area == NULL) return FRAME_NO_AREA;
+    uint64_t pairs = frame->count;
+    if (pairs == 0 || pairs > FRAME_BATCH_MAX) return FRAME_BAD_LENGTH;
+    bool fits = frame->body_bytes >= pairs * FRAME_ENTRY_BYTES &&
+                frame->body_bytes <= pairs * (FRAME_ENTRY_BYTES + (uint64_t)area->page_bytes);
+    return fits ? FRAME_OK : FRAME_BAD_LENGTH;
+}
+
+enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session *session,
+                                   const struct frame *frame, struct output *output)
+{
+    const struct area *area = session->greeted ? session_area(session, frame->area) : NULL;
+    enum frame_status status = batch_status(session, frame, area);
+    session->batch = (struct session_batch){.frame = *frame, .left_bytes = frame->body_bytes};
+    if (status != FRAME_OK) {
+        session->batch.frame.count = 0;
+        dispatch_frame_status(frame, status, output);
+        return frame->body_bytes <= FRAME_BATCH_BODY_BYTES_MAX ? DISPATCH_DONE : DISPATCH_CLOSE;
+    }
+    session->batch.page_bytes = area->page_bytes;
+    count(dispatcher, COUNTER_farpage_batches, 1);
+    return DISPATCH_DONE;
+}
+
+/* --- loads ------------------------------------------------------------------------------------ */
+
+struct loads { /* one step of a load batch */
+    const struct context *context;
+    struct frame_slots slots;
+    struct area *area;
+    size_t reply_bytes; /* of one page at most */
+};
+
+/* Writes the reply for one slot; how long it is. */
+static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
+{
+    struct dispatcher *dispatcher = loads->context->dispatcher;
+    const struct frame *frame = loads->context->frame;
+    struct page_place place = {.area = loads->area, .slot = frame_slots_at(&loads->slots, index)};
+    uint32_t crc = 0;
+    enum fp_status status = store_page_load(dispatcher->shared->store, dispatcher->scratch, place,
+                                            at + FRAME_HEADER_BYTES, &crc);
+    count(dispatcher, COUNTER_farpage_page_loads, status == FP_OK);
+    count(dispatcher, COUNTER_farpage_page_absent, status == FP_ABSENT);
+    struct frame reply = {.opcode = frame->opcode,
+                          .status = (uint16_t)dispatch_status_of(status),
+                          .tag = frame->tag,
+                          .slot = place.slot,
+                          .area = frame->area,
+                          .count = loads->slots.count - index - 1};
+    if (status == FP_OK) {
+        reply.body_bytes = loads->area->page_bytes;
+        reply.body_crc = crc;
+    }
+    dispatch_write_header(&reply, at);
+    return FRAME_HEADER_BYTES + reply.body_bytes;
+}
+
+/* Goes on with slots from `first` on; returns behind the last one answered. */
+static uint32_t load_some(const struct loads *loads, uint32_t first)
+{
+    struct output *output = loads->context->output;
+    uint32_t end = loads->slots.count;
+    if (end - first > LOADS_PER_STEP) end = first + LOADS_PER_STEP;
+    if (first == 0 && loads->slots.count > LOADS_FIRST_ALONE) end = 1;
+    size_t room = (end - first) * loads->reply_bytes, used = 0;
+    if (room > LOADS_STEP_BYTES + loads->reply_bytes) room = LOADS_STEP_BYTES + loads->reply_bytes;
+    uint8_t *at = output_reserve(output, room);
+    if (at == NULL) return loads->slots.count; /* the output is broken, and the connection ends */
+    uint32_t next = first;
+    while (next < end && room - used >= loads->reply_bytes)
+        used += load_one(loads, next++, at + used);
+    output_commit(output, used);
+    return next;
+}
+
+enum dispatch dispatch_load_batch(const struct context *context)
+{
+    struct session *session = context->session;
+    struct loads loads = {.context = context,
+                          .area = session_area(session, context->frame->area)};
+    if (loads.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    if (!frame_slots_decode(context->body, context->frame->count, &loads.slots))
+        return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    loads.reply_bytes = FRAME_HEADER_BYTES + loads.area->page_bytes;
+    uint32_t first = (uint32_t)session->resume, next = load_some(&loads, first);
+    context->dispatcher->more_pages += next - first - 1;
+    session->resume = next < loads.slots.count ? next : 0;
+    count(context->dispatcher, COUNTER_farpage_batches, first == 0);
+    return session->resume != 0 ? DISPATCH_MORE : DISPATCH_DONE;
+}
+
+/* --- invalidations ---------------------------------------------------------------------------- */
+
+enum dispatch dispatch_invalidate_batch(const struct context *context)
+{
+    struct dispatcher *dispatcher = context->dispatcher;
+    struct area *area = session_area(context->session, context->frame->area);
+    struct frame_slots slots;
+    if (area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    if (!frame_slots_decode(context->body, context->frame->count, &slots))
+        return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    for (uint32_t i = 0; i < slots.count; i++)
+        if (frame_slots_at(&slots, i) >= area->slot_count)
+            return dispatch_refuse(context, FRAME_RANGE);
+    for (uint32_t i = 0; i < slots.count; i++) {
+        uint64_t slot = frame_slots_at(&slots, i), end = slot + 1;
+        store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area, &slot,
+                                   end);
+    }
+    dispatcher->more_pages += slots.count - 1;
+    count(dispatcher, COUNTER_farpage_page_invalidations, 1);
+    count(dispatcher, COUNTER_farpage_batches, 1);
+    return dispatch_refuse(context, FRAME_OK);
+}
