@@ -22,7 +22,7 @@
     X(BUDGET_PAYLOAD, "payload", "pages of the allocator, full or not")                            \
     X(BUDGET_CACHED, "cached", "pages that were freed and are kept for the next taker")            \
     X(BUDGET_ALLOCATOR, "allocator", "handles and zspage descriptors")                             \
-    X(BUDGET_SLOTS, "slots", "slots of areas, 8 bytes each where any of 1024 is used")             \
+    X(BUDGET_SLOTS, "slots", "areas; 8 bytes for each slot where any of 1024 is used")             \
     X(BUDGET_ITEMS, "items", "keys and item records")                                              \
     X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
     X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")                          \

@@ -19,6 +19,8 @@
     X(FP_RANGE, "beyond the end")                                                                  \
     X(FP_INVALID, "not a valid argument")                                                          \
     X(FP_BUSY, "in use")                                                                           \
+    X(FP_QUOTA, "more than it may hold")                                                           \
+    X(FP_LOST, "what it was is no more")                                                           \
     X(FP_IO, "the system refused a read or write")
 
 enum fp_status {

@@ -94,6 +94,7 @@ static void conn_destroy(struct conn *conn)
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
     close(conn->row.fd);
+    session_fini(&conn->session);
     output_fini(&conn->output);
     free(conn->kept.bytes);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);

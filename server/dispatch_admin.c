@@ -9,6 +9,7 @@
 #include "server/dispatch.h"
 #include "server/operate.h"
 #include "server/stats.h"
+#include "storage/store_area.h"
 
 /* --- stats ------------------------------------------------------------------------------------ */
 
@@ -129,8 +130,11 @@ static enum fp_status damage(struct dispatcher *dispatcher, struct slice rest)
     if (slice_is(what, "corrupt-item")) return store_damage_item(store, dispatcher->scratch, name);
     if (!slice_is(what, "corrupt") || !request_next_word(&rest, &slot_text)) return FP_INVALID;
     if (!number_u64(slot_text, &slot)) return FP_INVALID;
-    enum fp_status status = store_area_open(store, name, 0, &area);
-    return status == FP_OK ? store_damage_page(store, area, slot) : status;
+    enum fp_status status = store_area_acquire(store, name, &area);
+    if (status != FP_OK) return status;
+    status = store_damage_page(store, area, slot);
+    area_release(&area);
+    return status;
 }
 
 static enum dispatch debug(struct dispatcher *dispatcher, const struct request *request,

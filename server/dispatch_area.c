@@ -4,6 +4,7 @@
  * in the session, whose number for it the client uses from there on. */
 #include "protocol/limits.h"
 #include "server/dispatch_frame.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 
 enum { CODEC_NONE, CODEC_LZ4, CODEC_ZSTD }; /* of OPEN's reply; docs/protocol.md */
@@ -75,13 +76,17 @@ enum dispatch dispatch_open(const struct context *context)
     if (!open_sensible(context, &open)) return dispatch_refuse(context, FRAME_BAD_AREA);
     struct area *area = NULL;
     enum fp_status status = store_area_open(store, open.name, 0, &area);
-    if (!is_expected(context, &open, area)) return dispatch_refuse(context, FRAME_LOST);
+    if (!is_expected(context, &open, area)) status = FP_LOST;
     bool room = context->session->area_count < SESSION_AREAS_MAX;
     if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE) && !room) status = FP_TOO_BIG;
     if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE))
-        status = store_area_open(store, open.name, open.slots, &area);
+        do status = store_area_open(store, open.name, open.slots, &area);
+        while (store_may_retry(store, context->dispatcher->scratch, status));
     if (status == FP_OK && open.slots != 0 && open.slots != area->slot_count) status = FP_EXISTS;
-    if (status != FP_OK) return dispatch_refuse(context, open_status(status));
+    if (status != FP_OK) {
+        area_release(&area);
+        return dispatch_refuse(context, open_status(status));
+    }
     uint32_t number = session_open_area(context->session, area);
     if (number == 0) return dispatch_refuse(context, FRAME_LIMIT);
     return reply_opened(context, number, area);

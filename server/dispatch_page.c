@@ -39,6 +39,8 @@ enum frame_status dispatch_status_of(enum fp_status status)
     if (status == FP_ABSENT) return FRAME_ABSENT;
     if (status == FP_CORRUPT) return FRAME_CORRUPT;
     if (status == FP_RANGE) return FRAME_RANGE;
+    if (status == FP_QUOTA) return FRAME_QUOTA;
+    if (status == FP_LOST) return FRAME_LOST;
     return FRAME_NO_MEMORY;
 }
 

@@ -19,11 +19,13 @@
 #include "base/clock.h"
 #include "server/process.h"
 #include "server/trainer.h"
+#include "storage/store_area.h"
 
 enum {
     TICK_MS = 50,
     REAP_STEPS_PER_TICK = 8,
     EVICTIONS_PER_TICK = 4096,
+    REAP_NS_PER_TICK = TICK_MS * 500000,
     MOVES_PER_STEP = 16, /* some 10 us of work */
     TURN_NS_MAX = 250000,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
@@ -50,12 +52,24 @@ static void trim_heap(struct maintainer *maintainer)
     if (process_resident_bytes() > charged + TRIM_SLACK_BYTES) malloc_trim(0);
 }
 
+/* A deleted area is emptied for half of the time, however large it was: a step is a thousand pages
+ * at most, and who waits for this processor or for the same lock goes first after each. */
+static void reap_areas(struct maintainer *maintainer)
+{
+    struct store *store = maintainer->shared->store;
+    uint64_t ended, ends_ns = clock_monotonic_ns() + REAP_NS_PER_TICK;
+    while (store_area_reap_step(store, maintainer->scratch, &ended) &&
+           clock_monotonic_ns() < ends_ns && !atomic_load(&maintainer->stopping))
+        sched_yield();
+}
+
 static void upkeep(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
     struct budget *budget = store_budget(store);
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
     compressor_pool_upkeep(store_compressors(store));
+    reap_areas(maintainer);
     for (int i = 0; i < REAP_STEPS_PER_TICK; i++) store_reap_step(store, maintainer->scratch);
     for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
         if (!store_evict_one(store, maintainer->scratch)) break;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * maintainer - gives the store's upkeep its time: bounded steps, in a thread of its own.
  *
- * Each tick: items that expired are looked for; where the memory limit was lowered items give way
- * until what is held fits again; and where compaction is worth it (by the allocator's own counts)
- * it runs for its share of the tick. A compaction that was asked for runs to its end.
+ * Each tick: deleted areas are emptied; items that expired are looked for; where the memory limit
+ * was lowered items give way until what is held fits again; and where compaction is worth it (by
+ * the allocator's own counts) it runs for its share of the tick. A compaction that was asked for
+ * runs to its end.
  *
  * Life: create -> start -> stop (joins) -> destroy.
  * Threads: the owner calls; the work is done in the maintainer's thread.

@@ -8,17 +8,10 @@
 #include "server/operate.h"
 #include "server/trainer.h"
 #include "codec/compressor_text.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 
 #define USAGE "dictionary [train AREA [BYTES] | drop AREA]"
-
-static bool find_area(struct shared *shared, struct slice name, unsigned *number,
-                      struct area **area)
-{
-    for (*number = 0; (*area = store_area(shared->store, *number)) != NULL; ++*number)
-        if (slice_is(name, (*area)->name)) return true;
-    return false;
-}
 
 static enum operate no_area(struct slice name, struct answer *answer)
 {
@@ -29,11 +22,11 @@ static enum operate no_area(struct slice name, struct answer *answer)
 
 static enum operate list(struct shared *shared, struct answer *answer)
 {
-    struct area *area;
-    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) {
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) {
         struct training training;
         struct store_dictionary look;
-        trainer_look(shared->trainer, i, &training);
+        trainer_look(shared->trainer, area, &training);
         store_dictionary_look(shared->store, area, &look);
         if (look.id == 0 && training.state == TRAINING_NONE) continue;
         operate_say(answer, "DICTIONARY %s id %u bytes %llu %s", area->name, look.id,
@@ -43,13 +36,10 @@ static enum operate list(struct shared *shared, struct answer *answer)
     return OPERATE_DONE;
 }
 
-static enum operate begin(struct shared *shared, struct slice name, uint64_t bytes_max,
+static enum operate begin(struct shared *shared, struct area *area, uint64_t bytes_max,
                           struct answer *answer)
 {
-    unsigned number;
-    struct area *area;
     struct compressor_config current;
-    if (!find_area(shared, name, &number, &area)) return no_area(name, answer);
     compressor_pool_current(store_compressors(shared->store), &current);
     if (slice_is(slice_text(current.algorithm), "none"))
         return operate_refuse(answer, OPERATE_FAILED, "the compressor 'none' uses no dictionary");
@@ -61,7 +51,7 @@ static enum operate begin(struct shared *shared, struct slice name, uint64_t byt
                               "area '%s' holds %llu pages that are not same-filled; training needs "
                               "%d",
                               area->name, (unsigned long long)filled, TRAINER_PAGES_MIN);
-    enum fp_status status = trainer_ask(shared->trainer, number, bytes_max);
+    enum fp_status status = trainer_ask(shared->trainer, area, bytes_max);
     if (status == FP_BUSY)
         return operate_refuse(answer, OPERATE_FAILED,
                               "a dictionary of area '%s' is being trained already", area->name);
@@ -84,18 +74,16 @@ static enum operate train(struct shared *shared, struct slice rest, struct answe
     if (bytes_max < DICTIONARY_BYTES_MIN || bytes_max > DICTIONARY_BYTES_MAX)
         return operate_refuse(answer, OPERATE_WRONG, "a dictionary has %d to %d bytes",
                               DICTIONARY_BYTES_MIN, DICTIONARY_BYTES_MAX);
-    return begin(shared, name, bytes_max, answer);
+    struct area *area;
+    if (store_area_acquire(shared->store, name, &area) != FP_OK) return no_area(name, answer);
+    enum operate how = begin(shared, area, bytes_max, answer);
+    area_release(&area);
+    return how;
 }
 
-static enum operate drop(struct shared *shared, struct slice rest, struct answer *answer)
+static enum operate drop_from(struct shared *shared, struct area *area, struct answer *answer)
 {
-    struct slice name, more;
-    unsigned number;
-    struct area *area;
-    if (!request_next_word(&rest, &name) || request_next_word(&rest, &more))
-        return operate_refuse(answer, OPERATE_WRONG, "usage: " USAGE);
-    if (!find_area(shared, name, &number, &area)) return no_area(name, answer);
-    enum fp_status status = trainer_drop(shared->trainer, number);
+    enum fp_status status = trainer_drop(shared->trainer, area);
     if (status == FP_BUSY)
         return operate_refuse(answer, OPERATE_FAILED,
                               "a dictionary of area '%s' is being trained; drop it afterwards",
@@ -104,6 +92,18 @@ static enum operate drop(struct shared *shared, struct slice rest, struct answer
         return operate_refuse(answer, OPERATE_FAILED, "area '%s' has no dictionary", area->name);
     operate_say(answer, "OK");
     return OPERATE_DONE;
+}
+
+static enum operate drop(struct shared *shared, struct slice rest, struct answer *answer)
+{
+    struct slice name, more;
+    struct area *area;
+    if (!request_next_word(&rest, &name) || request_next_word(&rest, &more))
+        return operate_refuse(answer, OPERATE_WRONG, "usage: " USAGE);
+    if (store_area_acquire(shared->store, name, &area) != FP_OK) return no_area(name, answer);
+    enum operate how = drop_from(shared, area, answer);
+    area_release(&area);
+    return how;
 }
 
 enum operate operate_dictionary(struct shared *shared, struct slice rest, struct answer *answer)

@@ -21,6 +21,7 @@
 #include "server/reload.h"
 #include "server/trainer.h"
 #include "server/worker.h"
+#include "storage/store_area.h"
 
 enum {
     ROOM_TO_START_BYTES = 4 << 20, /* less than this for data is no server */
@@ -142,6 +143,7 @@ static enum exit_code create_store(struct server *server)
         status = store_area_open(server->shared.store, slice_text(area->name),
                                  area->size_bytes / config->storage.page_bytes, &opened);
         if (status != FP_OK) return fail(server, EXIT_RUNTIME, area->name, fp_status_text(status));
+        area_release(&opened);
     }
     return EXIT_OK;
 }

@@ -4,8 +4,14 @@
 uint32_t session_open_area(struct session *session, struct area *area)
 {
     for (uint32_t i = 0; i < session->area_count; i++)
-        if (session->areas[i] == area) return i + 1;
-    if (session->area_count == SESSION_AREAS_MAX) return 0;
+        if (session->areas[i] == area) {
+            area_release(&area);
+            return i + 1;
+        }
+    if (session->area_count == SESSION_AREAS_MAX) {
+        area_release(&area);
+        return 0;
+    }
     session->areas[session->area_count++] = area;
     return session->area_count;
 }
@@ -13,4 +19,9 @@ uint32_t session_open_area(struct session *session, struct area *area)
 struct area *session_area(const struct session *session, uint32_t number)
 {
     return number >= 1 && number <= session->area_count ? session->areas[number - 1] : NULL;
+}
+
+void session_fini(struct session *session)
+{
+    while (session->area_count > 0) area_release(&session->areas[--session->area_count]);
 }

@@ -28,9 +28,12 @@ struct session {
     struct area *areas[SESSION_AREAS_MAX]; /* number 1 .. area_count, as the client knows them */
 };
 
-/* The number of the area in this session, opened now or before; 0: SESSION_AREAS_MAX is reached. */
+/* The number of the area in this session, opened now or before; the session takes over the caller's
+ * use of it. 0: SESSION_AREAS_MAX is reached. */
 uint32_t session_open_area(struct session *session, struct area *area) FP_NONNULL(1, 2);
 /* NULL: no area of that number is open here. */
 struct area *session_area(const struct session *session, uint32_t number) FP_NONNULL(1);
+
+void session_fini(struct session *session) FP_NONNULL(1); /* lets go of everything */
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "server/stats_internal.h"
 #include "server/trainer.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 
 static void emit_dictionary(const struct stats_sink *sink, const struct training *training,
@@ -25,12 +26,12 @@ static void emit_dictionary(const struct stats_sink *sink, const struct training
 
 void stats_dictionaries(struct shared *shared, const struct stats_sink *outer)
 {
-    struct area *area;
-    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) {
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) {
         struct training training;
         struct store_dictionary look;
         char prefix[AREA_NAME_CAPACITY + 1];
-        trainer_look(shared->trainer, i, &training);
+        trainer_look(shared->trainer, area, &training);
         store_dictionary_look(shared->store, area, &look);
         if (training.state == TRAINING_NONE) continue;
         snprintf(prefix, sizeof prefix, "%s:", area->name);

@@ -29,7 +29,7 @@ void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 
 /* What all areas hold together. */
 struct stats_pages {
-    uint64_t stored, same_filled, incompressible, packed_bytes;
+    uint64_t stored, stored_bytes, same_filled, incompressible, packed_bytes;
 };
 struct stats_pages stats_sum_pages(struct shared *shared);
 

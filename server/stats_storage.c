@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/stats_internal.h"
+#include "storage/store_area.h"
 
 void stats_memory(struct shared *shared, const struct stats_sink *sink)
 {
@@ -22,9 +23,11 @@ void stats_memory(struct shared *shared, const struct stats_sink *sink)
 struct stats_pages stats_sum_pages(struct shared *shared)
 {
     struct stats_pages sum = {0};
-    const struct area *area;
-    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) {
-        sum.stored += atomic_load(&area->counters.stored);
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) {
+        uint64_t stored = atomic_load(&area->counters.stored);
+        sum.stored += stored;
+        sum.stored_bytes += stored * area->page_bytes;
         sum.same_filled += atomic_load(&area->counters.same_filled);
         sum.incompressible += atomic_load(&area->counters.incompressible);
         sum.packed_bytes += atomic_load(&area->counters.packed_bytes);
@@ -55,8 +58,8 @@ static void emit_area(const struct area *area, const struct stats_sink *outer)
 
 void stats_areas(struct shared *shared, const struct stats_sink *sink)
 {
-    const struct area *area;
-    for (unsigned i = 0; (area = store_area(shared->store, i)) != NULL; i++) emit_area(area, sink);
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) emit_area(area, sink);
 }
 
 void stats_zpool(struct shared *shared, const struct stats_sink *sink)
@@ -67,8 +70,7 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink)
     const struct store_counters *counters = store_counters(shared->store);
     struct stats_pages pages = stats_sum_pages(shared);
     uint64_t held_bytes = fill.held_pages * PAGES_BYTES;
-    uint64_t stored_bytes = pages.stored * store_page_bytes(shared->store) +
-                            atomic_load(&counters->item_value_bytes);
+    uint64_t stored_bytes = pages.stored_bytes + atomic_load(&counters->item_value_bytes);
     uint64_t compressed_bytes = pages.packed_bytes + atomic_load(&counters->item_packed_bytes);
     stats_text(sink, "allocator", properties->name);
     stats_number(sink, "object_bytes_max", properties->object_bytes_max);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "codec/compressor_text.h"
 #include "codec/dictionary_gain.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 
 enum { NICENESS = 10 };
@@ -28,13 +29,15 @@ struct trainer {
     bool started; /* and not joined */
     bool working; /* false: the thread does not look for jobs any more */
     _Atomic bool stopping;
-    struct training trainings[STORE_AREAS_MAX];
+    struct {
+        uint64_t generation; /* whose it is: areas come and go, and others take their places */
+        struct training training;
+    } places[STORE_AREAS_MAX]; /* by the area's index */
 };
 
 struct job {
     struct trainer *trainer;
-    unsigned number;
-    struct area *area;
+    struct area *area; /* a use */
     uint64_t bytes_max;
     struct store_sampler sampler;
     struct dictionary_gain gain;
@@ -45,13 +48,24 @@ static bool is_under_way(enum training_state state)
     return state == TRAINING_QUEUED || state == TRAINING_SAMPLING || state == TRAINING_TRAINING;
 }
 
+/* What there is of this area, nothing yet where its place was another's. */
+static struct training *training_locked(struct trainer *trainer, const struct area *area)
+{
+    lock_assert_held(&trainer->lock);
+    if (trainer->places[area->index].generation != area->generation) {
+        trainer->places[area->index].generation = area->generation;
+        trainer->places[area->index].training = (struct training){.reason = ""};
+    }
+    return &trainer->places[area->index].training;
+}
+
 /* --- one job ---------------------------------------------------------------------------------- */
 
 static void enter(const struct job *job, enum training_state state, const char *reason)
 {
     struct trainer *trainer = job->trainer;
-    struct training *training = &trainer->trainings[job->number];
     lock_take(&trainer->lock);
+    struct training *training = training_locked(trainer, job->area);
     training->state = state;
     training->reason = reason;
     training->pages = job->sampler.count;
@@ -142,6 +156,7 @@ static void do_job(struct job *job)
     if (state != TRAINING_FAILED) reason = "";
     tell(job, state, reason);
     enter(job, state, reason);
+    area_release(&job->area);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -149,20 +164,18 @@ static void do_job(struct job *job)
 /* False, and nobody works any more: none is left. */
 static bool take_job(struct trainer *trainer, struct job *job)
 {
-    struct area *area;
-    bool found = false;
+    struct area *area = NULL;
+    bool stopping = atomic_load(&trainer->stopping);
     lock_take(&trainer->lock);
-    for (unsigned i = 0; !atomic_load(&trainer->stopping) && !found; i++) {
-        if ((area = store_area(trainer->shared->store, i)) == NULL) break;
-        const struct training *training = &trainer->trainings[i];
-        found = training->state == TRAINING_QUEUED;
-        if (found)
-            *job = (struct job){
-                .trainer = trainer, .number = i, .area = area, .bytes_max = training->bytes_max};
+    while (!stopping && (area = store_area_next(trainer->shared->store, area)) != NULL) {
+        const struct training *training = training_locked(trainer, area);
+        if (training->state != TRAINING_QUEUED) continue;
+        *job = (struct job){.trainer = trainer, .area = area, .bytes_max = training->bytes_max};
+        break;
     }
-    trainer->working = found;
+    trainer->working = area != NULL;
     lock_drop(&trainer->lock);
-    return found;
+    return area != NULL;
 }
 
 static void *run(void *opaque)
@@ -183,23 +196,23 @@ static bool start_locked(struct trainer *trainer)
     return trainer->started;
 }
 
-static uint64_t objects_bytes(const struct trainer *trainer, unsigned number)
+static uint64_t objects_bytes(const struct area *area)
 {
-    return atomic_load(&store_area(trainer->shared->store, number)->counters.packed_bytes);
+    return atomic_load(&area->counters.packed_bytes);
 }
 
-enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t bytes_max)
+enum fp_status trainer_ask(struct trainer *trainer, struct area *area, uint64_t bytes_max)
 {
-    struct training *training = &trainer->trainings[area];
     enum fp_status status = FP_OK;
     lock_take(&trainer->lock);
+    struct training *training = training_locked(trainer, area);
     struct training before = *training;
     if (is_under_way(before.state)) {
         status = FP_BUSY;
     } else {
         *training = (struct training){.state = TRAINING_QUEUED,
                                       .bytes_max = bytes_max,
-                                      .tried_bytes = objects_bytes(trainer, area),
+                                      .tried_bytes = objects_bytes(area),
                                       .changed_ns = clock_monotonic_ns(),
                                       .reason = ""};
         if (!start_locked(trainer)) {
@@ -213,13 +226,13 @@ enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t byte
 
 /* --- by itself -------------------------------------------------------------------------------- */
 
-static bool is_due(struct trainer *trainer, unsigned number, struct area *area)
+static bool is_due(struct trainer *trainer, struct area *area)
 {
     struct training training;
     struct store_dictionary look;
-    trainer_look(trainer, number, &training);
+    trainer_look(trainer, area, &training);
     if (is_under_way(training.state) || training.state == TRAINING_KEPT) return false;
-    uint64_t bytes = objects_bytes(trainer, number);
+    uint64_t bytes = objects_bytes(area);
     if (bytes < TRAINER_AUTO_BYTES || bytes / 2 < training.tried_bytes) return false;
     store_dictionary_look(trainer->shared->store, area, &look);
     return look.id == 0;
@@ -228,35 +241,35 @@ static bool is_due(struct trainer *trainer, unsigned number, struct area *area)
 void trainer_upkeep(struct trainer *trainer)
 {
     struct compressor_config current;
-    struct area *area;
+    struct area *area = NULL;
     compressor_pool_current(store_compressors(trainer->shared->store), &current);
     if (strcmp(current.algorithm, "none") == 0) return; /* it uses no dictionary */
-    for (unsigned i = 0; (area = store_area(trainer->shared->store, i)) != NULL; i++) {
-        if (!is_due(trainer, i, area)) continue;
-        enum fp_status asked = trainer_ask(trainer, i, DICTIONARY_BYTES_USUAL);
+    while ((area = store_area_next(trainer->shared->store, area)) != NULL) {
+        if (!is_due(trainer, area)) continue;
+        enum fp_status asked = trainer_ask(trainer, area, DICTIONARY_BYTES_USUAL);
         (void)asked; /* what was refused is asked for again the next time */
+        area_release(&area);
         return;
     }
 }
 
-void trainer_look(struct trainer *trainer, unsigned area, struct training *training)
+void trainer_look(struct trainer *trainer, const struct area *area, struct training *training)
 {
     lock_take(&trainer->lock);
-    *training = trainer->trainings[area];
+    *training = *training_locked(trainer, area);
     lock_drop(&trainer->lock);
 }
 
-enum fp_status trainer_drop(struct trainer *trainer, unsigned area)
+enum fp_status trainer_drop(struct trainer *trainer, struct area *area)
 {
-    struct training *training = &trainer->trainings[area];
     lock_take(&trainer->lock);
+    struct training *training = training_locked(trainer, area);
     bool busy = is_under_way(training->state), had = training->state != TRAINING_NONE;
     if (!busy) training->state = TRAINING_NONE;
-    if (!busy) training->tried_bytes = objects_bytes(trainer, area);
+    if (!busy) training->tried_bytes = objects_bytes(area);
     lock_drop(&trainer->lock);
     if (busy) return FP_BUSY;
-    struct store *store = trainer->shared->store;
-    bool dropped = store_dictionary_drop(store, store_area(store, area));
+    bool dropped = store_dictionary_drop(trainer->shared->store, area);
     return dropped || had ? FP_OK : FP_ABSENT;
 }
 

@@ -50,22 +50,23 @@ enum fp_status trainer_create(struct shared *shared, struct trainer **trainer)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void trainer_destroy(struct trainer **trainer) FP_NONNULL(1);
 
-/* Begins a job for the area of that number (store_area); returns at once. FP_BUSY: it has one under
- * way. FP_NO_MEMORY: the system refuses a thread. */
-enum fp_status trainer_ask(struct trainer *trainer, unsigned area, uint64_t bytes_max)
-    FP_MUST_CHECK FP_NONNULL(1);
+/* Begins a job for the area; returns at once. FP_BUSY: it has one under way. FP_NO_MEMORY: the
+ * system refuses a thread. A job of an area that is deleted fails, for want of pages. */
+enum fp_status trainer_ask(struct trainer *trainer, struct area *area, uint64_t bytes_max)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* compressor.dictionaries: auto, from time to time. Begins a job for one area that has grown to
  * TRAINER_AUTO_BYTES of objects without a dictionary, or to twice of what it was when one was tried
  * or dropped. A dictionary that is kept is not replaced. */
 void trainer_upkeep(struct trainer *trainer) FP_NONNULL(1);
 
-void trainer_look(struct trainer *trainer, unsigned area, struct training *training)
-    FP_NONNULL(1, 3);
+void trainer_look(struct trainer *trainer, const struct area *area, struct training *training)
+    FP_NONNULL(1, 2, 3);
 
 /* Takes the area's dictionary away, and the job's traces. FP_BUSY: a job is under way. FP_ABSENT:
  * there was neither. */
-enum fp_status trainer_drop(struct trainer *trainer, unsigned area) FP_MUST_CHECK FP_NONNULL(1);
+enum fp_status trainer_drop(struct trainer *trainer, struct area *area)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 
 const char *training_state_text(enum training_state state); /* "no gain" */
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Life of a row: none -(first page put)-> taken from the allocator -(last page taken out)-> none
+ *
+ * A quota is kept by the counters themselves: what a store adds is reserved in them before it is
+ * put, so that two threads never pass it together, and given back where the store fails.
  */
 #include "storage/area.h"
 
@@ -11,9 +14,21 @@
 #include "storage/area_pin.h"
 #include "storage/pages.h"
 
+enum { SKIPPED_PAGE_ROWS = 64 }; /* so many rows' time takes one page that was never touched */
+
+static struct area_table_page *table_page(const struct area *area, uint64_t index)
+{
+    return &area->table[index / AREA_TABLE_ROWS];
+}
+
+static struct area_row *row_at(const struct area *area, uint64_t index)
+{
+    return &table_page(area, index)->rows[index % AREA_TABLE_ROWS];
+}
+
 static struct area_row *row_of(const struct area *area, uint64_t slot)
 {
-    return &area->rows[slot / AREA_ROW_SLOTS];
+    return row_at(area, slot / AREA_ROW_SLOTS);
 }
 
 /* Read without the stripe's lock it is a hint. */
@@ -29,7 +44,7 @@ static struct lock *stripe_of(struct area *area, uint64_t slot)
 
 uint32_t area_row_used(const struct area *area, uint64_t row)
 {
-    return used_of(&area->rows[row]);
+    return used_of(row_at(area, row));
 }
 
 enum fp_status area_create(struct zpool *zpool, const struct area_options *options,
@@ -38,19 +53,28 @@ enum fp_status area_create(struct zpool *zpool, const struct area_options *optio
     fp_assert(options->slot_count > 0 && options->name.size_bytes < AREA_NAME_CAPACITY);
     /* Beyond 48 bits there is no address space anyway, and no product below wraps. */
     if (options->slot_count >> 48 != 0) return FP_NO_MEMORY;
+    if (!budget_charge(options->budget, BUDGET_SLOTS, sizeof(struct area))) return FP_NO_MEMORY;
     struct area *area = calloc(1, sizeof *area);
-    if (area == NULL) return FP_NO_MEMORY;
+    uint64_t rows = div_up_u64(options->slot_count, AREA_ROW_SLOTS);
+    void *table = pages_reserve(div_up_u64(rows, AREA_TABLE_ROWS) * AREA_TABLE_BYTES);
+    if (area == NULL || table == NULL) {
+        pages_release(table, div_up_u64(rows, AREA_TABLE_ROWS) * AREA_TABLE_BYTES);
+        free(area);
+        budget_return(options->budget, BUDGET_SLOTS, sizeof *area);
+        return FP_NO_MEMORY;
+    }
     memcpy(area->name, options->name.bytes, options->name.size_bytes);
     area->slot_count = options->slot_count;
     area->page_bytes = options->page_bytes;
     area->generation = options->generation;
+    area->quota_pages = options->quota_pages;
+    area->quota_bytes = options->quota_bytes;
+    area->lifetime = options->lifetime;
     area->zpool = zpool;
-    area->row_count = div_up_u64(area->slot_count, AREA_ROW_SLOTS);
-    area->rows = pages_reserve(area->row_count * sizeof *area->rows);
-    if (area->rows == NULL) {
-        free(area);
-        return FP_NO_MEMORY;
-    }
+    area->budget = options->budget;
+    area->row_count = rows;
+    area->table = table;
+    atomic_init(&area->uses, 1);
     for (unsigned i = 0; i < AREA_STRIPES; i++) lock_init(&area->stripes[i], RANK_SLOTS);
     *out = area;
     return FP_OK;
@@ -66,9 +90,31 @@ void area_destroy(struct area **area_ptr)
         fp_assert(area->pins[i] == NULL);
         lock_fini(&area->stripes[i]);
     }
-    pages_release(area->rows, area->row_count * sizeof *area->rows);
+    pages_release(area->table, div_up_u64(area->row_count, AREA_TABLE_ROWS) * AREA_TABLE_BYTES);
+    budget_return(area->budget, BUDGET_SLOTS, area_held_bytes(area));
     free(area);
     *area_ptr = NULL;
+}
+
+void area_acquire(struct area *area)
+{
+    fp_assert(atomic_fetch_add(&area->uses, 1) > 0);
+}
+
+void area_release(struct area **area)
+{
+    if (*area != NULL) fp_assert(atomic_fetch_sub(&(*area)->uses, 1) > 1); /* the store has one */
+    *area = NULL;
+}
+
+bool area_delete(struct area *area)
+{
+    return !atomic_exchange(&area->deleted, true);
+}
+
+uint64_t area_held_bytes(const struct area *area)
+{
+    return sizeof *area + atomic_load_explicit(&area->table_bytes, memory_order_relaxed);
 }
 
 void area_slot_take(struct area *area, uint64_t slot)
@@ -90,26 +136,101 @@ struct zhandle area_handle_locked(const struct area *area, uint64_t slot)
     return (struct zhandle){first + (uint32_t)(slot % AREA_ROW_SLOTS)};
 }
 
-/* --- changes ---------------------------------------------------------------------------------- */
+/* --- counts ----------------------------------------------------------------------------------- */
 
-/* Adds what a slot names to the counters, or takes it off again. */
-static void count_name(struct area *area, struct zname name, uint64_t sign)
+/* What was added to stored and packed_bytes before the change that it is for. */
+struct growth {
+    uint64_t pages, bytes;
+};
+
+/* Counts that a slot names `next` now and no longer `old`. Numbers wrap, their sum is right. */
+static void count_change(struct area *area, struct zname next, struct zname old,
+                         struct growth reserved)
 {
     struct area_counters *counters = &area->counters;
-    if (name.what == ZNOTHING) return;
-    atomic_fetch_add_explicit(&counters->stored, sign, memory_order_relaxed);
-    if (entry_same_filled(name))
-        atomic_fetch_add_explicit(&counters->same_filled, sign, memory_order_relaxed);
-    if (entry_incompressible(name))
-        atomic_fetch_add_explicit(&counters->incompressible, sign, memory_order_relaxed);
-    atomic_fetch_add_explicit(&counters->packed_bytes, sign * entry_packed_bytes(name),
-                              memory_order_relaxed);
+    uint64_t pages = (uint64_t)(next.what != ZNOTHING) - (old.what != ZNOTHING) - reserved.pages;
+    uint64_t bytes = (uint64_t)entry_packed_bytes(next) - entry_packed_bytes(old) - reserved.bytes;
+    uint64_t same = (uint64_t)entry_same_filled(next) - entry_same_filled(old);
+    uint64_t plain = (uint64_t)entry_incompressible(next) - entry_incompressible(old);
+    if (pages != 0) atomic_fetch_add_explicit(&counters->stored, pages, memory_order_relaxed);
+    if (same != 0) atomic_fetch_add_explicit(&counters->same_filled, same, memory_order_relaxed);
+    if (plain != 0)
+        atomic_fetch_add_explicit(&counters->incompressible, plain, memory_order_relaxed);
+    if (bytes != 0)
+        atomic_fetch_add_explicit(&counters->packed_bytes, bytes, memory_order_relaxed);
 }
 
-static enum fp_status row_prepare_locked(struct area *area, struct area_row *row)
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+/* The name with its object's size, which only the allocator knows. */
+static struct zname name_with_size(const struct area *area, struct zhandle handle)
 {
+    struct zname name = zpool_look(area->zpool, handle);
+    struct zmap map;
+    if (name.what != ZOBJECT) return name;
+    fp_assert(zpool_map(area->zpool, handle, ZACCESS_READ, &map) == FP_OK);
+    name.size_bytes = map.size_bytes;
+    zpool_unmap(area->zpool, &map);
+    return name;
+}
+
+/* What a quota counts grows only while it stays within it; what shrinks always may. */
+static bool grow(_Atomic uint64_t *counter, uint64_t more, uint64_t quota)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    if (more == 0) return true;
+    do {
+        if (quota != 0 && (now > quota || more > quota - now)) return false;
+    } while (!atomic_compare_exchange_weak_explicit(counter, &now, now + more,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static void growth_undo(struct area *area, struct growth growth)
+{
+    atomic_fetch_sub_explicit(&area->counters.stored, growth.pages, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&area->counters.packed_bytes, growth.bytes, memory_order_relaxed);
+}
+
+static enum fp_status quota_take_locked(struct area *area, struct zhandle handle,
+                                        struct zname next, struct growth *growth)
+{
+    *growth = (struct growth){0};
+    if (area->quota_pages == 0 && area->quota_bytes == 0) return FP_OK;
+    struct zname old = name_with_size(area, handle);
+    uint64_t before = entry_packed_bytes(old), after = entry_packed_bytes(next);
+    struct growth wanted = {old.what == ZNOTHING, after > before ? after - before : 0};
+    if (!grow(&area->counters.stored, wanted.pages, area->quota_pages)) return FP_QUOTA;
+    growth->pages = wanted.pages;
+    if (!grow(&area->counters.packed_bytes, wanted.bytes, area->quota_bytes)) {
+        growth_undo(area, *growth);
+        return FP_QUOTA;
+    }
+    growth->bytes = wanted.bytes;
+    return FP_OK;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/* Two rows of one page may be first at the same time: then one of them gives its charge back. */
+static bool table_charge(struct area *area, uint64_t slot)
+{
+    struct area_table_page *page = table_page(area, slot / AREA_ROW_SLOTS);
+    if (atomic_load_explicit(&page->charged, memory_order_relaxed) != 0) return true;
+    if (!budget_charge(area->budget, BUDGET_SLOTS, AREA_TABLE_BYTES)) return false;
+    if (atomic_exchange(&page->charged, 1) == 0)
+        atomic_fetch_add_explicit(&area->table_bytes, AREA_TABLE_BYTES, memory_order_relaxed);
+    else
+        budget_return(area->budget, BUDGET_SLOTS, AREA_TABLE_BYTES);
+    return true;
+}
+
+static enum fp_status row_prepare_locked(struct area *area, uint64_t slot)
+{
+    struct area_row *row = row_of(area, slot);
     struct zhandle first;
     if (used_of(row) > 0) return FP_OK;
+    if (!table_charge(area, slot)) return FP_NO_MEMORY;
     enum fp_status status = zpool_row_take(area->zpool, &first);
     if (status == FP_OK)
         atomic_store_explicit(&row->first, first.number, memory_order_relaxed);
@@ -133,17 +254,24 @@ static void row_count_locked(struct area *area, struct area_row *row, uint32_t c
 static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored *next,
                                  struct zname *old)
 {
-    struct area_row *row = row_of(area, slot);
-    enum fp_status status = row_prepare_locked(area, row);
+    struct growth growth;
+    if (area_deleted(area)) return FP_LOST;
+    enum fp_status status =
+        quota_take_locked(area, area_handle_locked(area, slot), next->name, &growth);
     if (status != FP_OK) return status;
+    status = row_prepare_locked(area, slot);
+    if (status != FP_OK) {
+        growth_undo(area, growth);
+        return status;
+    }
+    struct area_row *row = row_of(area, slot);
     uint32_t first = atomic_load_explicit(&row->first, memory_order_relaxed);
     struct zhandle handle = {first + (uint32_t)(slot % AREA_ROW_SLOTS)};
     struct zname named;
     bool mapped = area_pin_hand_over_locked(area, slot, &named);
     *old = zpool_replace(area->zpool, handle, &next->handle);
     if (!mapped) named = *old;
-    count_name(area, next->name, 1);
-    count_name(area, named, (uint64_t)-1);
+    count_change(area, next->name, named, growth);
     row_count_locked(area, row, named.what == ZNOTHING);
     row_changed_locked(row);
     return FP_OK;
@@ -161,7 +289,7 @@ enum fp_status area_put_pinned(struct area *area, const struct area_pin *pin, st
                                struct zname *old)
 {
     area_slot_take(area, pin->slot);
-    enum fp_status status = FP_EXISTS;
+    enum fp_status status = area_deleted(area) ? FP_LOST : FP_EXISTS;
     if (area_pin_current_locked(area, pin)) status = put_locked(area, pin->slot, next, old);
     area_slot_drop(area, pin->slot);
     return status;
@@ -177,8 +305,7 @@ struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored
     struct zname old = zpool_replace(area->zpool, handle, &next->handle);
     fp_assert(old.what != ZNOTHING);
     if (!touched) zpool_untouch(area->zpool, handle);
-    count_name(area, next->name, 1);
-    count_name(area, old, (uint64_t)-1);
+    count_change(area, next->name, old, (struct growth){0});
     return old;
 }
 
@@ -190,9 +317,14 @@ static bool skip_unused(const struct area *area, uint64_t *slot, uint64_t end)
         *slot = end;
         return true;
     }
-    for (unsigned i = 0; i < AREA_SKIP_ROWS && *slot < end; i++) {
-        if (used_of(row_of(area, *slot)) != 0) return false;
-        *slot = min_u64((*slot / AREA_ROW_SLOTS + 1) * AREA_ROW_SLOTS, end);
+    for (unsigned i = 0; i < AREA_SKIP_ROWS && *slot < end;) {
+        uint64_t index = *slot / AREA_ROW_SLOTS, next = index + 1;
+        if (used_of(row_at(area, index)) != 0) return false;
+        const struct area_table_page *page = table_page(area, index);
+        bool untouched = atomic_load_explicit(&page->charged, memory_order_relaxed) == 0;
+        if (untouched) next = (index / AREA_TABLE_ROWS + 1) * AREA_TABLE_ROWS;
+        i += untouched ? SKIPPED_PAGE_ROWS : 1;
+        *slot = min_u64(next * AREA_ROW_SLOTS, end);
     }
     return true;
 }
@@ -212,7 +344,7 @@ static bool clear_slot_locked(struct area *area, uint64_t slot, struct zname *en
     bool mapped = area_pin_hand_over_locked(area, slot, &named);
     *ended = zpool_clear(area->zpool, handle);
     if (!mapped) named = *ended;
-    count_name(area, named, (uint64_t)-1);
+    count_change(area, (struct zname){.what = ZNOTHING}, named, (struct growth){0});
     row_count_locked(area, row_of(area, slot), (uint32_t)-1);
     row_changed_locked(row_of(area, slot));
     return true;
@@ -244,7 +376,7 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
 
 static void look_locked(const struct area *area, uint64_t index, struct area_row_look *look)
 {
-    const struct area_row *row = &area->rows[index];
+    const struct area_row *row = row_at(area, index);
     uint64_t end = min_u64((index + 1) * AREA_ROW_SLOTS, area->slot_count);
     *look = (struct area_row_look){
         .first = index * AREA_ROW_SLOTS,
@@ -263,7 +395,7 @@ bool area_look_row(struct area *area, uint64_t *slot, struct area_row_look *look
     uint64_t index = *slot / AREA_ROW_SLOTS;
     uint64_t stop = min_u64(index + AREA_SKIP_ROWS, area->row_count);
     while (index < stop &&
-           atomic_load_explicit(&area->rows[index].changes, memory_order_relaxed) == 0)
+           atomic_load_explicit(&row_at(area, index)->changes, memory_order_relaxed) == 0)
         index++;
     *slot = min_u64(index * AREA_ROW_SLOTS, area->slot_count);
     if (index == stop) return false;
@@ -276,23 +408,12 @@ bool area_look_row(struct area *area, uint64_t *slot, struct area_row_look *look
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-static struct zname name_with_size(const struct area *area, struct zhandle handle)
-{
-    struct zname name = zpool_look(area->zpool, handle);
-    struct zmap map;
-    if (name.what != ZOBJECT) return name;
-    fp_assert(zpool_map(area->zpool, handle, ZACCESS_READ, &map) == FP_OK);
-    name.size_bytes = map.size_bytes;
-    zpool_unmap(area->zpool, &map);
-    return name;
-}
-
 /* Adds up what the slots of one row name. */
 static void tally_row_locked(const struct area *area, uint64_t index, struct area_counters *sum)
 {
     uint64_t first = index * AREA_ROW_SLOTS, before = sum->stored;
     uint64_t end = min_u64(first + AREA_ROW_SLOTS, area->slot_count);
-    uint32_t used = used_of(&area->rows[index]);
+    uint32_t used = used_of(row_at(area, index));
     for (uint64_t slot = first; slot < end && used > 0; slot++) {
         struct zname name = name_with_size(area, area_handle_locked(area, slot));
         sum->stored += name.what != ZNOTHING;

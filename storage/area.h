@@ -2,11 +2,16 @@
  * area - a named, sized array of slots, each of which names a stored page or nothing.
  *
  * A slot is a handle, and AREA_ROW_SLOTS of them are a row of the allocator's: so the slot table is
- * the allocator's cells, 8 bytes each. An area of a terabyte costs nothing until it is used, and a
- * row whose last page goes is given back.
+ * the allocator's cells, 8 bytes each. A row whose last page goes is given back. What tells rows
+ * apart is a table of its own, 12 bytes a row, whose pages are charged as they are first written
+ * and stay until the area ends. An area of a terabyte costs sizeof(struct area) until it is used.
  *
- * Invariant: used_slots of a row == its slots that name something; the sum over rows ==
- * counters.stored.
+ * Life: made by the store -> open to all who have a use of it -> deleted: nothing is stored in it
+ * any more -> emptied -> destroyed, when the store's own use is the last (store_area.c).
+ *
+ * Invariants: used_slots of a row == its slots that name something; the sum over rows ==
+ * counters.stored. Unless recompression made what is there larger: stored <= quota_pages and
+ * packed_bytes <= quota_bytes, where they are not 0.
  * Threads: any. A slot's lock (one of AREA_STRIPES, by row) guards what its handle names.
  * Locks:   takes RANK_SLOTS, or says that it must be held; within it the allocator's.
  */
@@ -14,6 +19,7 @@
 #define FARPAGE_STORAGE_AREA_H
 #include <stdatomic.h>
 
+#include "base/budget.h"
 #include "base/lock.h"
 #include "base/slice.h"
 #include "storage/compressor.h"
@@ -24,12 +30,14 @@ enum {
     AREA_STRIPES = 64,
     AREA_NAME_CAPACITY = 65,
     AREA_SKIP_ROWS = 1 << 16,
+    AREA_TABLE_ROWS = 341, /* in a page of the table */
+    AREA_TABLE_BYTES = 4096,
 };
 
 /* What an area holds, for people. Relaxed: exact when nobody writes. */
 struct area_counters {
     _Atomic uint64_t stored, same_filled, incompressible, packed_bytes;
-    _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused;
+    _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused, over_quota;
 };
 
 struct area_row { /* written under its stripe */
@@ -47,10 +55,22 @@ struct area_row_look {
     uint8_t used[AREA_ROW_SLOTS / 8]; /* a bit for each slot, the lowest of a byte first */
 };
 
+struct area_table_page {
+    struct area_row rows[AREA_TABLE_ROWS];
+    _Atomic uint32_t charged; /* 0: none of its rows was ever used */
+};
+_Static_assert(sizeof(struct area_table_page) == AREA_TABLE_BYTES, "no row lies on two pages");
+
 /* The dictionary that packs its pages; all of it is store_dictionary.c's. */
 struct area_dictionary {
     struct compressor_dictionary seat;
     struct dictionary *kept; /* for people: a use of what `seat` has; under RANK_DICTIONARIES */
+};
+
+enum area_lifetime { /* of no meaning here: for its server and for people */
+    AREA_STAYS,      /* until a client deletes it */
+    AREA_TRANSIENT,  /* until nobody has it open */
+    AREA_CONFIGURED, /* as long as the server runs */
 };
 
 struct area {
@@ -59,11 +79,19 @@ struct area {
     uint32_t page_bytes;
     uint64_t generation; /* never the same for two areas of one run of the server */
     struct area_counters counters;
+    uint64_t quota_pages, quota_bytes; /* 0: none; bytes are packed_bytes */
+    enum area_lifetime lifetime;
     struct area_dictionary dictionary;
+    unsigned index;        /* its place in the register, which no other has while it lives */
+    _Atomic uint32_t uses; /* the register's among them */
+    _Atomic bool deleted;
+    _Atomic uint64_t reaped_slot; /* deleted: how far it is emptied; store_area.c's */
     /* private to area.c */
     struct zpool *zpool;
+    struct budget *budget;
     uint64_t row_count;
-    struct area_row *rows; /* a reservation */
+    struct area_table_page *table; /* a reservation */
+    _Atomic uint64_t table_bytes;  /* charged */
     struct lock stripes[AREA_STRIPES];
     void *pins[AREA_STRIPES]; /* of mapped slots, area_pin.c's */
 };
@@ -73,13 +101,33 @@ struct area_options {
     uint64_t slot_count;
     uint32_t page_bytes;
     uint64_t generation;
+    uint64_t quota_pages, quota_bytes; /* 0: none */
+    enum area_lifetime lifetime;
+    struct budget *budget; /* is charged for it, as BUDGET_SLOTS */
 };
 
-/* FP_NO_MEMORY: no address space or heap for it. The pool outlives the area. */
+/* Makes an area with one use. FP_NO_MEMORY: the budget, or no address space or heap for it. The
+ * pool outlives the area. */
 enum fp_status area_create(struct zpool *zpool, const struct area_options *options,
                            struct area **area) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 /* Every slot must be empty, and no dictionary kept. */
 void area_destroy(struct area **area) FP_NONNULL(1);
+
+/* One use more, by who has one. */
+void area_acquire(struct area *area) FP_NONNULL(1);
+void area_release(struct area **area) FP_NONNULL(1); /* NULL inside is fine */
+
+/* From here on nothing can be stored: what is put under a slot's lock before is there to be seen by
+ * who takes that lock now. False: it was deleted before. */
+bool area_delete(struct area *area) FP_MUST_CHECK FP_NONNULL(1);
+/* Under a slot's lock it is certain; elsewhere it may become true at once. */
+static inline bool area_deleted(const struct area *area)
+{
+    return atomic_load(&area->deleted);
+}
+
+/* What it is charged for, besides rows and objects. */
+uint64_t area_held_bytes(const struct area *area) FP_NONNULL(1);
 
 void area_slot_take(struct area *area, uint64_t slot) FP_NONNULL(1); /* its stripe's lock */
 void area_slot_drop(struct area *area, uint64_t slot) FP_NONNULL(1);
@@ -96,8 +144,9 @@ static inline unsigned area_stripe(uint64_t slot)
 struct area_pin;
 
 /* Lets the slot name what *next does, and clears its handle; *old is what ended: what it named
- * before, or nothing where that is mapped (area_pin.h). FP_NO_MEMORY: the table cannot grow;
- * nothing has changed. Takes and drops the slot's lock. */
+ * before, or nothing where that is mapped (area_pin.h). FP_NO_MEMORY: the table cannot grow.
+ * FP_QUOTA: it would become more than the area may hold, and more than it is. FP_LOST: the area was
+ * deleted. Then nothing has changed. Takes and drops the slot's lock. */
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);
 /* The same for the slot of a pin, if it still holds what was pinned: else FP_EXISTS. */

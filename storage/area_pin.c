@@ -89,8 +89,9 @@ enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_
 {
     area_slot_take(area, slot);
     struct area_pin *pin = find_locked(area, slot);
-    enum fp_status status =
-        pin != NULL ? join(pin, use) : create_locked(area, slot, use, &pin);
+    enum fp_status status = FP_LOST;
+    if (!area_deleted(area))
+        status = pin != NULL ? join(pin, use) : create_locked(area, slot, use, &pin);
     if (status == FP_OK) {
         pin->maps++;
         pin->writer |= use != AREA_PIN_READS;

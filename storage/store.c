@@ -29,7 +29,7 @@ static enum fp_status create_parts(struct store *store, const struct store_optio
 
 enum fp_status store_create(const struct store_options *options, struct store **out)
 {
-    fp_assert(options->page_bytes <= ZPOOL_OBJECT_BYTES_MAX && options->page_bytes % 4096 == 0);
+    fp_assert(store_page_bytes_possible(options->page_bytes));
     struct store *store = aligned_alloc(64, div_up_u64(sizeof *store, 64) * 64);
     if (store == NULL) return FP_NO_MEMORY;
     memset(store, 0, sizeof *store);
@@ -51,8 +51,9 @@ static void forget_everything(struct store *store)
 {
     struct store_scratch scratch = {0};
     while (store->zpool != NULL && store_evict_one(store, &scratch)) {}
-    struct area *area;
-    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) {
+    for (unsigned i = 0; i < store->area_places; i++) {
+        struct area *area = store->areas[i];
+        if (area == NULL) continue;
         for (uint64_t slot = 0; slot < area->slot_count;)
             store_page_invalidate_some(store, &scratch, area, &slot, area->slot_count);
         (void)store_dictionary_drop(store, area);
@@ -132,8 +133,8 @@ void store_check(struct store *store)
 {
     keydir_check(&store->keydir);
     zpool_check(store->zpool);
-    struct area *area;
-    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) area_check(area);
+    for (unsigned i = 0; i < store->area_places; i++)
+        if (store->areas[i] != NULL) area_check(store->areas[i]);
     uint64_t sum = 0;
     for (int use = 0; use < BUDGET_USES_COUNT; use++)
         sum += budget_held(&store->budget, (enum budget_use)use);

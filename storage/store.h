@@ -23,10 +23,7 @@
 #include "storage/item.h"
 #include "storage/zpool.h"
 
-/* An unused slot costs no memory, but where one of 1024 is used the others are there, too, and so
- * are the area's 8 bytes for the row: with so many slots a byte of the limit, those of all rows
- * stay below 1 % of it. */
-enum { STORE_AREAS_MAX = 1024, STORE_SLOT_BYTES_PER_LIMIT_BYTE = 4096 };
+enum { STORE_AREAS_MAX = 1024 };
 
 struct store;
 
@@ -78,16 +75,13 @@ const struct store_counters *store_counters(const struct store *store) FP_NONNUL
 uint32_t store_page_bytes(const struct store *store) FP_NONNULL(1);
 uint64_t store_item_count(struct store *store) FP_NONNULL(1);
 
-/* --- areas and pages (store_area.c, store_page.c) ------------------------------------------- */
+/* --- pages (store_page.c) -------------------------------------------------------------------- */
 
-/* The area of that name. slots 0: it must exist (FP_ABSENT). Else it is made if it does not exist,
- * and must have as many slots if it does (FP_EXISTS). FP_TOO_BIG: too many areas, or their pages
- * together would be more than STORE_SLOT_BYTES_PER_LIMIT_BYTE times the memory limit. Areas live as
- * long as the store. */
-enum fp_status store_area_open(struct store *store, struct slice name, uint64_t slots,
-                               struct area **area) FP_MUST_CHECK FP_NONNULL(1, 4);
-/* The areas, by number from 0; NULL behind the last. */
-struct area *store_area(struct store *store, unsigned index) FP_NONNULL(1);
+/* 4, 16 or 64 KiB. */
+static inline bool store_page_bytes_possible(uint64_t bytes)
+{
+    return bytes == 4 << 10 || bytes == 16 << 10 || bytes == 64 << 10;
+}
 
 /* One slot of an area and the page on its way there or back. */
 struct page_place {
@@ -95,13 +89,13 @@ struct page_place {
     uint64_t slot;
 };
 
-/* Keeps page_bytes from `page`, whose CRC32C is `crc`, in the slot. FP_NO_MEMORY: refused, the old
- * page is still there. FP_RANGE. */
+/* Keeps page_bytes from `page`, whose CRC32C is `crc`, in the slot. FP_NO_MEMORY, FP_QUOTA:
+ * refused, the old page is still there. FP_RANGE. FP_LOST: the area was deleted. */
 enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const uint8_t *page, uint32_t crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4);
-/* Writes the page to out (page_bytes) and its checksum to *crc. FP_ABSENT, FP_CORRUPT, FP_RANGE:
- * what is in out then is not to be shown to anybody. */
+/* Writes the page to out (page_bytes) and its checksum to *crc. FP_ABSENT, FP_CORRUPT, FP_RANGE,
+ * FP_LOST: what is in out then is not to be shown to anybody. */
 enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,
                                struct page_place place, uint8_t *out, uint32_t *crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
@@ -159,6 +153,11 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
 
 /* Ends the least recently used item; false where there is none. */
 bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
+
+/* True: memory was short and an item has given way for it, or pages of a deleted area have, so it
+ * may be tried again. False also where so much is free that memory is not what was missing. */
+bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* One bounded step of looking for items that expired; the caller calls it now and then. */
 void store_reap_step(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);

@@ -1,56 +1,176 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The register of areas: only ever grows, so an area's address is good for the store's life. */
+ * The register of areas.
+ *
+ * Life of an area: made -> in the register, found by its name -(delete)-> the name is free again;
+ *   emptied in steps by whoever calls store_area_reap_step -> when only the register's use is left
+ *   and nothing is stored -> destroyed, and its place is free again
+ *
+ * A use may be taken by name only before the deletion, so once the register's is the only one and
+ * the area is deleted, nobody can come by any more.
+ */
+#include "storage/store_area.h"
+
+#include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
 
-static struct area *find_area(struct store *store, struct slice name, unsigned count)
+static struct area *find_locked(struct store *store, struct slice name)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (slice_is(name, store->areas[i]->name)) return store->areas[i];
+    lock_assert_held(&store->areas_lock);
+    for (unsigned i = 0; i < store->area_places; i++) {
+        struct area *area = store->areas[i];
+        if (area != NULL && !area_deleted(area) && slice_is(name, area->name)) return area;
+    }
     return NULL;
 }
 
-static bool slots_fit(struct store *store, uint64_t slots)
+static unsigned free_place_locked(const struct store *store)
 {
-    uint64_t limit = budget_limit(&store->budget) / store->page_bytes;
-    uint64_t sum = slots;
-    const struct area *area;
-    for (unsigned i = 0; (area = store_area(store, i)) != NULL; i++) sum += area->slot_count;
-    return sum <= limit * STORE_SLOT_BYTES_PER_LIMIT_BYTE;
+    for (unsigned i = 0; i < store->area_places; i++)
+        if (store->areas[i] == NULL) return i;
+    return store->area_places;
 }
 
-static enum fp_status add_area_locked(struct store *store, struct slice name, uint64_t slots,
-                                      struct area **area)
+static enum fp_status add_locked(struct store *store, const struct area_options *wanted,
+                                 struct area **area)
 {
-    unsigned count = atomic_load(&store->area_count);
-    if (count == STORE_AREAS_MAX || !slots_fit(store, slots)) return FP_TOO_BIG;
-    struct area_options options = {.name = name,
-                                   .slot_count = slots,
-                                   .page_bytes = store->page_bytes,
-                                   .generation = count + 1};
+    unsigned place = free_place_locked(store);
+    if (place == STORE_AREAS_MAX) return FP_TOO_BIG;
+    struct area_options options = *wanted;
+    options.generation = store->last_generation + 1;
+    options.budget = &store->budget;
+    if (options.page_bytes == 0) options.page_bytes = store->page_bytes;
     enum fp_status status = area_create(store->zpool, &options, area);
     if (status != FP_OK) return status;
-    store->areas[count] = *area;
-    atomic_store(&store->area_count, count + 1);
+    store->last_generation++;
+    (*area)->index = place;
+    store->areas[place] = *area;
+    if (place == store->area_places) store->area_places++;
     return FP_OK;
+}
+
+enum fp_status store_area_create(struct store *store, const struct area_options *options,
+                                 struct area **area)
+{
+    fp_assert(options->page_bytes == 0 || store_page_bytes_possible(options->page_bytes));
+    lock_take(&store->areas_lock);
+    enum fp_status status =
+        find_locked(store, options->name) != NULL ? FP_EXISTS : add_locked(store, options, area);
+    if (status == FP_OK) area_acquire(*area);
+    lock_drop(&store->areas_lock);
+    return status;
+}
+
+enum fp_status store_area_acquire(struct store *store, struct slice name, struct area **area)
+{
+    lock_take(&store->areas_lock);
+    struct area *found = find_locked(store, name);
+    if (found != NULL) area_acquire(*area = found);
+    lock_drop(&store->areas_lock);
+    return found != NULL ? FP_OK : FP_ABSENT;
+}
+
+struct area *store_area_from(struct store *store, unsigned index)
+{
+    struct area *found = NULL;
+    lock_take(&store->areas_lock);
+    for (unsigned i = index; i < store->area_places && found == NULL; i++)
+        if (store->areas[i] != NULL && !area_deleted(store->areas[i])) found = store->areas[i];
+    if (found != NULL) area_acquire(found);
+    lock_drop(&store->areas_lock);
+    return found;
+}
+
+struct area *store_area_next(struct store *store, struct area *area)
+{
+    unsigned index = area != NULL ? area->index + 1 : 0;
+    area_release(&area);
+    return store_area_from(store, index);
+}
+
+/* --- deletion --------------------------------------------------------------------------------- */
+
+bool store_area_delete(struct store *store, struct area *area)
+{
+    lock_take(&store->areas_lock);
+    bool deleted = area_delete(area);
+    if (deleted) atomic_fetch_add(&store->areas_dying, 1);
+    lock_drop(&store->areas_lock);
+    return deleted;
+}
+
+unsigned store_areas_dying(const struct store *store)
+{
+    return atomic_load_explicit(&store->areas_dying, memory_order_relaxed);
+}
+
+/* A use of the next deleted area that still has something to be done, in turn; or NULL. */
+static struct area *take_dying(struct store *store)
+{
+    struct area *found = NULL;
+    lock_take(&store->areas_lock);
+    for (unsigned i = 0; i < store->area_places && found == NULL; i++) {
+        struct area *area = store->areas[(store->reap_index + i) % store->area_places];
+        if (area == NULL || !area_deleted(area)) continue;
+        bool idle = atomic_load(&area->uses) == 1;
+        if (idle || atomic_load(&area->counters.stored) > 0) found = area;
+    }
+    if (found != NULL) {
+        area_acquire(found);
+        store->reap_index = found->index;
+    }
+    lock_drop(&store->areas_lock);
+    return found;
+}
+
+/* Ends the use of a deleted area, and the area where nobody else has one. */
+static void leave_dying(struct store *store, struct area *area)
+{
+    lock_take(&store->areas_lock);
+    bool last = atomic_load(&area->uses) == 2 && atomic_load(&area->counters.stored) == 0;
+    if (last) {
+        store->areas[area->index] = NULL;
+        while (store->area_places > 0 && store->areas[store->area_places - 1] == NULL)
+            store->area_places--;
+    }
+    store->reap_index++;
+    struct area *left = area;
+    if (!last) area_release(&left);
+    lock_drop(&store->areas_lock);
+    if (!last) return;
+    (void)store_dictionary_drop(store, area);
+    area_destroy(&area);
+    atomic_fetch_sub(&store->areas_dying, 1);
+}
+
+bool store_area_reap_step(struct store *store, struct store_scratch *scratch, uint64_t *ended)
+{
+    *ended = 0;
+    if (store_areas_dying(store) == 0) return false;
+    struct area *area = take_dying(store);
+    if (area == NULL) return false;
+    uint64_t slot = atomic_load_explicit(&area->reaped_slot, memory_order_relaxed);
+    uint64_t before = atomic_load(&area->counters.stored);
+    if (slot >= area->slot_count) slot = 0;
+    store_page_invalidate_some(store, scratch, area, &slot, area->slot_count);
+    atomic_store_explicit(&area->reaped_slot, slot, memory_order_relaxed);
+    uint64_t after = atomic_load(&area->counters.stored);
+    leave_dying(store, area);
+    *ended = before > after ? before - after : 0;
+    return true;
 }
 
 enum fp_status store_area_open(struct store *store, struct slice name, uint64_t slots,
                                struct area **area)
 {
-    lock_take(&store->areas_lock);
-    enum fp_status status = FP_OK;
-    struct area *found = find_area(store, name, atomic_load(&store->area_count));
-    if (found == NULL)
-        status = slots == 0 ? FP_ABSENT : add_area_locked(store, name, slots, &found);
-    else if (slots != 0 && slots != found->slot_count)
-        status = FP_EXISTS;
-    lock_drop(&store->areas_lock);
-    if (status == FP_OK) *area = found;
-    return status;
-}
-
-struct area *store_area(struct store *store, unsigned index)
-{
-    return index < atomic_load(&store->area_count) ? store->areas[index] : NULL;
+    struct area_options options = {.name = name, .slot_count = slots};
+    enum fp_status status = FP_EXISTS;
+    if (slots != 0) status = store_area_create(store, &options, area);
+    if (status != FP_EXISTS) return status;
+    struct area *found;
+    status = store_area_acquire(store, name, &found);
+    if (status != FP_OK) return status;
+    if (slots == 0 || found->slot_count == slots) *area = found;
+    else area_release(&found);
+    return found != NULL ? FP_OK : FP_EXISTS;
 }

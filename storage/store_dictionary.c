@@ -81,7 +81,7 @@ static void take_run(struct store *store, struct store_scratch *scratch,
 {
     const struct area *area = sampler->area;
     for (uint64_t slot = first; slot < first + RUN_PAGES && slot < area->slot_count; slot++) {
-        struct page_place place = {sampler->area, slot};
+        struct page_place place = {.area = sampler->area, .slot = slot};
         uint8_t *out = sampler->pages + sampler->count * area->page_bytes;
         if (sampler->count == sampler->wanted) return;
         if (store_page_sample(store, scratch, place, out) != FP_OK) continue;

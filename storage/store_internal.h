@@ -15,9 +15,12 @@ struct store {
     struct compressor_pool *compressors;
     struct store_counters counters;
 
-    struct lock areas_lock; /* to add one; reading below area_count needs no lock */
-    _Atomic unsigned area_count;
-    struct area *areas[STORE_AREAS_MAX];
+    struct lock areas_lock; /* guards the four below */
+    unsigned area_places;   /* behind the last one in use */
+    struct area *areas[STORE_AREAS_MAX]; /* NULL: a free place */
+    uint64_t last_generation;
+    unsigned reap_index; /* whose turn it is */
+    _Atomic unsigned areas_dying;
 
     struct lock dictionaries_lock; /* which dictionary and seat each area has */
 
@@ -71,11 +74,6 @@ enum fp_status store_page_sample(struct store *store, struct store_scratch *scra
 /* Charges bytes to a use, with items giving way where needed. */
 bool store_charge(struct store *store, struct store_scratch *scratch, enum budget_use use,
                   uint64_t bytes) FP_MUST_CHECK;
-
-/* True: memory was short and an item has given way for it, so it may be tried again. False also
- * where so much is free that memory is not what was missing. */
-bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
-    FP_MUST_CHECK;
 
 /* Ends what a handle names (0: nothing), and the handle. Enter holding no lock. */
 void store_handle_end(struct store *store, struct store_scratch *scratch, struct zhandle handle);

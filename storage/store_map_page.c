@@ -47,6 +47,7 @@ enum fp_status store_map_page(struct store *store, struct store_scratch *scratch
         return status;
     }
     (*map)->pieces[0].mapped = (struct mapped){.name = pin->name, .map = pin->map};
+    area_acquire(place.area);
     (*map)->place = place;
     (*map)->pin = pin;
     return FP_OK;
@@ -55,6 +56,7 @@ enum fp_status store_map_page(struct store *store, struct store_scratch *scratch
 void store_map_let_go_page(struct store_map *map, struct store_scratch *scratch)
 {
     let_go(map->store, scratch, map->place.area, &map->pin, map->mode);
+    area_release(&map->place.area);
 }
 
 bool store_map_still_page(struct store_map *map)

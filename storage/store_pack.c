@@ -12,12 +12,16 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
 
-/* Some of the largest zspages: where so much is free and an object is refused, memory is not what
- * is missing, and the store is refused rather than the cache emptied. */
-enum { EVICTION_ENOUGH_BYTES = 256 << 10 };
+enum {
+    /* Some of the largest zspages: where so much is free and an object is refused, memory is not
+     * what is missing, and the store is refused rather than the cache emptied. */
+    EVICTION_ENOUGH_BYTES = 256 << 10,
+    REAP_STEPS_MAX = 8, /* of a deleted area that is nearly empty */
+};
 
 static bool has_free(const struct store *store, uint64_t bytes)
 {
@@ -26,8 +30,11 @@ static bool has_free(const struct store *store, uint64_t bytes)
 
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
 {
-    return status == FP_NO_MEMORY && !has_free(store, EVICTION_ENOUGH_BYTES) &&
-           store_evict_one(store, scratch);
+    if (status != FP_NO_MEMORY || has_free(store, EVICTION_ENOUGH_BYTES)) return false;
+    uint64_t ended = 0; /* what was deleted goes before what is still wanted */
+    for (int i = 0; i < REAP_STEPS_MAX && ended == 0; i++)
+        if (!store_area_reap_step(store, scratch, &ended)) break;
+    return ended > 0 || store_evict_one(store, scratch);
 }
 
 bool store_charge(struct store *store, struct store_scratch *scratch, enum budget_use use,

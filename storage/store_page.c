@@ -28,6 +28,7 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
         if (status == FP_OK) store_name_ended(store, scratch, old);
         else store_handle_end(store, scratch, next.handle);
     }
+    if (status == FP_QUOTA) store_count(&area->counters.over_quota, 1);
     if (status == FP_NO_MEMORY) {
         store_count(&area->counters.refused, 1);
         store_count(&store->counters.no_memory, 1);
@@ -68,7 +69,8 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
 
     area_slot_take(area, place.slot);
     struct zhandle handle = area_handle_locked(area, place.slot);
-    enum fp_status status = store_fetch(store, scratch, handle, space, &fetched);
+    enum fp_status status = FP_LOST; /* also where it is being emptied: never absent */
+    if (!area_deleted(area)) status = store_fetch(store, scratch, handle, space, &fetched);
     if (fetched.name.what == ZOBJECT) zpool_touch(store->zpool, handle);
     area_slot_drop(area, place.slot);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "storage/area_pin.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_recompress_internal.h"
 
@@ -66,10 +67,11 @@ uint64_t recompress_begin(struct recompress *walk, const struct recompress_plan 
 {
     walk->plan = *plan;
     walk->area = walk->shard = 0;
-    walk->slot = walk->place = 0;
+    walk->generation = walk->slot = walk->place = 0;
+    walk->areas_done = false;
     uint64_t there = keydir_item_count(&walk->store->keydir);
-    struct area *area;
-    for (unsigned i = 0; (area = store_area(walk->store, i)) != NULL; i++)
+    struct area *area = NULL;
+    while ((area = store_area_next(walk->store, area)) != NULL)
         there += atomic_load_explicit(&area->counters.stored, memory_order_relaxed);
     return there;
 }
@@ -262,7 +264,7 @@ static void rewrite_page(struct recompress *walk, struct page_work *work)
 
 static void step_page(struct recompress *walk, struct area *area)
 {
-    struct page_work work = {.place = {area, walk->slot++}};
+    struct page_work work = {.place = {.area = area, .slot = walk->slot++}};
     walk->left.looks--;
     walk->current = store_compressor_acquire(walk->store, walk->scratch, area);
     if (walk->current == NULL) return;
@@ -283,19 +285,31 @@ static bool step_items(struct recompress *walk)
     return done;
 }
 
-/* True: the walk is behind the last area. */
-static bool step_areas(struct recompress *walk)
+/* Areas come and go between steps: goes on in the one it was in, or in the next there is. */
+static void enter_area(struct recompress *walk)
 {
-    struct area *area = store_area(walk->store, walk->area);
-    if (area == NULL) return true;
-    if (walk->slot % AREA_ROW_SLOTS == 0) walk->slot = area_skip_unused(area, walk->slot);
-    if (walk->slot < area->slot_count) {
-        step_page(walk, area);
-    } else {
-        walk->area++;
+    struct area *area = store_area_from(walk->store, walk->area);
+    if (area != NULL && (area->index != walk->area || area->generation != walk->generation)) {
+        walk->area = area->index;
+        walk->generation = area->generation;
         walk->slot = 0;
     }
-    return false;
+    walk->within = area;
+    walk->areas_done = area == NULL;
+}
+
+static void step_areas(struct recompress *walk)
+{
+    if (walk->within == NULL) enter_area(walk);
+    struct area *area = walk->within;
+    if (area == NULL) return;
+    if (walk->slot % AREA_ROW_SLOTS == 0) walk->slot = area_skip_unused(area, walk->slot);
+    if (walk->slot < area->slot_count && !area_deleted(area)) {
+        step_page(walk, area);
+        return;
+    }
+    walk->area++;
+    area_release(&walk->within);
 }
 
 bool recompress_step(struct recompress *walk, struct store_scratch *scratch,
@@ -307,11 +321,13 @@ bool recompress_step(struct recompress *walk, struct store_scratch *scratch,
     walk->left = limits;
     walk->counts = counts;
     while (walk->left.looks > 0 && walk->left.tries > 0 && walk->shard < KEYDIR_SHARDS) {
-        if (!step_areas(walk)) continue;
-        if (step_items(walk)) {
+        if (!walk->areas_done) {
+            step_areas(walk);
+        } else if (step_items(walk)) {
             walk->shard++;
             walk->place = 0;
         }
     }
+    area_release(&walk->within);
     return walk->shard == KEYDIR_SHARDS;
 }

@@ -45,6 +45,7 @@ enum farpage_status {
     FARPAGE_LIMIT = 12,      /* a documented limit of the server is reached */
     FARPAGE_REFUSED = 13,    /* the server refused for another reason; farpage_error says which */
     FARPAGE_LOST = 18,       /* the server restarted, or the area was deleted: its pages are gone */
+    FARPAGE_QUOTA = 19,      /* the area may not hold more; the old page is still there */
 };
 
 struct farpage;      /* one connection */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "storage/store.h"
+#include "storage/store_area.h"
 #include "tests/bench/draw.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/options.h"

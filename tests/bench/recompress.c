@@ -22,6 +22,7 @@
 #include "base/histogram.h"
 #include "base/number.h"
 #include "codec/compressor_text.h"
+#include "storage/store_area.h"
 #include "storage/store_recompress.h"
 #include "tests/bench/draw.h"
 #include "tests/bench/pageset.h"

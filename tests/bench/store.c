@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "base/histogram.h"
 #include "storage/store.h"
+#include "storage/store_area.h"
 #include "tests/bench/draw.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/options.h"

@@ -11,6 +11,7 @@
 #include "storage/compressor.h"
 #include "codec/dictionary.h"
 #include "codec/dictionary_gain.h"
+#include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/kit_dictionary.h"

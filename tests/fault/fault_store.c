@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "storage/keydir.h"
+#include "storage/store_area.h"
 #include "storage/store_recompress.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
@@ -134,7 +135,7 @@ static void forget_all(void)
     fp_assert(zpool_fill(store_zpool(store)).object_count == 0);
     fp_assert(budget_held(store_budget(store), BUDGET_PAYLOAD) == 0);
     fp_assert(budget_held(store_budget(store), BUDGET_ITEMS) == 0);
-    fp_assert(budget_held(store_budget(store), BUDGET_SLOTS) == 0);
+    fp_assert(bench_slots_bytes(store) == 0);
     fp_assert(atomic_load(&store_counters(store)->corrupt) == 0);
     store_check(store);
 }

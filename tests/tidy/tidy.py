@@ -66,7 +66,7 @@ MAY_INCLUDE = {
     "server/trainer": BASE | {"server/shared", "storage/store", "codec"},
     "server/reload": BASE | {"server/options", "server/descriptors", "server/config", "server/shared",
                              "storage/compressor", "codec"},
-    "server/server": BASE | {"server/trainer", "server/config", "server/options",
+    "server/server": BASE | {"storage/store", "server/trainer", "server/config", "server/options",
                              "server/descriptors",
                              "server/listener",
                              "server/maintainer", "server/process", "server/recompressor",

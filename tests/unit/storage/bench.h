@@ -4,6 +4,7 @@
 #define FARPAGE_TESTS_UNIT_STORAGE_BENCH_H
 #include "base/crc32c.h"
 #include "storage/store.h"
+#include "storage/store_area.h"
 #include "tests/unit/storage/kit.h"
 
 enum { BENCH_START_MS = 1000000, BENCH_START_UNIX_S = 1700000000, BENCH_MIB = 1 << 20 };
@@ -33,6 +34,15 @@ static inline void bench_teardown(struct bench *bench)
     store_scratch_destroy(&bench->scratch);
     store_destroy(&bench->store);
     fp_assert(bench->store == NULL && bench->scratch == NULL);
+}
+
+/* What slots hold: all that areas are charged for but what each costs by itself. */
+static inline uint64_t bench_slots_bytes(struct store *store)
+{
+    uint64_t bytes = budget_held(store_budget(store), BUDGET_SLOTS);
+    struct area *area = NULL;
+    while ((area = store_area_next(store, area)) != NULL) bytes -= area_held_bytes(area);
+    return bytes;
 }
 
 static inline void bench_advance_s(struct bench *bench, uint64_t seconds)

@@ -14,6 +14,7 @@ enum { ROW_BYTES = AREA_ROW_SLOTS * 8, THREADS = 4 };
 static struct budget budget;
 static struct arena *arena;
 static struct zpool *zpool;
+static struct area *current; /* the test's, whose own cost slot_bytes() leaves out */
 
 static void setup(uint64_t limit_bytes)
 {
@@ -33,14 +34,21 @@ static void teardown(void)
     ck_assert(budget_total(&budget) == 0);
 }
 
-static struct area *area_of(uint64_t slots, uint64_t limit_bytes)
+static struct area *area_with(struct area_options options, uint64_t limit_bytes)
 {
     struct area *area = NULL;
-    struct area_options options = {
-        .name = slice_text("swap0"), .slot_count = slots, .page_bytes = 4096, .generation = 9};
+    options.name = slice_text("swap0");
+    options.page_bytes = 4096;
+    options.generation = 9;
+    options.budget = &budget;
     setup(limit_bytes);
     ck_assert_int_eq(area_create(zpool, &options, &area), FP_OK);
-    return area;
+    return current = area;
+}
+
+static struct area *area_of(uint64_t slots, uint64_t limit_bytes)
+{
+    return area_with((struct area_options){.slot_count = slots}, limit_bytes);
 }
 
 static struct stored value(uint32_t word)
@@ -113,7 +121,7 @@ static void empty_and_destroy(struct area *area)
 
 static uint64_t slot_bytes(void)
 {
-    return budget_held(&budget, BUDGET_SLOTS);
+    return budget_held(&budget, BUDGET_SLOTS) - area_held_bytes(current);
 }
 
 static uint64_t resident_table_pages(void)
@@ -153,7 +161,9 @@ START_TEST(an_area_of_a_terabyte_costs_less_than_a_mebibyte)
     struct area *area = area_of(slots, UINT64_MAX);
     for (uint64_t i = 0; i < 8; i++) put(area, i * (slots / 8) + 5, value((uint32_t)i));
     ck_assert(slot_bytes() == 8 * ROW_BYTES && resident_table_pages() <= 16);
-    ck_assert(kit_resident_pages(area->rows, area->row_count * sizeof *area->rows) <= 8);
+    uint64_t table_bytes = area->row_count / AREA_TABLE_ROWS * AREA_TABLE_BYTES;
+    ck_assert(kit_resident_pages(area->table, table_bytes) <= 8);
+    ck_assert(area_held_bytes(area) == sizeof *area + 8 * AREA_TABLE_BYTES);
     for (uint64_t slot = 0; slot < slots; slot += AREA_ROW_SLOTS) ck_assert(is_empty(area, slot));
     ck_assert(word_of(get(area, slots / 8 + 5)) == 1);
     empty_and_destroy(area);
@@ -167,7 +177,7 @@ START_TEST(sizes_beyond_the_address_space_are_refused)
     for (size_t i = 0; i < FP_COUNT_OF(slots); i++) {
         struct area *area = NULL;
         struct area_options options = {
-            .name = slice_text("much"), .slot_count = slots[i], .page_bytes = 4096};
+            .name = slice_text("much"), .slot_count = slots[i], .budget = &budget};
         ck_assert_int_eq(area_create(zpool, &options, &area), FP_NO_MEMORY);
         ck_assert_ptr_null(area);
     }
@@ -211,7 +221,8 @@ END_TEST
 
 START_TEST(a_refused_put_changes_nothing)
 {
-    struct area *area = area_of(4096, ROW_BYTES + 64);
+    uint64_t own = sizeof(struct area) + AREA_TABLE_BYTES;
+    struct area *area = area_of(4096, own + ROW_BYTES + 64);
     put(area, 7, value(1));
     struct stored next = value(2);
     struct zname old;
@@ -327,6 +338,87 @@ START_TEST(a_row_tells_what_it_holds_and_whether_it_changed)
 }
 END_TEST
 
+static enum fp_status try_put(struct area *area, uint64_t slot, struct stored next)
+{
+    struct zname old;
+    enum fp_status status = area_put(area, slot, &next, &old);
+    if (next.handle.number != 0) (void)zpool_free(zpool, &next.handle);
+    return status;
+}
+
+START_TEST(a_quota_of_pages_is_kept_and_overwriting_goes_on)
+{
+    struct area *area =
+        area_with((struct area_options){.slot_count = 5000, .quota_pages = 2}, UINT64_MAX);
+    ck_assert_int_eq(try_put(area, 0, value(1)), FP_OK);
+    ck_assert_int_eq(try_put(area, 4000, object(ENTRY_PACKED, 70)), FP_OK);
+    ck_assert_int_eq(try_put(area, 1, value(1)), FP_QUOTA);
+    ck_assert_int_eq(try_put(area, 2500, value(1)), FP_QUOTA); /* nor is a row left behind */
+    ck_assert(slot_bytes() == 2 * ROW_BYTES && is_empty(area, 1));
+    ck_assert_int_eq(try_put(area, 0, object(ENTRY_PACKED, 900)), FP_OK);
+    clear(area, 4000);
+    ck_assert_int_eq(try_put(area, 1, value(1)), FP_OK);
+    ck_assert(atomic_load(&area->counters.stored) == 2);
+    empty_and_destroy(area);
+}
+END_TEST
+
+START_TEST(a_quota_of_bytes_is_kept_and_what_does_not_grow_goes_on)
+{
+    struct area *area =
+        area_with((struct area_options){.slot_count = 5000, .quota_bytes = 1000}, UINT64_MAX);
+    ck_assert_int_eq(try_put(area, 0, object(ENTRY_PACKED, 600)), FP_OK);
+    ck_assert_int_eq(try_put(area, 1, object(ENTRY_PACKED, 401)), FP_QUOTA);
+    ck_assert_int_eq(try_put(area, 1, object(ENTRY_PACKED, 400)), FP_OK);
+    ck_assert_int_eq(try_put(area, 2, object(ENTRY_PACKED, 1)), FP_QUOTA);
+    ck_assert_int_eq(try_put(area, 2, value(7)), FP_OK); /* has no bytes */
+    ck_assert_int_eq(try_put(area, 0, object(ENTRY_PACKED, 601)), FP_QUOTA);
+    ck_assert_int_eq(try_put(area, 0, object(ENTRY_PACKED, 600)), FP_OK);
+    ck_assert_int_eq(try_put(area, 0, object(ENTRY_PACKED, 599)), FP_OK);
+    ck_assert_int_eq(try_put(area, 2, object(ENTRY_PACKED, 1)), FP_OK);
+    ck_assert(atomic_load(&area->counters.packed_bytes) == 1000);
+    area_check(area);
+    empty_and_destroy(area);
+}
+END_TEST
+
+START_TEST(a_put_that_memory_refuses_gives_its_quota_back)
+{
+    uint64_t own = sizeof(struct area) + AREA_TABLE_BYTES;
+    struct area *area = area_with((struct area_options){.slot_count = 4096, .quota_pages = 2},
+                                  own + ROW_BYTES + 64);
+    ck_assert_int_eq(try_put(area, 0, value(1)), FP_OK);
+    ck_assert_int_eq(try_put(area, 2000, value(1)), FP_NO_MEMORY);
+    ck_assert(atomic_load(&area->counters.stored) == 1);
+    ck_assert_int_eq(try_put(area, 1, value(1)), FP_OK);
+    empty_and_destroy(area);
+}
+END_TEST
+
+START_TEST(nothing_is_put_into_a_deleted_area)
+{
+    struct area *area = area_of(5000, UINT64_MAX);
+    put(area, 1, value(1));
+    ck_assert(area_delete(area) && !area_delete(area));
+    ck_assert_int_eq(try_put(area, 1, value(2)), FP_LOST);
+    ck_assert_int_eq(try_put(area, 2, value(2)), FP_LOST);
+    ck_assert(word_of(clear(area, 1)) == 1);
+    empty_and_destroy(area);
+}
+END_TEST
+
+START_TEST(an_area_that_the_budget_refuses_is_not_made)
+{
+    struct area *area = NULL;
+    struct area_options options = {
+        .name = slice_text("a"), .slot_count = 9, .budget = &budget};
+    setup(sizeof(struct area) - 1);
+    ck_assert_int_eq(area_create(zpool, &options, &area), FP_NO_MEMORY);
+    ck_assert_ptr_null(area);
+    teardown();
+}
+END_TEST
+
 struct writer {
     pthread_t thread;
     struct area *area;
@@ -358,7 +450,7 @@ static void *put_and_clear(void *argument)
 
 START_TEST(threads_end_each_page_once)
 {
-    struct area *area = area_of(AREA_ROW_SLOTS * 70, 60 * ROW_BYTES + (16 << 20));
+    struct area *area = area_of(AREA_ROW_SLOTS * 70, 60 * ROW_BYTES + (17 << 20));
     struct writer writers[THREADS];
     uint64_t balance = 0;
     for (unsigned i = 0; i < THREADS; i++) {
@@ -370,6 +462,46 @@ START_TEST(threads_end_each_page_once)
         balance += writers[i].balance;
     }
     ck_assert(balance == atomic_load(&area->counters.stored));
+    empty_and_destroy(area);
+}
+END_TEST
+
+static void *store_up_to_the_quota(void *argument)
+{
+    enum { STEPS = 20000 };
+    struct writer *writer = argument;
+    struct rng rng = {.state = writer->number};
+    const struct area_counters *counters = &writer->area->counters;
+    for (uint64_t i = 0; i < STEPS; i++) {
+        uint64_t slot = rng_below(&rng, writer->area->slot_count);
+        if (rng_below(&rng, 5) == 0) {
+            clear(writer->area, slot);
+        } else {
+            uint32_t size = 1 + (uint32_t)rng_below(&rng, 300);
+            (void)try_put(writer->area, slot, object(ENTRY_PACKED, size));
+        }
+        writer->balance += atomic_load(&counters->stored) > writer->area->quota_pages ||
+                           atomic_load(&counters->packed_bytes) > writer->area->quota_bytes;
+    }
+    return NULL;
+}
+
+START_TEST(threads_never_pass_a_quota_together)
+{
+    struct area_options options = {
+        .slot_count = AREA_ROW_SLOTS * 8, .quota_pages = 300, .quota_bytes = 30000};
+    struct area *area = area_with(options, UINT64_MAX);
+    struct writer writers[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+        writers[i] = (struct writer){.area = area, .number = i};
+        ck_assert_int_eq(
+            pthread_create(&writers[i].thread, NULL, store_up_to_the_quota, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_join(writers[i].thread, NULL), 0);
+        ck_assert_uint_eq(writers[i].balance, 0);
+    }
+    ck_assert(atomic_load(&area->counters.packed_bytes) > 20000); /* the quota was in reach */
     empty_and_destroy(area);
 }
 END_TEST
@@ -405,5 +537,11 @@ int main(void)
                      the_counters_add_up, clearing_takes_exactly_the_range_in_bounded_steps,
                      clearing_an_unused_terabyte_is_quick,
                      a_row_tells_what_it_holds_and_whether_it_changed, threads_end_each_page_once,
+                     a_quota_of_pages_is_kept_and_overwriting_goes_on,
+                     a_quota_of_bytes_is_kept_and_what_does_not_grow_goes_on,
+                     a_put_that_memory_refuses_gives_its_quota_back,
+                     nothing_is_put_into_a_deleted_area,
+                     an_area_that_the_budget_refuses_is_not_made,
+                     threads_never_pass_a_quota_together,
                      our_own_mistakes_stop_the_program);
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "storage/store_area.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
 #include "tests/unit/storage/kit_dictionary.h"

@@ -99,7 +99,7 @@ START_TEST(real_pages_come_back_at_every_page_size)
     bench_invalidate(&bench, 0, SLOTS);
     ck_assert(objects_of(&bench) == 0);
     ck_assert(budget_held(store_budget(bench.store), BUDGET_PAYLOAD) == 0);
-    ck_assert(budget_held(store_budget(bench.store), BUDGET_SLOTS) == 0);
+    ck_assert(bench_slots_bytes(bench.store) == 0);
     ck_assert(counted(&bench.area->counters.invalidations) == count);
     bench_teardown(&bench);
     free(sample);
@@ -122,44 +122,6 @@ START_TEST(absent_slots_and_slots_beyond_the_end_say_so)
     ck_assert(counted(&bench.area->counters.absent) == 2);
     ck_assert(counted(&bench.area->counters.loads) == 3);
     ck_assert(counted(&bench.area->counters.stores) == 1);
-    bench_teardown(&bench);
-}
-END_TEST
-
-START_TEST(areas_are_found_by_name_and_size)
-{
-    struct bench bench;
-    struct area *area = NULL, *again = NULL;
-    bench_setup(&bench, (struct store_options){0}, 100);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 0, &area), FP_ABSENT);
-    ck_assert_ptr_null(area);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 7, &area), FP_OK);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 0, &again), FP_OK);
-    ck_assert_ptr_eq(area, again);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 8, &again), FP_EXISTS);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("swap"), 100, &again), FP_OK);
-    ck_assert_ptr_eq(again, bench.area);
-    ck_assert(area->generation != bench.area->generation);
-    ck_assert_ptr_eq(store_area(bench.store, 0), bench.area);
-    ck_assert_ptr_eq(store_area(bench.store, 1), area);
-    ck_assert_ptr_null(store_area(bench.store, 2));
-    bench_teardown(&bench);
-}
-END_TEST
-
-START_TEST(too_many_areas_are_refused)
-{
-    struct bench bench;
-    struct area *area = NULL;
-    bench_setup(&bench, (struct store_options){0}, 100);
-    for (int i = 1; i < STORE_AREAS_MAX; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "area%d", i);
-        ck_assert_int_eq(store_area_open(bench.store, slice_text(name), 1, &area), FP_OK);
-    }
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("more"), 1, &area), FP_TOO_BIG);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("area9"), 0, &area), FP_OK);
-    ck_assert_ptr_null(store_area(bench.store, STORE_AREAS_MAX));
     bench_teardown(&bench);
 }
 END_TEST
@@ -223,24 +185,12 @@ START_TEST(when_memory_is_full_a_store_is_refused_and_the_old_page_stays)
 }
 END_TEST
 
-START_TEST(the_slots_of_all_areas_together_are_bounded_by_the_limit)
-{
-    struct bench bench;
-    struct area *area;
-    uint64_t most = 32ull * BENCH_MIB / KIT_PAGE_BYTES * STORE_SLOT_BYTES_PER_LIMIT_BYTE;
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 32ull * BENCH_MIB}, 100);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("a"), most - 99, &area), FP_TOO_BIG);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("a"), most - 100, &area), FP_OK);
-    ck_assert_int_eq(store_area_open(bench.store, slice_text("b"), 1, &area), FP_TOO_BIG);
-    bench_teardown(&bench);
-}
-END_TEST
-
 START_TEST(a_refusal_by_the_slot_table_is_counted_and_loses_nothing)
 {
     struct bench bench;
     uint8_t page[KIT_PAGE_BYTES];
-    struct store_options options = {.memory_limit_bytes = 5 * 8192 + 1024,
+    uint64_t own = sizeof(struct area) + AREA_TABLE_BYTES;
+    struct store_options options = {.memory_limit_bytes = own + 5 * 8192 + 1024,
                                     .compressor = {"none"}}; /* which has no packer to be charged */
     bench_setup(&bench, options, 8192);
     memset(page, 1, sizeof page);
@@ -598,11 +548,8 @@ int main(void)
 #endif
     tcase_set_timeout(rules, 60);
     tcase_add_test(rules, absent_slots_and_slots_beyond_the_end_say_so);
-    tcase_add_test(rules, areas_are_found_by_name_and_size);
-    tcase_add_test(rules, too_many_areas_are_refused);
     tcase_add_test(rules, an_option_that_makes_no_sense_is_refused);
     tcase_add_test(rules, when_memory_is_full_a_store_is_refused_and_the_old_page_stays);
-    tcase_add_test(rules, the_slots_of_all_areas_together_are_bounded_by_the_limit);
     tcase_add_test(rules, a_refusal_by_the_slot_table_is_counted_and_loses_nothing);
     tcase_add_test(rules, items_give_way_to_pages_and_pages_never_to_items);
     tcase_add_test(rules, any_number_of_small_items_gives_way_to_a_large_page);
