@@ -21,6 +21,8 @@
     X(FP_BUSY, "in use")                                                                           \
     X(FP_QUOTA, "more than it may hold")                                                           \
     X(FP_LOST, "what it was is no more")                                                           \
+    X(FP_FROZEN, "no changes are taken for now")                                                   \
+    X(FP_MOVED, "it is elsewhere now")                                                             \
     X(FP_IO, "the system refused a read or write")
 
 enum fp_status {

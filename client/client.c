@@ -26,6 +26,8 @@ enum { TIMEOUT_MS_DEFAULT = 10000 };
     X(FARPAGE_LIMIT, "limit")               \
     X(FARPAGE_REFUSED, "refused")           \
     X(FARPAGE_LOST, "lost")                 \
+    X(FARPAGE_DRAINING, "draining")         \
+    X(FARPAGE_MOVED, "moved")                 \
     X(FARPAGE_QUOTA, "quota")
 
 const char *farpage_status_text(enum farpage_status status)
@@ -67,6 +69,8 @@ static struct wire_row wire_row(uint16_t wire)
         [FRAME_NO_COMMAND] = {FARPAGE_REFUSED, "the server knows no such command"},
         [FRAME_REFUSED] = {FARPAGE_REFUSED, "the server refused it"},
         [FRAME_QUOTA] = {FARPAGE_QUOTA, "the area's quota is reached"},
+        [FRAME_DRAINING] = {FARPAGE_DRAINING, "the area is being moved and takes no changes now"},
+        [FRAME_MOVED] = {FARPAGE_MOVED, "the area is on another server now"},
         [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},
         [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "
                                       "area was deleted"},

@@ -61,6 +61,8 @@ enum frame_opcode {
     X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
     X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
     X(24, FRAME_QUOTA, "quota", "the area may not hold more; the old page is still there")         \
+    X(27, FRAME_DRAINING, "draining", "the area takes no changes for now; loads go on")            \
+    X(28, FRAME_MOVED, "moved", "the area is elsewhere now; OPEN's reply says where")              \
     X(29, FRAME_BAD_CODEC, "bad codec", "packed in a way that was not agreed on")                  \
     X(30, FRAME_BAD_FIELD, "bad field", "a field of the header that this request does not use")
 

@@ -250,13 +250,14 @@ enum dispatch dispatch_invalidate_batch(const struct context *context)
     for (uint32_t i = 0; i < slots.count; i++)
         if (frame_slots_at(&slots, i) >= area->slot_count)
             return dispatch_refuse(context, FRAME_RANGE);
-    for (uint32_t i = 0; i < slots.count; i++) {
+    enum fp_status status = FP_OK;
+    for (uint32_t i = 0; i < slots.count && status == FP_OK; i++) {
         uint64_t slot = frame_slots_at(&slots, i), end = slot + 1;
-        store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area, &slot,
-                                   end);
+        status = store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area,
+                                            &slot, end);
     }
     dispatcher->more_pages += slots.count - 1;
-    count(dispatcher, COUNTER_farpage_page_invalidations, 1);
+    count(dispatcher, COUNTER_farpage_page_invalidations, status == FP_OK);
     count(dispatcher, COUNTER_farpage_batches, 1);
-    return dispatch_refuse(context, FRAME_OK);
+    return dispatch_refuse(context, dispatch_status_of(status));
 }

@@ -182,6 +182,8 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     case FP_BUSY:
     case FP_QUOTA:
     case FP_LOST:
+    case FP_FROZEN:
+    case FP_MOVED:
     case FP_IO:
     default:
         answer(request, output, REPLY_OUT_OF_MEMORY);

@@ -41,6 +41,8 @@ enum frame_status dispatch_status_of(enum fp_status status)
     if (status == FP_RANGE) return FRAME_RANGE;
     if (status == FP_QUOTA) return FRAME_QUOTA;
     if (status == FP_LOST) return FRAME_LOST;
+    if (status == FP_FROZEN) return FRAME_DRAINING;
+    if (status == FP_MOVED) return FRAME_MOVED;
     return FRAME_NO_MEMORY;
 }
 
@@ -226,14 +228,15 @@ static enum dispatch invalidate(const struct context *context)
         return dispatch_refuse(context, FRAME_RANGE);
     uint64_t slot = frame->slot + session->resume;
     struct dispatcher *dispatcher = context->dispatcher;
-    store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area, &slot, end);
-    if (slot < end) {
+    enum fp_status status = store_page_invalidate_some(dispatcher->shared->store,
+                                                       dispatcher->scratch, area, &slot, end);
+    if (status == FP_OK && slot < end) {
         session->resume = slot - frame->slot;
         return DISPATCH_AGAIN;
     }
     session->resume = 0;
-    counter_add(dispatcher->counters, COUNTER_farpage_page_invalidations, 1);
-    return dispatch_refuse(context, FRAME_OK);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_invalidations, status == FP_OK);
+    return dispatch_refuse(context, dispatch_status_of(status));
 }
 
 enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,

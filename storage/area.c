@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "storage/area_look.h"
 #include "storage/area_pin.h"
+#include "storage/area_stand.h"
 #include "storage/pages.h"
 
 enum { SKIPPED_PAGE_ROWS = 64 }; /* so many rows' time takes one page that was never touched */
@@ -109,7 +111,7 @@ void area_release(struct area **area)
 
 bool area_delete(struct area *area)
 {
-    return !atomic_exchange(&area->deleted, true);
+    return atomic_exchange(&area->stand, AREA_DELETED) != AREA_DELETED;
 }
 
 uint64_t area_held_bytes(const struct area *area)
@@ -255,9 +257,9 @@ static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored
                                  struct zname *old)
 {
     struct growth growth;
-    if (area_deleted(area)) return FP_LOST;
-    enum fp_status status =
-        quota_take_locked(area, area_handle_locked(area, slot), next->name, &growth);
+    enum fp_status status = area_writes(area);
+    if (status == FP_OK)
+        status = quota_take_locked(area, area_handle_locked(area, slot), next->name, &growth);
     if (status != FP_OK) return status;
     status = row_prepare_locked(area, slot);
     if (status != FP_OK) {
@@ -289,7 +291,8 @@ enum fp_status area_put_pinned(struct area *area, const struct area_pin *pin, st
                                struct zname *old)
 {
     area_slot_take(area, pin->slot);
-    enum fp_status status = area_deleted(area) ? FP_LOST : FP_EXISTS;
+    enum fp_status status = area_writes(area);
+    if (status == FP_OK) status = FP_EXISTS;
     if (area_pin_current_locked(area, pin)) status = put_locked(area, pin->slot, next, old);
     area_slot_drop(area, pin->slot);
     return status;
@@ -360,7 +363,7 @@ unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct
     unsigned count = 0;
     struct lock *stripe = stripe_of(area, *slot);
     lock_take(stripe);
-    while (*slot < stop && count < max) {
+    while (*slot < stop && count < max && area_stand(area) != AREA_FROZEN) {
         if (used_of(row) == 0) {
             *slot = stop;
             break;

@@ -7,7 +7,8 @@
  * and stay until the area ends. An area of a terabyte costs sizeof(struct area) until it is used.
  *
  * Life: made by the store -> open to all who have a use of it -> deleted: nothing is stored in it
- * any more -> emptied -> destroyed, when the store's own use is the last (store_area.c).
+ * any more -> emptied -> destroyed, when the store's own use is the last (store_area.c). On the way
+ * it may be frozen, for who copies it, and moved: then it is emptied, but its name stays.
  *
  * Invariants: used_slots of a row == its slots that name something; the sum over rows ==
  * counters.stored. Unless recompression made what is there larger: stored <= quota_pages and
@@ -46,20 +47,25 @@ struct area_row { /* written under its stripe */
     _Atomic uint32_t changes; /* slots of it stored or emptied, ever; it wraps */
 };
 
-/* A row as it is at one moment, for who copies an area that is used meanwhile: a copy made after
- * the look is a good one as long as `changes` stays the same. */
-struct area_row_look {
-    uint64_t first; /* slot */
-    uint32_t changes;
-    uint32_t used_slots;
-    uint8_t used[AREA_ROW_SLOTS / 8]; /* a bit for each slot, the lowest of a byte first */
-};
-
 struct area_table_page {
     struct area_row rows[AREA_TABLE_ROWS];
     _Atomic uint32_t charged; /* 0: none of its rows was ever used */
 };
 _Static_assert(sizeof(struct area_table_page) == AREA_TABLE_BYTES, "no row lies on two pages");
+
+enum area_stand { /* it goes on in this order, and from frozen back to serving */
+    AREA_SERVES,
+    AREA_FROZEN,  /* nothing is stored or forgotten; loads go on */
+    AREA_MOVED,   /* its pages are elsewhere; here they are emptied */
+    AREA_DELETED, /* nothing is stored in it any more */
+};
+
+/* Where a moved area is, in its server's words. */
+enum { AREA_FORWARD_BYTES_MAX = 320 };
+struct area_forward {
+    uint8_t bytes[AREA_FORWARD_BYTES_MAX];
+    uint32_t size_bytes;
+};
 
 /* The dictionary that packs its pages; all of it is store_dictionary.c's. */
 struct area_dictionary {
@@ -84,8 +90,10 @@ struct area {
     struct area_dictionary dictionary;
     unsigned index;        /* its place in the register, which no other has while it lives */
     _Atomic uint32_t uses; /* the register's among them */
-    _Atomic bool deleted;
-    _Atomic uint64_t reaped_slot; /* deleted: how far it is emptied; store_area.c's */
+    _Atomic int stand;           /* enum area_stand */
+    struct area_forward forward; /* once it is moved; then it does not change */
+    _Atomic uint64_t reaped_slot; /* how far it is emptied; this and the next are store_area.c's */
+    bool leaving; /* moved and not emptied; under RANK_AREAS */
     /* private to area.c */
     struct zpool *zpool;
     struct budget *budget;
@@ -120,12 +128,6 @@ void area_release(struct area **area) FP_NONNULL(1); /* NULL inside is fine */
 /* From here on nothing can be stored: what is put under a slot's lock before is there to be seen by
  * who takes that lock now. False: it was deleted before. */
 bool area_delete(struct area *area) FP_MUST_CHECK FP_NONNULL(1);
-/* Under a slot's lock it is certain; elsewhere it may become true at once. */
-static inline bool area_deleted(const struct area *area)
-{
-    return atomic_load(&area->deleted);
-}
-
 /* What it is charged for, besides rows and objects. */
 uint64_t area_held_bytes(const struct area *area) FP_NONNULL(1);
 
@@ -145,8 +147,8 @@ struct area_pin;
 
 /* Lets the slot name what *next does, and clears its handle; *old is what ended: what it named
  * before, or nothing where that is mapped (area_pin.h). FP_NO_MEMORY: the table cannot grow.
- * FP_QUOTA: it would become more than the area may hold, and more than it is. FP_LOST: the area was
- * deleted. Then nothing has changed. Takes and drops the slot's lock. */
+ * FP_QUOTA: it would become more than the area may hold, and more than it is. FP_LOST, FP_MOVED,
+ * FP_FROZEN: area_writes. Then nothing has changed. Takes and drops the slot's lock. */
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);
 /* The same for the slot of a pin, if it still holds what was pinned: else FP_EXISTS. */
@@ -162,19 +164,15 @@ struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored
  * after AREA_SKIP_ROWS rows. A hint: looks under no lock. */
 uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK FP_NONNULL(1);
 
-/* Empties up to `max` slots of [*slot, end), writes what ended with each to `ended`, and moves
- * *slot behind what was looked at. Returns how many. Done when *slot == end. Looks at the slots of
- * one row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can bound its time. */
+/* Empties up to `max` slots of [*slot, end), unless the area is frozen; writes what ended with each
+ * to `ended`, and moves *slot behind what was looked at. Returns how many. Done when *slot == end.
+ * Looks at the slots of one row at most, and skips AREA_SKIP_ROWS unused ones, so that a caller can
+ * bound its time. */
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max) FP_NONNULL(1, 2, 4);
 
 /* Slots of a row that name something; a hint, under no lock. */
 uint32_t area_row_used(const struct area *area, uint64_t row) FP_NONNULL(1);
-
-/* Looks at the row of *slot, or at the next one that was ever stored to, and moves *slot behind it.
- * False: there is none up to *slot, which is slot_count or after AREA_SKIP_ROWS rows. */
-bool area_look_row(struct area *area, uint64_t *slot, struct area_row_look *look)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 void area_check(struct area *area) FP_NONNULL(1); /* recomputes the counts: slow */
 

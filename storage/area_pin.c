@@ -3,6 +3,7 @@
  * Each stripe of an area has a search tree of its current pins. It is empty nearly always: then its
  * root is NULL, and that is all that a store looks at. */
 #include "storage/area_pin.h"
+#include "storage/area_stand.h"
 
 #include <search.h>
 #include <stdlib.h>
@@ -89,8 +90,8 @@ enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_
 {
     area_slot_take(area, slot);
     struct area_pin *pin = find_locked(area, slot);
-    enum fp_status status = FP_LOST;
-    if (!area_deleted(area))
+    enum fp_status status = area_reads(area);
+    if (status == FP_OK)
         status = pin != NULL ? join(pin, use) : create_locked(area, slot, use, &pin);
     if (status == FP_OK) {
         pin->maps++;

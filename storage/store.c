@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/store.h"
+#include "storage/area_stand.h"
 
 #include <stdlib.h>
 
@@ -54,8 +55,9 @@ static void forget_everything(struct store *store)
     for (unsigned i = 0; i < store->area_places; i++) {
         struct area *area = store->areas[i];
         if (area == NULL) continue;
+        area_thaw(area);
         for (uint64_t slot = 0; slot < area->slot_count;)
-            store_page_invalidate_some(store, &scratch, area, &slot, area->slot_count);
+            store_page_empty_some(store, &scratch, area, &slot, area->slot_count);
         (void)store_dictionary_drop(store, area);
         area_destroy(&store->areas[i]);
     }

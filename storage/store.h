@@ -90,20 +90,20 @@ struct page_place {
 };
 
 /* Keeps page_bytes from `page`, whose CRC32C is `crc`, in the slot. FP_NO_MEMORY, FP_QUOTA:
- * refused, the old page is still there. FP_RANGE. FP_LOST: the area was deleted. */
+ * refused, the old page is still there. FP_RANGE. FP_LOST, FP_MOVED, FP_FROZEN: area_writes. */
 enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const uint8_t *page, uint32_t crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4);
 /* Writes the page to out (page_bytes) and its checksum to *crc. FP_ABSENT, FP_CORRUPT, FP_RANGE,
- * FP_LOST: what is in out then is not to be shown to anybody. */
+ * FP_LOST, FP_MOVED: what is in out then is not to be shown to anybody. */
 enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,
                                struct page_place place, uint8_t *out, uint32_t *crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
 /* Forgets slots from *slot on, at most about a thousand, and moves *slot behind them; call again
- * until *slot == end. */
-void store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
-                                struct area *area, uint64_t *slot, uint64_t end)
-    FP_NONNULL(1, 2, 3, 4);
+ * until *slot == end. FP_LOST, FP_MOVED, FP_FROZEN: area_writes; those before *slot are gone. */
+enum fp_status store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
+                                          struct area *area, uint64_t *slot, uint64_t end)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
 /* --- items (store_item.c, store_item_put.c) ------------------------------------------------- */
 

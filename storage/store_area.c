@@ -6,10 +6,13 @@
  *   emptied in steps by whoever calls store_area_reap_step -> when only the register's use is left
  *   and nothing is stored -> destroyed, and its place is free again
  *
+ * An area that was moved is emptied in the same steps, and stays until it is deleted.
+ *
  * A use may be taken by name only before the deletion, so once the register's is the only one and
  * the area is deleted, nobody can come by any more.
  */
 #include "storage/store_area.h"
+#include "storage/area_stand.h"
 
 #include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
@@ -88,15 +91,33 @@ struct area *store_area_next(struct store *store, struct area *area)
     return store_area_from(store, index);
 }
 
-/* --- deletion --------------------------------------------------------------------------------- */
+/* --- deletion, and moving away ---------------------------------------------------------------- */
+
+static void leaves_locked(struct store *store, struct area *area, bool leaving)
+{
+    lock_assert_held(&store->areas_lock);
+    if (area->leaving == leaving) return;
+    area->leaving = leaving;
+    atomic_fetch_add(&store->areas_leaving, leaving ? 1 : (unsigned)-1);
+}
 
 bool store_area_delete(struct store *store, struct area *area)
 {
     lock_take(&store->areas_lock);
     bool deleted = area_delete(area);
     if (deleted) atomic_fetch_add(&store->areas_dying, 1);
+    leaves_locked(store, area, false);
     lock_drop(&store->areas_lock);
     return deleted;
+}
+
+bool store_area_move(struct store *store, struct area *area, struct slice forward)
+{
+    lock_take(&store->areas_lock);
+    bool moved = area_move(area, forward);
+    if (moved) leaves_locked(store, area, true);
+    lock_drop(&store->areas_lock);
+    return moved;
 }
 
 unsigned store_areas_dying(const struct store *store)
@@ -104,16 +125,16 @@ unsigned store_areas_dying(const struct store *store)
     return atomic_load_explicit(&store->areas_dying, memory_order_relaxed);
 }
 
-/* A use of the next deleted area that still has something to be done, in turn; or NULL. */
+/* A use of the next area that is to be emptied or ended, in turn; or NULL. */
 static struct area *take_dying(struct store *store)
 {
     struct area *found = NULL;
     lock_take(&store->areas_lock);
     for (unsigned i = 0; i < store->area_places && found == NULL; i++) {
         struct area *area = store->areas[(store->reap_index + i) % store->area_places];
-        if (area == NULL || !area_deleted(area)) continue;
-        bool idle = atomic_load(&area->uses) == 1;
-        if (idle || atomic_load(&area->counters.stored) > 0) found = area;
+        if (area == NULL || (!area_deleted(area) && !area->leaving)) continue;
+        bool idle = area_deleted(area) && atomic_load(&area->uses) == 1;
+        if (idle || area->leaving || atomic_load(&area->counters.stored) > 0) found = area;
     }
     if (found != NULL) {
         area_acquire(found);
@@ -123,11 +144,13 @@ static struct area *take_dying(struct store *store)
     return found;
 }
 
-/* Ends the use of a deleted area, and the area where nobody else has one. */
+/* Ends the use of such an area, and the area where nobody else has one. */
 static void leave_dying(struct store *store, struct area *area)
 {
     lock_take(&store->areas_lock);
-    bool last = atomic_load(&area->uses) == 2 && atomic_load(&area->counters.stored) == 0;
+    bool empty = atomic_load(&area->counters.stored) == 0;
+    bool last = area_deleted(area) && atomic_load(&area->uses) == 2 && empty;
+    if (empty) leaves_locked(store, area, false);
     if (last) {
         store->areas[area->index] = NULL;
         while (store->area_places > 0 && store->areas[store->area_places - 1] == NULL)
@@ -146,13 +169,13 @@ static void leave_dying(struct store *store, struct area *area)
 bool store_area_reap_step(struct store *store, struct store_scratch *scratch, uint64_t *ended)
 {
     *ended = 0;
-    if (store_areas_dying(store) == 0) return false;
+    if (store_areas_dying(store) + atomic_load(&store->areas_leaving) == 0) return false;
     struct area *area = take_dying(store);
     if (area == NULL) return false;
     uint64_t slot = atomic_load_explicit(&area->reaped_slot, memory_order_relaxed);
     uint64_t before = atomic_load(&area->counters.stored);
     if (slot >= area->slot_count) slot = 0;
-    store_page_invalidate_some(store, scratch, area, &slot, area->slot_count);
+    store_page_empty_some(store, scratch, area, &slot, area->slot_count);
     atomic_store_explicit(&area->reaped_slot, slot, memory_order_relaxed);
     uint64_t after = atomic_load(&area->counters.stored);
     leave_dying(store, area);

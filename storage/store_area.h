@@ -33,8 +33,11 @@ struct area *store_area_from(struct store *store, unsigned index) FP_NONNULL(1);
 /* The name is free at once, nothing can be stored any more (FP_LOST), loads find nothing (FP_LOST).
  * False: it was deleted before. */
 bool store_area_delete(struct store *store, struct area *area) FP_MUST_CHECK FP_NONNULL(1, 2);
-/* One bounded step of emptying and ending what was deleted; *ended is how many pages went. False:
- * there is nothing to do for now. */
+/* What was frozen (area_freeze) is elsewhere from here on; area_move. It is emptied by and by. */
+bool store_area_move(struct store *store, struct area *area, struct slice forward)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* One bounded step of emptying what was deleted or moved, and of ending what was deleted; *ended is
+ * how many pages went. False: there is nothing to do for now. */
 bool store_area_reap_step(struct store *store, struct store_scratch *scratch, uint64_t *ended)
     FP_NONNULL(1, 2, 3);
 unsigned store_areas_dying(const struct store *store) FP_NONNULL(1); /* deleted, not yet gone */

@@ -21,6 +21,7 @@ struct store {
     uint64_t last_generation;
     unsigned reap_index; /* whose turn it is */
     _Atomic unsigned areas_dying;
+    _Atomic unsigned areas_leaving; /* moved and not emptied */
 
     struct lock dictionaries_lock; /* which dictionary and seat each area has */
 
@@ -35,6 +36,13 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
 {
     atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
 }
+
+/* --- store_page.c ---------------------------------------------------------------------------- */
+
+/* As store_page_invalidate_some, for the store itself: also of what was moved or deleted. It must
+ * not be frozen. */
+void store_page_empty_some(struct store *store, struct store_scratch *scratch, struct area *area,
+                           uint64_t *slot, uint64_t end);
 
 /* --- store_pack.c: between plain bytes and handles ------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "storage/area_pin.h"
+#include "storage/area_stand.h"
 #include "storage/store_internal.h"
 
 enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
@@ -69,8 +70,8 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
 
     area_slot_take(area, place.slot);
     struct zhandle handle = area_handle_locked(area, place.slot);
-    enum fp_status status = FP_LOST; /* also where it is being emptied: never absent */
-    if (!area_deleted(area)) status = store_fetch(store, scratch, handle, space, &fetched);
+    enum fp_status status = area_reads(area); /* what is being emptied is never absent */
+    if (status == FP_OK) status = store_fetch(store, scratch, handle, space, &fetched);
     if (fetched.name.what == ZOBJECT) zpool_touch(store->zpool, handle);
     area_slot_drop(area, place.slot);
 
@@ -81,8 +82,8 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
     return status;
 }
 
-void store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
-                                struct area *area, uint64_t *slot, uint64_t end)
+void store_page_empty_some(struct store *store, struct store_scratch *scratch, struct area *area,
+                           uint64_t *slot, uint64_t end)
 {
     enum { BATCH = 64, ROUNDS = 16 };
     struct zname ended[BATCH];
@@ -91,6 +92,15 @@ void store_page_invalidate_some(struct store *store, struct store_scratch *scrat
         for (unsigned i = 0; i < count; i++) store_name_ended(store, scratch, ended[i]);
         store_count(&area->counters.invalidations, count);
     }
+}
+
+enum fp_status store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
+                                          struct area *area, uint64_t *slot, uint64_t end)
+{
+    enum fp_status status = area_writes(area);
+    if (status != FP_OK) return status;
+    store_page_empty_some(store, scratch, area, slot, end);
+    return *slot < end ? area_writes(area) : FP_OK; /* it may have been frozen meanwhile */
 }
 
 #if FARPAGE_DEBUG_HOOKS

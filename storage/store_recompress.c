@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "storage/area_pin.h"
+#include "storage/area_stand.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_recompress_internal.h"
@@ -304,7 +305,7 @@ static void step_areas(struct recompress *walk)
     struct area *area = walk->within;
     if (area == NULL) return;
     if (walk->slot % AREA_ROW_SLOTS == 0) walk->slot = area_skip_unused(area, walk->slot);
-    if (walk->slot < area->slot_count && !area_deleted(area)) {
+    if (walk->slot < area->slot_count && area_stand(area) < AREA_MOVED) {
         step_page(walk, area);
         return;
     }

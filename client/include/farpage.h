@@ -46,6 +46,8 @@ enum farpage_status {
     FARPAGE_REFUSED = 13,    /* the server refused for another reason; farpage_error says which */
     FARPAGE_LOST = 18,       /* the server restarted, or the area was deleted: its pages are gone */
     FARPAGE_QUOTA = 19,      /* the area may not hold more; the old page is still there */
+    FARPAGE_DRAINING = 22,   /* the area is being moved: no changes for now, loads go on */
+    FARPAGE_MOVED = 23,      /* the area is elsewhere now */
 };
 
 struct farpage;      /* one connection */

@@ -70,7 +70,7 @@ static inline enum fp_status bench_load(struct bench *bench, uint64_t slot, uint
 static inline void bench_invalidate(struct bench *bench, uint64_t slot, uint64_t end)
 {
     while (slot < end)
-        store_page_invalidate_some(bench->store, bench->scratch, bench->area, &slot, end);
+        (void)!store_page_invalidate_some(bench->store, bench->scratch, bench->area, &slot, end);
 }
 
 /* A value stored under a text key, with mode and the rest by default. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "storage/area.h"
+#include "storage/area_look.h"
 
 #include <pthread.h>
 

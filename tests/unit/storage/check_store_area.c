@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/store_area.h"
+#include "storage/area_stand.h"
 
 #include <pthread.h>
 
@@ -358,9 +359,89 @@ START_TEST(areas_come_and_go_under_their_users_recompression_and_statistics)
 }
 END_TEST
 
+static enum fp_status forget(struct bench *bench, uint64_t slot)
+{
+    return store_page_invalidate_some(bench->store, bench->scratch, bench->area, &slot, slot + 1);
+}
+
+START_TEST(a_frozen_area_is_read_and_not_changed)
+{
+    struct bench bench;
+    uint8_t page[KIT_PAGE_BYTES] = {7}, back[KIT_PAGE_BYTES];
+    bench_setup(&bench, (struct store_options){0}, 3000);
+    ck_assert_int_eq(bench_store(&bench, 5, page), FP_OK);
+    ck_assert(!store_area_move(bench.store, bench.area, slice_text("there"))); /* not frozen */
+    ck_assert(area_freeze(bench.area));
+    ck_assert(!area_freeze(bench.area));
+    ck_assert_int_eq(bench_store(&bench, 5, page), FP_FROZEN);
+    ck_assert_int_eq(bench_store(&bench, 2999, page), FP_FROZEN);
+    ck_assert_int_eq(forget(&bench, 5), FP_FROZEN);
+    ck_assert_int_eq(bench_load(&bench, 5, back), FP_OK);
+    ck_assert_mem_eq(back, page, sizeof page);
+    ck_assert_int_eq(bench_load(&bench, 6, back), FP_ABSENT);
+    area_thaw(bench.area);
+    ck_assert_int_eq(bench_store(&bench, 6, page), FP_OK);
+    ck_assert_int_eq(forget(&bench, 5), FP_OK);
+    ck_assert_int_eq(bench_load(&bench, 5, back), FP_ABSENT);
+    bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(a_moved_area_is_emptied_and_says_where_it_is)
+{
+    struct bench bench;
+    uint8_t page[KIT_PAGE_BYTES] = {7};
+    bench_setup(&bench, (struct store_options){0}, 5000);
+    for (uint64_t slot = 0; slot < 5000; slot++)
+        ck_assert_int_eq(bench_store(&bench, slot, page), FP_OK);
+    ck_assert(area_freeze(bench.area));
+    ck_assert(store_area_move(bench.store, bench.area, slice_text("there")));
+    ck_assert_int_eq(bench_load(&bench, 4999, page), FP_MOVED); /* never absent, at no time */
+    ck_assert(reap(&bench) > 1);
+    ck_assert(atomic_load(&bench.area->counters.stored) == 0);
+    ck_assert_int_eq(bench_load(&bench, 0, page), FP_MOVED);
+    ck_assert_int_eq(bench_store(&bench, 0, page), FP_MOVED);
+    ck_assert_int_eq(forget(&bench, 0), FP_MOVED);
+    area_thaw(bench.area); /* there is no way back */
+    ck_assert_int_eq(area_stand(bench.area), AREA_MOVED);
+    ck_assert(is_there(&bench, "swap"));
+    ck_assert(bench.area->forward.size_bytes == 5);
+    ck_assert_mem_eq(bench.area->forward.bytes, "there", 5);
+    ck_assert_uint_eq(reap(&bench), 0);
+
+    ck_assert(store_area_delete(bench.store, bench.area));
+    ck_assert(!is_there(&bench, "swap"));
+    ck_assert_int_eq(bench_load(&bench, 0, page), FP_LOST);
+    bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(an_area_deleted_while_it_leaves_is_ended_once)
+{
+    struct bench bench;
+    uint8_t page[KIT_PAGE_BYTES] = {7};
+    uint64_t ended;
+    bench_setup(&bench, (struct store_options){0}, 5000);
+    for (uint64_t slot = 0; slot < 5000; slot++)
+        ck_assert_int_eq(bench_store(&bench, slot, page), FP_OK);
+    ck_assert(area_freeze(bench.area));
+    ck_assert(store_area_move(bench.store, bench.area, slice_text("there")));
+    ck_assert(store_area_reap_step(bench.store, bench.scratch, &ended));
+    ck_assert(atomic_load(&bench.area->counters.stored) > 0);
+    ck_assert(store_area_delete(bench.store, bench.area));
+    reap(&bench);
+    ck_assert(atomic_load(&bench.area->counters.stored) == 0);
+    ck_assert_uint_eq(store_areas_dying(bench.store), 1); /* the bench has it still */
+    bench_teardown(&bench);
+}
+END_TEST
+
 int main(void)
 {
-    return suite_run("store_area", areas_are_found_by_name_and_size,
+    return suite_run("store_area", a_frozen_area_is_read_and_not_changed,
+                     a_moved_area_is_emptied_and_says_where_it_is,
+                     an_area_deleted_while_it_leaves_is_ended_once,
+                     areas_are_found_by_name_and_size,
                      all_areas_are_walked_and_deleted_ones_are_not_among_them,
                      too_many_areas_are_refused_until_one_is_gone,
                      a_deleted_area_frees_its_name_at_once_and_its_user_is_told,

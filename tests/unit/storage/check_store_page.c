@@ -443,6 +443,12 @@ START_TEST(pages_survive_a_change_of_the_compressor_and_the_old_one_drains)
 }
 END_TEST
 
+static void invalidate(struct bench *bench, uint64_t *slot, uint64_t end)
+{
+    ck_assert_int_eq(
+        store_page_invalidate_some(bench->store, bench->scratch, bench->area, slot, end), FP_OK);
+}
+
 START_TEST(invalidating_takes_the_range_and_nothing_else)
 {
     struct bench bench;
@@ -454,8 +460,7 @@ START_TEST(invalidating_takes_the_range_and_nothing_else)
         ck_assert_int_eq(bench_store(&bench, slot, page), FP_OK);
     }
     uint64_t slot = 1001, steps = 0;
-    for (; slot < 3001; steps++)
-        store_page_invalidate_some(bench.store, bench.scratch, bench.area, &slot, 3001);
+    for (; slot < 3001; steps++) invalidate(&bench, &slot, 3001);
     ck_assert(slot == 3001 && steps <= 4);
     for (slot = 0; slot < 5000; slot++) {
         bool there = slot % 2 == 0 && (slot < 1001 || slot >= 3001);
