@@ -120,7 +120,7 @@ static void link_conn(struct conn *conn, const struct arrival *arrival)
 void conn_open(struct worker *worker, const struct arrival *arrival)
 {
     struct conn *conn = calloc(1, sizeof *conn);
-    if (conn == NULL || !output_init(&conn->output)) {
+    if (conn == NULL || !output_init(&conn->output, &worker->desk)) {
         free(conn);
         close(arrival->fd);
         atomic_fetch_sub(&worker->conn_count, 1);
@@ -393,6 +393,7 @@ static enum step carry_out(struct conn *conn, struct slice *input)
     conn->need_bytes = 0;
     *more_pages = 0;
     for (uint32_t done = 0;; done++) {
+        if (output_is_due(&conn->output)) send_output(conn);
         if (output_pending(&conn->output) >= full) return STEP_FULL;
         bool over = done + *more_pages >= turn ||
                     clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;

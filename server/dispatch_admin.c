@@ -100,7 +100,7 @@ static enum dispatch operator_line(struct dispatcher *dispatcher, const struct r
 {
     struct output lines;
     struct answer answer = {.lines = &lines};
-    if (!output_init(&lines)) {
+    if (!output_init(&lines, NULL)) {
         output->broken = true;
         return DISPATCH_DONE;
     }

@@ -120,7 +120,7 @@ static enum dispatch report(const struct context *context, struct slice section)
 {
     struct output lines;
     struct stats_text text = {.lines = &lines};
-    if (!output_init(&lines)) return dispatch_refuse(context, FRAME_NO_MEMORY);
+    if (!output_init(&lines, NULL)) return dispatch_refuse(context, FRAME_NO_MEMORY);
     bool known = stats_report(context->dispatcher->shared, section, emit_line, &text);
     struct slice body = output_contiguous(&lines);
     if (!known)
@@ -169,7 +169,7 @@ static enum dispatch command(const struct context *context)
     if (!fits || memchr(rest.bytes, '\n', rest.size_bytes) != NULL)
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
     if (!request_next_word(&rest, &name)) return dispatch_refuse(context, FRAME_NO_COMMAND);
-    if (!output_init(&lines)) return dispatch_refuse(context, FRAME_NO_MEMORY);
+    if (!output_init(&lines, NULL)) return dispatch_refuse(context, FRAME_NO_MEMORY);
     enum operate how = operate(context->dispatcher->shared, name, rest, &answer);
     reply_answer(context, how, &answer);
     output_fini(&lines);

@@ -3,26 +3,66 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 
-bool output_init(struct output *output)
+bool output_init(struct output *output, struct output_desk *desk)
 {
     output->broken = false;
     output->reserved = NULL;
+    output->desk = desk;
     output->buffer = evbuffer_new();
     return output->buffer != NULL;
 }
 
+static bool is_at_desk(const struct output *output)
+{
+    return output->desk != NULL && output->desk->user == output;
+}
+
+static void leave_desk(struct output *output)
+{
+    output->desk->user = NULL;
+    output->desk->used_bytes = 0;
+}
+
 void output_fini(struct output *output)
 {
+    if (is_at_desk(output)) leave_desk(output);
     if (output->buffer != NULL) evbuffer_free(output->buffer);
     output->buffer = NULL;
 }
 
+/* The buffer, with all that was written until now. */
+static struct evbuffer *whole_buffer(struct output *output)
+{
+    if (!is_at_desk(output)) return output->buffer;
+    const struct output_desk *desk = output->desk;
+    if (evbuffer_add(output->buffer, desk->bytes, desk->used_bytes) != 0) output->broken = true;
+    leave_desk(output);
+    return output->buffer;
+}
+
+/* Where size_bytes can be written at the desk; NULL: it has no room, or others are there. */
+static uint8_t *place_at_desk(struct output *output, size_t size_bytes)
+{
+    struct output_desk *desk = output->desk;
+    if (desk == NULL) return NULL;
+    if (desk->user == NULL && evbuffer_get_length(output->buffer) == 0) desk->user = output;
+    if (desk->user != output || OUTPUT_DESK_BYTES - desk->used_bytes < size_bytes) return NULL;
+    return desk->bytes + desk->used_bytes;
+}
+
 void output_add(struct output *output, struct slice bytes)
 {
-    if (evbuffer_add(output->buffer, bytes.bytes, bytes.size_bytes) != 0) output->broken = true;
+    uint8_t *at = place_at_desk(output, bytes.size_bytes);
+    if (at != NULL) {
+        if (bytes.size_bytes > 0) memcpy(at, bytes.bytes, bytes.size_bytes);
+        output->desk->used_bytes += bytes.size_bytes;
+    } else if (evbuffer_add(whole_buffer(output), bytes.bytes, bytes.size_bytes) != 0) {
+        output->broken = true;
+    }
 }
 
 void output_text(struct output *output, const char *text)
@@ -33,8 +73,9 @@ void output_text(struct output *output, const char *text)
 uint8_t *output_reserve(struct output *output, size_t size_bytes)
 {
     struct evbuffer_iovec space;
-    output->reserved = NULL;
-    if (evbuffer_reserve_space(output->buffer, (ev_ssize_t)size_bytes, &space, 1) == 1)
+    output->reserved = place_at_desk(output, size_bytes);
+    if (output->reserved != NULL) return output->reserved;
+    if (evbuffer_reserve_space(whole_buffer(output), (ev_ssize_t)size_bytes, &space, 1) == 1)
         output->reserved = space.iov_base;
     else
         output->broken = true;
@@ -45,26 +86,56 @@ void output_commit(struct output *output, size_t size_bytes)
 {
     struct evbuffer_iovec space = {.iov_base = output->reserved, .iov_len = size_bytes};
     fp_assert(output->reserved != NULL);
-    fp_assert(evbuffer_commit_space(output->buffer, &space, 1) == 0);
+    if (is_at_desk(output))
+        output->desk->used_bytes += size_bytes;
+    else
+        fp_assert(evbuffer_commit_space(output->buffer, &space, 1) == 0);
     output->reserved = NULL;
 }
 
 size_t output_pending(const struct output *output)
 {
-    return evbuffer_get_length(output->buffer);
+    size_t at_desk = is_at_desk(output) ? output->desk->used_bytes : 0;
+    return evbuffer_get_length(output->buffer) + at_desk;
 }
 
 struct slice output_contiguous(struct output *output)
 {
-    const uint8_t *bytes = evbuffer_pullup(output->buffer, -1);
+    const uint8_t *bytes = evbuffer_pullup(whole_buffer(output), -1);
     if (bytes == NULL && output_pending(output) > 0) output->broken = true;
     return bytes == NULL ? slice_of(NULL, 0) : slice_of(bytes, output_pending(output));
 }
 
+bool output_is_due(const struct output *output)
+{
+    return is_at_desk(output) && output->desk->used_bytes >= OUTPUT_DESK_BYTES / 2;
+}
+
+static bool is_for_later(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/* Nothing is pending before what stands at the desk: an output comes there with an empty buffer. */
+static long send_from_desk(struct output *output, int fd)
+{
+    struct output_desk *desk = output->desk;
+    ssize_t sent = send(fd, desk->bytes, desk->used_bytes, MSG_NOSIGNAL);
+    if (sent < 0 && !is_for_later(errno)) return -1;
+    if (sent < 0) sent = 0;
+    size_t left = desk->used_bytes - (size_t)sent;
+    if (left > 0 && evbuffer_add(output->buffer, desk->bytes + sent, left) != 0)
+        output->broken = true;
+    leave_desk(output);
+    return sent;
+}
+
 long output_send(struct output *output, int fd)
 {
+    if (is_at_desk(output) && output->desk->used_bytes == 0) leave_desk(output);
+    if (is_at_desk(output)) return send_from_desk(output, fd);
     if (output_pending(output) == 0) return 0;
     int sent = evbuffer_write(output->buffer, fd);
     if (sent >= 0) return sent;
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -1;
+    return is_for_later(errno) ? 0 : -1;
 }

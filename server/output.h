@@ -2,6 +2,10 @@
  * output - the bytes on their way to one client. Running out of memory is remembered, not reported:
  * whoever writes goes on, and the connection ends when it looks at output_broken.
  *
+ * Replies are written at the worker's desk, one piece of memory that stays warm, and sent from
+ * there when the connection's turn is over. Only what the socket does not take gets memory of its
+ * own; so does what does not fit, or is written while another output is at the desk.
+ *
  * Threads: the connection's worker only. Blocks: never.
  */
 #ifndef FARPAGE_SERVER_OUTPUT_H
@@ -13,14 +17,25 @@
 #include "base/attrs.h"
 #include "base/slice.h"
 
+enum { OUTPUT_DESK_BYTES = 256 << 10 };
+
 struct evbuffer;
+struct output;
+struct output_desk { /* of a worker */
+    uint8_t *bytes;             /* OUTPUT_DESK_BYTES */
+    const struct output *user;  /* NULL: nobody, and used_bytes is 0 */
+    size_t used_bytes;          /* the end of what the user has pending */
+};
+
 struct output {
-    struct evbuffer *buffer;
+    struct output_desk *desk; /* NULL: never at one */
+    struct evbuffer *buffer;  /* what is pending and not at the desk, before what is */
     uint8_t *reserved; /* by the last output_reserve, until it is committed */
     bool broken;
 };
 
-bool output_init(struct output *output) FP_MUST_CHECK FP_NONNULL(1); /* false: out of memory */
+/* desk: NULL, or the worker's, which outlives the output. False: out of memory. */
+bool output_init(struct output *output, struct output_desk *desk) FP_MUST_CHECK FP_NONNULL(1);
 void output_fini(struct output *output) FP_NONNULL(1);
 
 void output_add(struct output *output, struct slice bytes) FP_NONNULL(1);
@@ -36,7 +51,11 @@ struct slice output_contiguous(struct output *output) FP_NONNULL(1);
 
 size_t output_pending(const struct output *output) FP_NONNULL(1);
 
-/* Sends what the socket takes. Bytes sent; 0: it takes none now; -1: the connection is gone. */
+/* Half of the desk is full, and it is time to send what stands there. */
+bool output_is_due(const struct output *output) FP_NONNULL(1);
+
+/* Sends what the socket takes, and leaves the desk. Bytes sent; 0: it takes none now; -1: the
+ * connection is gone. */
 long output_send(struct output *output, int fd) FP_NONNULL(1);
 
 #endif

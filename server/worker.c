@@ -138,7 +138,8 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     worker->dispatcher.shared = shared;
     worker->dispatcher.counters = &shared->counters[index];
     worker->input = malloc(WORKER_INPUT_BYTES);
-    if (worker->input == NULL ||
+    worker->desk.bytes = malloc(OUTPUT_DESK_BYTES);
+    if (worker->input == NULL || worker->desk.bytes == NULL ||
         store_scratch_create(worker->shared->store, &worker->dispatcher.scratch) != FP_OK ||
         !create_events(worker)) {
         worker_destroy(&worker);
@@ -180,6 +181,7 @@ void worker_destroy(struct worker **worker_ptr)
     if (worker->wake_fd >= 0) close(worker->wake_fd);
     store_scratch_destroy(&worker->dispatcher.scratch);
     free(worker->input);
+    free(worker->desk.bytes);
     lock_fini(&worker->inbox_lock);
     free(worker);
     *worker_ptr = NULL;

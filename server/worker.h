@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/status.h"
 #include "server/dispatch.h"
+#include "server/output.h"
 #include "server/shared.h"
 
 enum {
@@ -36,6 +37,7 @@ struct worker {
     struct dispatcher dispatcher;
     struct event_base *base;
     uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
+    struct output_desk desk; /* of whichever is being answered */
     struct conn *conns;  /* its connections */
     uint64_t now_ns;     /* monotonic; set at each callback */
     bool stopping;

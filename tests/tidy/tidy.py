@@ -57,7 +57,7 @@ MAY_INCLUDE = {
                               "codec", "server/output", "server/shared"},
     "server/dispatch": BASE | {"protocol", "storage/store", "server/operate", "server/output",
                                "server/session", "server/shared", "server/stats"},
-    "server/worker": BASE | {"server/conn", "server/dispatch", "server/shared"},
+    "server/worker": BASE | {"server/conn", "server/dispatch", "server/output", "server/shared"},
     "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/output",
                            "server/session", "server/shared"},
     "server/listener": BASE | {"protocol", "server/config", "server/worker"},
