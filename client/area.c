@@ -1,98 +1,87 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ * How an area is opened, renewed and closed. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "client/client.h"
-#include "protocol/limits.h"
 
-struct opening {
-    uint32_t page_bytes; /* the server's */
-    uint64_t slots;      /* asked for; 0: any */
-    struct frame_opened opened;
-    uint32_t number;
-};
-
-static bool take_opened(void *context, const struct answer *answer)
-{
-    struct opening *opening = context;
-    if (!frame_opened_decode(answer->body, &opening->opened)) return false;
-    opening->number = answer->frame.area;
-    const struct frame_opened *opened = &opening->opened;
-    if (opened->page_bytes != opening->page_bytes) return false;
-    if (opened->slots == 0 || opened->slots > AREA_SLOTS_MAX) return false;
-    return opening->slots == 0 || opening->slots == opened->slots;
-}
-
-static enum farpage_status ask_open(struct farpage *client, const char *name,
-                                    struct opening *opening)
-{
-    uint8_t body[FRAME_OPEN_BYTES + AREA_NAME_BYTES_MAX];
-    struct frame_open open = {
-        .flags = FRAME_OPEN_SHARED | (opening->slots != 0 ? FRAME_OPEN_CREATE : 0),
-        .page_bytes = client->server.page_bytes,
-        .slots = opening->slots,
-        .name = slice_text(name),
-    };
-    struct reason what;
-    reason_set(&what, "opening area '%s'", name);
-    struct single single = {
-        .call = {.frame = {.opcode = FRAME_OPEN},
-                 .body = slice_of(body, frame_open_encode(&open, body)),
-                 .ok_bytes_min = FRAME_OPENED_BYTES,
-                 .ok_bytes_max = FRAME_OPENED_BYTES},
-        .what = what.text,
-        .answered = take_opened,
-        .context = opening,
-    };
-    return client_ask(client, &single);
-}
-
-/* BAD_AREA has several reasons; asking for the area of any size tells them apart. */
-static enum farpage_status explain_refusal(struct farpage *client, const char *name,
-                                           const struct opening *refused)
-{
-    struct opening any = {.page_bytes = refused->page_bytes};
-    enum farpage_status status = ask_open(client, name, &any);
-    if (client->closed_because != FARPAGE_OK) return status;
-    unsigned long long wanted = refused->slots, slots = any.opened.slots;
-    if (status == FARPAGE_OK) {
-        reason_set(&client->reason, "area '%s' exists with %llu slots, not %llu", name, slots,
-                   wanted);
-    } else if (status == FARPAGE_NO_AREA) {
-        reason_set(&client->reason, "creating area '%s': the server takes none of %llu slots", name,
-                   wanted);
-    }
-    return FARPAGE_BAD_AREA;
-}
-
-static struct farpage_area *area_create(struct farpage *client, const char *name,
-                                        const struct opening *opening)
+static struct farpage_area *area_create(struct farpage *client, const struct opening *opening,
+                                        const struct farpage_area_options *options)
 {
     struct farpage_area *area = calloc(1, sizeof *area);
     if (area == NULL) return NULL;
-    area->name = strdup(name);
-    if (area->name == NULL) {
-        free(area);
-        return NULL;
-    }
+    list_init(&area->place);
     area->client = client;
-    area->number = opening->number;
-    area->slots = opening->opened.slots;
-    area->generation = opening->opened.generation;
-    area->next = client->areas;
-    client->areas = area;
-    return area;
+    area->opening = *opening;
+    struct engine_options engine = client->options;
+    if (options->timeout_ms != 0) engine.timeout_ns = options->timeout_ms * 1000000ull;
+    if (options->depth != 0) engine.depth = (uint32_t)min_u64(options->depth, FLIGHT_OPS_MAX);
+    area->timeout_ns = engine.timeout_ns;
+    if (engine_init(&area->engine, &engine, &area->opening)) return area;
+    area_destroy(area);
+    return NULL;
 }
 
-static enum farpage_status check_name(struct farpage *client, const char *name)
+void area_destroy(struct farpage_area *area)
 {
-    size_t size_bytes = strnlen(name, AREA_NAME_BYTES_MAX + 1);
-    if (frame_area_name_good(slice_of(name, size_bytes))) return FARPAGE_OK;
-    reason_set(&client->reason,
-               "an area's name is 1 to %d letters, digits and . _ - /, and begins with a letter or "
-               "a digit",
-               AREA_NAME_BYTES_MAX);
-    return FARPAGE_BAD_AREA;
+    engine_fini(&area->engine);
+    free(area);
+}
+
+/* BAD_AREA has several reasons; asking for the area as it is tells them apart. */
+static void explain_refusal(struct farpage *client, const struct opening *refused,
+                            struct reason *reason)
+{
+    struct opening any;
+    struct farpage_area_options shared = {.flags = FARPAGE_AREA_SHARED};
+    struct reason unused;
+    if (opening_init(&any, refused->name, &shared, &unused) != FARPAGE_OK) return;
+    struct farpage_area *area = area_create(client, &any, &shared);
+    if (area == NULL) return;
+    enum farpage_status status = engine_open(&area->engine);
+    const struct frame_opened *is = &area->opening.is;
+    unsigned long long wanted = refused->wish.slots, slots = is->slots;
+    if (status == FARPAGE_NO_AREA && wanted != 0) {
+        reason_set(reason, "creating area '%s': the server takes none of %llu slots", refused->name,
+                   wanted);
+    } else if (status == FARPAGE_OK && wanted != 0 && wanted != slots) {
+        reason_set(reason, "area '%s' exists with %llu slots, not %llu", refused->name, slots,
+                   wanted);
+    } else if (status == FARPAGE_OK && refused->wish.page_bytes != 0) {
+        reason_set(reason, "area '%s' exists with pages of %lu bytes, not %lu", refused->name,
+                   (unsigned long)is->page_bytes, (unsigned long)refused->wish.page_bytes);
+    }
+    area_destroy(area);
+}
+
+static enum farpage_status open_area(struct farpage *client, const char *name,
+                                     const struct farpage_area_options *options,
+                                     struct farpage_area **area, struct reason *reason)
+{
+    if (!client->good) {
+        reason_set(reason, "the server was never reached");
+        return FARPAGE_DISCONNECTED;
+    }
+    struct opening opening;
+    enum farpage_status status = opening_init(&opening, name, options, reason);
+    if (status != FARPAGE_OK) return status;
+    struct farpage_area *made = area_create(client, &opening, options);
+    if (made == NULL) {
+        reason_set(reason, "out of memory for an area");
+        return FARPAGE_NO_MEMORY;
+    }
+    status = engine_open(&made->engine);
+    if (status == FARPAGE_OK) {
+        *area = made;
+        return FARPAGE_OK;
+    }
+    struct reason what;
+    reason_set(&what, "opening area '%s'", opening.name);
+    client_explain(reason, &made->engine, status, what.text);
+    area_destroy(made);
+    if (status == FARPAGE_BAD_AREA) explain_refusal(client, &opening, reason);
+    return status;
 }
 
 enum farpage_status farpage_area_open(struct farpage *client, const char *name,
@@ -101,70 +90,81 @@ enum farpage_status farpage_area_open(struct farpage *client, const char *name,
 {
     if (client == NULL || name == NULL || area == NULL) return FARPAGE_INVALID;
     *area = NULL;
-    enum farpage_status status = client_check_open(client);
-    if (status == FARPAGE_OK) status = check_name(client, name);
-    if (status != FARPAGE_OK) return status;
-    struct opening opening = {
-        .page_bytes = client->server.page_bytes,
-        .slots = options != NULL ? options->slots : 0,
+    struct farpage_area_options none = {0};
+    if (options == NULL) options = &none;
+    struct reason reason;
+    reason_set(&reason, "%s", "");
+    enum farpage_status status = open_area(client, name, options, area, &reason);
+    if (status == FARPAGE_OK) {
+        (void)pthread_mutex_lock(&client->lock);
+        list_push_back(&client->areas, &(*area)->place);
+        (void)pthread_mutex_unlock(&client->lock);
+    } else if (options->why == NULL) {
+        client->reason = reason;
+    } else if (options->why_bytes > 0) {
+        size_t bytes = min_u64(strlen(reason.text), options->why_bytes - 1);
+        memcpy(options->why, reason.text, bytes);
+        options->why[bytes] = '\0';
+    }
+    return status;
+}
+
+void farpage_area_close(struct farpage_area **area)
+{
+    if (area == NULL || *area == NULL) return;
+    struct farpage_area *taken = *area;
+    *area = NULL;
+    if (taken->engine.entered) { /* farpage_area_process does it */
+        taken->closing = true;
+        return;
+    }
+    (void)pthread_mutex_lock(&taken->client->lock);
+    list_remove(&taken->place);
+    (void)pthread_mutex_unlock(&taken->client->lock);
+    area_destroy(taken);
+}
+
+enum farpage_status farpage_area_renew(struct farpage_area *area)
+{
+    if (area == NULL) return FARPAGE_INVALID;
+    enum farpage_status status = engine_renew(&area->engine);
+    if (status == FARPAGE_OK) return FARPAGE_OK;
+    struct reason what;
+    reason_set(&what, "opening area '%s' anew", area->opening.name);
+    client_explain(&area->reason, &area->engine, status, what.text);
+    return status;
+}
+
+void farpage_area_info(const struct farpage_area *area, struct farpage_area_info *info)
+{
+    const struct frame_opened *is = &area->opening.is;
+    *info = (struct farpage_area_info){
+        .slots = is->slots,
+        .generation = is->generation,
+        .stored_pages = is->stored,
+        .connections = area->engine.connections,
+        .page_bytes = is->page_bytes,
+        .dictionary_id = is->dictionary_id,
     };
-    if (opening.slots > AREA_SLOTS_MAX) {
-        reason_set(&client->reason, "an area has at most %llu slots", AREA_SLOTS_MAX);
-        return FARPAGE_BAD_AREA;
-    }
-    status = ask_open(client, name, &opening);
-    if (status == FARPAGE_BAD_AREA && opening.slots != 0) {
-        return explain_refusal(client, name, &opening);
-    }
-    if (status != FARPAGE_OK) return status;
-    *area = area_create(client, name, &opening);
-    if (*area != NULL) return FARPAGE_OK;
-    reason_set(&client->reason, "out of memory for an area");
-    return FARPAGE_NO_MEMORY;
+    memcpy(info->boot_id, area->opening.boot_id, sizeof info->boot_id);
 }
 
 uint64_t farpage_area_slots(const struct farpage_area *area)
 {
-    return area->slots;
+    return area->opening.is.slots;
+}
+
+uint32_t farpage_area_page_bytes(const struct farpage_area *area)
+{
+    return area->opening.is.page_bytes;
 }
 
 uint64_t farpage_area_generation(const struct farpage_area *area)
 {
-    return area->generation;
+    return area->opening.is.generation;
 }
 
-/* --- one page at a time --------------------------------------------------------------------- */
-
-/* A batch of one, whose only answer is the call's own. */
-static enum farpage_status run_one(struct farpage_area *area, struct farpage_op *op,
-                                   const char *what)
+const char *farpage_area_error(const struct farpage_area *area)
 {
-    enum farpage_status status = farpage_batch(area, op, 1, 1);
-    if (status != FARPAGE_OK || op->status == FARPAGE_OK) return status;
-    struct reason because = area->client->reason;
-    reason_set(&area->client->reason, "%s slot %llu of area '%s': %.120s", what,
-               (unsigned long long)op->slot, area->name, because.text);
-    return op->status;
-}
-
-enum farpage_status farpage_store(struct farpage_area *area, uint64_t slot, const void *page)
-{
-    if (area == NULL || page == NULL) return FARPAGE_INVALID;
-    struct farpage_op op = {
-        .kind = FARPAGE_OP_STORE, .slot = slot, .page = (void *)(uintptr_t)page};
-    return run_one(area, &op, "store to");
-}
-
-enum farpage_status farpage_load(struct farpage_area *area, uint64_t slot, void *page)
-{
-    if (area == NULL || page == NULL) return FARPAGE_INVALID;
-    struct farpage_op op = {.kind = FARPAGE_OP_LOAD, .slot = slot, .page = page};
-    return run_one(area, &op, "load from");
-}
-
-enum farpage_status farpage_invalidate(struct farpage_area *area, uint64_t first, uint64_t count)
-{
-    if (area == NULL) return FARPAGE_INVALID;
-    struct farpage_op op = {.kind = FARPAGE_OP_INVALIDATE, .slot = first, .count = count};
-    return run_one(area, &op, "invalidate from");
+    return area != NULL ? area->reason.text : "out of memory";
 }

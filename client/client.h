@@ -1,61 +1,62 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * client - what the files behind farpage.h share about one connection.
+ * client - what the files behind farpage.h share.
  *
- * The life of a connection: farpage_connect makes it (1) connecting, then by the hello (2) open;
- * client_fail makes it (3) closed, for good: the socket is gone and `closed_because` has the status
- * that every later call answers. farpage_disconnect frees it from any of the three.
+ * A client is a peer, a connection for its own calls, and a list of areas, each with a connection
+ * and an engine of its own. The peer and the options never change once farpage_connect returned, so
+ * that areas read them on any thread; the list has a lock, which nothing waits under.
  */
 #ifndef FARPAGE_CLIENT_CLIENT_H
 #define FARPAGE_CLIENT_CLIENT_H
+#include <pthread.h>
 #include <stdint.h>
 
 #include "base/attrs.h"
-#include "client/exchange.h"
+#include "client/engine.h"
 #include "client/include/farpage.h"
+#include "client/list.h"
+#include "client/opening.h"
 #include "client/reason.h"
-#include "client/transport.h"
 
 struct farpage_area {
     struct farpage *client;
-    struct farpage_area *next; /* the client's other areas */
-    uint32_t number;           /* the server's, on this connection */
-    uint64_t slots;
-    uint64_t generation;
-    char *name;
+    struct list place; /* among the client's areas */
+    struct opening opening;
+    struct engine engine;
+    struct reason reason; /* why the last failed operation failed */
+    uint64_t timeout_ns;
+    bool closing; /* from within a callback: when that one has returned */
 };
 
 struct farpage {
-    struct transport transport;
-    struct exchange exchange;
+    struct peer peer;
+    struct engine_options options; /* of its connections */
+    bool good;                     /* the first connection was made */
+    struct engine engine;
     struct farpage_server_info server;
-    struct farpage_area *areas; /* owned */
-    uint64_t timeout_ns;
     uint64_t pings;
-    enum farpage_status closed_because; /* FARPAGE_OK while open */
-    struct reason reason;               /* why the last failed call failed */
+    struct reason reason; /* why the last failed call failed */
+    pthread_mutex_t lock;
+    struct list areas; /* struct farpage_area, by place; under the lock */
 };
 
-/* Closes the connection because of `status`, whose reason the caller has set; returns it. */
-enum farpage_status client_fail(struct farpage *client, enum farpage_status status) FP_NONNULL(1);
+/* The sentence for a failed call: `what` it was ("opening area 'swap'"), and why, unless that says
+ * it all. */
+void client_explain(struct reason *reason, const struct engine *engine, enum farpage_status status,
+                    const char *what) FP_NONNULL(1, 2, 4);
 
-/* FARPAGE_OK where the connection is open; else FARPAGE_DISCONNECTED, with a reason. */
-enum farpage_status client_check_open(struct farpage *client) FP_MUST_CHECK FP_NONNULL(1);
+/* One request on the client's own connection, awaited; on failure the reason is set. Any done and
+ * context are replaced. */
+enum farpage_status client_ask(struct farpage *client, struct op_request *request,
+                               const char *what, uint64_t *latency_ns) FP_MUST_CHECK
+    FP_NONNULL(1, 2, 3);
 
-/* What the client answers for a status of the wire. */
-enum farpage_status client_status_of_wire(uint16_t wire);
+/* Takes a request's part of a page operation; FARPAGE_INVALID or FARPAGE_RANGE, with a reason: it
+ * is not worth sending. Of an invalidation of nothing the opcode is 0: it is done. */
+enum farpage_status page_request(const struct farpage_area *area,
+                                 const struct farpage_request *wish, struct op_request *request,
+                                 struct reason *reason) FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
-/* A sentence for a status of the wire, for `reason`. */
-const char *client_sentence_of_wire(uint16_t wire);
-
-/* One request, awaited. FARPAGE_OK only where the reply is FRAME_OK; `answered` (may be NULL) gets
- * its body then. Sets the reason otherwise: `what` begins it, "opening area 'swap'". */
-struct single {
-    struct call call;
-    const char *what;
-    bool (*answered)(void *context, const struct answer *answer); /* false: nonsense */
-    void *context;
-};
-enum farpage_status client_ask(struct farpage *client, const struct single *single) FP_MUST_CHECK
-    FP_NONNULL(1, 2);
+/* Frees an area that is in no list any more. */
+void area_destroy(struct farpage_area *area) FP_NONNULL(1);
 
 #endif

@@ -3,142 +3,52 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-/* Milliseconds left, rounded up so that a wait never ends before its deadline. */
-static int left_ms(uint64_t deadline_ns)
+static int dial(struct transport *transport, const struct peer *peer)
 {
-    uint64_t now = clock_monotonic_ns();
-    if (now >= deadline_ns) return 0;
-    uint64_t ms = (deadline_ns - now + 999999) / 1000000;
-    return ms > INT_MAX ? INT_MAX : (int)ms;
+    transport->fd = peer->dial(peer->dial_context);
+    return transport->fd >= 0 ? 0 : ECONNREFUSED;
 }
 
-/* revents, 0 at the deadline, or a negative errno. */
-static int wait_for(int fd, short events, uint64_t deadline_ns)
-{
-    for (;;) {
-        struct pollfd entry = {.fd = fd, .events = events};
-        int timeout = left_ms(deadline_ns);
-        int ready = poll(&entry, 1, timeout);
-        if (ready > 0) return entry.revents;
-        if (ready < 0 && errno != EINTR) return -errno;
-        if (ready == 0 && timeout < INT_MAX) return 0;
-    }
-}
-
-/* Finishes a connect that is under way; 0 or an errno. */
-static int await_connect(int fd, uint64_t deadline_ns)
-{
-    int ready = wait_for(fd, POLLOUT, deadline_ns);
-    if (ready == 0) return ETIMEDOUT;
-    if (ready < 0) return -ready;
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
-    return error;
-}
-
-/* 0 or an errno. */
-static int connect_fd(int fd, const struct sockaddr *to, socklen_t size, uint64_t deadline_ns)
-{
-    for (;;) {
-        if (connect(fd, to, size) == 0 || errno == EISCONN) return 0;
-        /* An interrupted connect goes on by itself, like one that never waited. */
-        if (errno == EINPROGRESS || errno == EINTR) return await_connect(fd, deadline_ns);
-        /* A unix listener with a full queue: poll cannot tell when it has room again. */
-        if (errno != EAGAIN || to->sa_family != AF_UNIX) return errno;
-        if (left_ms(deadline_ns) == 0) return ETIMEDOUT;
-        (void)poll(NULL, 0, 5);
-    }
-}
-
-/* Opens and connects one socket; 0 with the fd in *fd, or an errno. */
-static int open_and_connect(const struct sockaddr *to, socklen_t size, uint64_t deadline_ns,
-                            int *fd)
-{
-    int made = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (made < 0) return errno;
-    int error = connect_fd(made, to, size, deadline_ns);
-    if (error != 0) {
-        close(made);
-        return error;
-    }
-    *fd = made;
-    return 0;
-}
-
-static enum farpage_status connect_unix(struct transport *transport, const struct address *address,
-                                        uint64_t deadline_ns, struct reason *reason)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    _Static_assert(sizeof to.sun_path > ADDRESS_PATH_BYTES_MAX, "a parsed path always fits");
-    memcpy(to.sun_path, address->path, strlen(address->path));
-    int error =
-        open_and_connect((const struct sockaddr *)&to, sizeof to, deadline_ns, &transport->fd);
-    if (error == 0) return FARPAGE_OK;
-    reason_set_errno(reason, error, "cannot connect to unix:%.90s", address->path);
-    return FARPAGE_UNREACHABLE;
-}
-
-/* Each address gets its share of the time left, so that a first one that never answers does not
- * use up what the others need. */
-static int connect_first_of(const struct addrinfo *list, uint64_t deadline_ns, int *fd)
-{
-    unsigned left = 0;
-    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) left++;
-    int error = EADDRNOTAVAIL;
-    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next, left--) {
-        uint64_t now = clock_monotonic_ns();
-        uint64_t share = now >= deadline_ns ? 0 : (deadline_ns - now) / left;
-        error = open_and_connect(at->ai_addr, at->ai_addrlen, now + share, fd);
-        if (error == 0) return 0;
-    }
-    return error;
-}
-
-static enum farpage_status connect_tcp(struct transport *transport, const struct address *address,
-                                       uint64_t deadline_ns, struct reason *reason)
-{
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    hints.ai_flags = AI_NUMERICSERV;
-    struct addrinfo *list = NULL;
-    int failure = getaddrinfo(address->host, address->port, &hints, &list);
-    if (failure == EAI_MEMORY) {
-        reason_set(reason, "out of memory while looking up '%.90s'", address->host);
-        return FARPAGE_NO_MEMORY;
-    }
-    if (failure != 0) {
-        reason_set(reason, "cannot look up host '%.90s': %s", address->host, gai_strerror(failure));
-        return FARPAGE_UNREACHABLE;
-    }
-    int error = connect_first_of(list, deadline_ns, &transport->fd);
-    freeaddrinfo(list);
-    if (error != 0) {
-        reason_set_errno(reason, error, "cannot connect to %.90s port %s", address->host,
-                         address->port);
-        return FARPAGE_UNREACHABLE;
-    }
-    int on = 1; /* without it small requests wait for acknowledgements; slow, but not wrong */
-    (void)setsockopt(transport->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return FARPAGE_OK;
-}
-
-enum farpage_status transport_connect(struct transport *transport, const struct address *address,
-                                      uint64_t deadline_ns, struct reason *reason)
+int transport_start(struct transport *transport, const struct peer *peer, unsigned address)
 {
     transport->fd = -1;
-    return address->is_unix ? connect_unix(transport, address, deadline_ns, reason)
-                            : connect_tcp(transport, address, deadline_ns, reason);
+    if (peer->dial != NULL) return dial(transport, peer);
+    const struct peer_address *to = &peer->addresses[address];
+    int fd = socket(to->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno == EAGAIN ? ENOBUFS : errno;
+    int error = 0;
+    if (connect(fd, (const struct sockaddr *)&to->at, to->size_bytes) != 0) error = errno;
+    if (error == EINTR) error = EINPROGRESS; /* it goes on by itself */
+    if (error == EAGAIN && to->at.ss_family != AF_UNIX) error = EADDRNOTAVAIL; /* no port left */
+    if (error != 0 && error != EINPROGRESS) {
+        close(fd);
+        return error;
+    }
+    int on = 1; /* without it small requests wait for acknowledgements; slow, but not wrong */
+    if (to->at.ss_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    transport->fd = fd;
+    return error;
+}
+
+int transport_finish(struct transport *transport)
+{
+    struct pollfd entry = {.fd = transport->fd, .events = POLLOUT};
+    if (poll(&entry, 1, 0) <= 0) return EINPROGRESS;
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(transport->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (error != 0) transport_close(transport);
+    return error;
 }
 
 void transport_close(struct transport *transport)
@@ -147,11 +57,10 @@ void transport_close(struct transport *transport)
     transport->fd = -1;
 }
 
-ssize_t transport_send(struct transport *transport, struct iovec *parts, size_t part_count)
+ssize_t transport_send(struct transport *transport, const void *bytes, size_t size_bytes)
 {
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
     for (;;) {
-        ssize_t sent = sendmsg(transport->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = send(transport->fd, bytes, size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) return sent;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
         if (errno != EINTR) return -errno;
@@ -168,7 +77,23 @@ ssize_t transport_receive(struct transport *transport, void *into, size_t room)
     }
 }
 
-int transport_wait(struct transport *transport, bool also_send, uint64_t deadline_ns)
+/* Milliseconds left, rounded up so that a wait never ends before its time. */
+static int left_ms(uint64_t until_ns)
 {
-    return wait_for(transport->fd, also_send ? POLLIN | POLLOUT : POLLIN, deadline_ns);
+    uint64_t now = clock_monotonic_ns();
+    if (now >= until_ns) return 0;
+    uint64_t ms = (until_ns - now - 1) / 1000000 + 1;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int transport_wait(int fd, int events, uint64_t until_ns)
+{
+    for (;;) {
+        struct pollfd entry = {.fd = fd, .events = (short)events};
+        int timeout = left_ms(until_ns);
+        int ready = poll(&entry, 1, timeout);
+        if (ready > 0) return entry.revents;
+        if (ready < 0 && errno != EINTR) return -errno;
+        if (ready == 0 && timeout < INT_MAX) return 0;
+    }
 }

@@ -124,7 +124,6 @@ static bool sample_area(struct inquiry *inquiry, size_t r, uint64_t wanted,
     char name[NAME_BYTES];
     struct advice_group *group = &inquiry->groups[r];
     struct slice text = inquiry->areas.rows[r].name;
-    size_t page_bytes = farpage_server(inquiry->client)->page_bytes;
     snprintf(name, sizeof name, "%.*s", (int)text.size_bytes, (const char *)text.bytes);
     uint64_t share = (uint64_t)((double)wanted * ((double)group->stored / (double)inquiry->stored));
     struct sampling_wish wish = {
@@ -135,7 +134,7 @@ static bool sample_area(struct inquiry *inquiry, size_t r, uint64_t wanted,
     struct sampling *sampling = &inquiry->samplings[r];
     if (!sampling_take(sampling, inquiry->client, &wish, complaint)) return false;
     group->pages =
-        (struct dictionary_samples){sampling->pages, page_bytes, sampling->count};
+        (struct dictionary_samples){sampling->pages, sampling->page_bytes, sampling->count};
     return true;
 }
 

@@ -74,6 +74,11 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 /* Connects as the options say. False: a line was printed and *code is the exit code. */
 bool cli_connect(const struct cli *cli, struct farpage **client, int *code) FP_MUST_CHECK;
 
+/* Opens an area as a command does: shared, so that it keeps nobody out who shares it. It is created
+ * where `slots` is not 0. Its pages may have any size. */
+enum farpage_status cli_area_open(struct farpage *client, const char *name, uint64_t slots,
+                                  struct farpage_area **area) FP_MUST_CHECK;
+
 /* Flushes stdout: output that did not reach its reader is a failure too. Returns `code` or 1. */
 int cli_finish(const struct cli *cli, int code);
 

@@ -42,13 +42,14 @@ int cli_invalidate(const struct cli *cli)
     int code = CLI_GOOD;
     if (!cli_connect(cli, &client, &code)) return code;
     struct farpage_area *area;
-    enum farpage_status status = farpage_area_open(client, cli->operands[0], NULL, &area);
+    enum farpage_status status = cli_area_open(client, cli->operands[0], 0, &area);
     if (status == FARPAGE_OK && whole) range.count = farpage_area_slots(area);
     if (status == FARPAGE_OK) status = farpage_invalidate(area, range.first, range.count);
     if (status == FARPAGE_OK)
         print_result(cli, range);
     else
-        code = cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
+        code = cli_fail(cli, CLI_FAILED, "%s",
+                        area != NULL ? farpage_area_error(area) : farpage_error(client));
     farpage_disconnect(&client);
     return code;
 }

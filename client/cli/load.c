@@ -72,7 +72,7 @@ static uint64_t pages_of(const struct cli *cli, uint32_t *page_bytes, int *code)
     struct farpage_area *area;
     uint64_t pages = 0;
     if (!cli_connect(cli, &client, code)) return 0;
-    if (farpage_area_open(client, cli->operands[0], NULL, &area) != FARPAGE_OK) {
+    if (cli_area_open(client, cli->operands[0], 0, &area) != FARPAGE_OK) {
         *code = cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
     } else if (cli->has_count && cli->count > farpage_area_slots(area)) {
         *code = cli_fail(cli, CLI_FAILED, "area '%s' has %s slots, --count wants %s",
@@ -80,7 +80,7 @@ static uint64_t pages_of(const struct cli *cli, uint32_t *page_bytes, int *code)
                          human_count(cli->count).text);
     } else {
         pages = cli->has_count ? cli->count : farpage_area_slots(area);
-        *page_bytes = farpage_server(client)->page_bytes;
+        *page_bytes = farpage_area_page_bytes(area);
     }
     farpage_disconnect(&client);
     return pages;

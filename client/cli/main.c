@@ -74,6 +74,13 @@ bool cli_connect(const struct cli *cli, struct farpage **client, int *code)
     return false;
 }
 
+enum farpage_status cli_area_open(struct farpage *client, const char *name, uint64_t slots,
+                                  struct farpage_area **area)
+{
+    struct farpage_area_options options = {.slots = slots, .flags = FARPAGE_AREA_SHARED};
+    return farpage_area_open(client, name, &options, area);
+}
+
 int cli_finish(const struct cli *cli, int code)
 {
     (void)cli;

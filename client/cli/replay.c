@@ -162,10 +162,12 @@ static bool look_while_empty(struct replay *replay, struct complaint *complaint)
 
 static bool open_area(struct replay *replay, struct complaint *complaint)
 {
-    struct farpage_area_options options = {.slots = replay->trace.slots};
+    struct farpage_area_options options = {.slots = replay->trace.slots,
+                                           .flags = FARPAGE_AREA_SHARED,
+                                           .page_bytes = TRACE_PAGE_BYTES};
     if (farpage_area_open(replay->client, replay->name, &options, &replay->area) != FARPAGE_OK) {
         complain(complaint, "%s (the trace has %llu slots; --area NAME takes another area)",
-                 farpage_error(replay->client), (unsigned long long)replay->trace.slots);
+                 farpage_error(replay->client), (unsigned long long)options.slots);
         return false;
     }
     struct statlines statlines;
@@ -208,7 +210,7 @@ static bool flush(struct replay *replay, struct complaint *complaint)
     replay->batched = 0;
     replay->batch++;
     if (farpage_batch(replay->area, replay->ops, count, DEPTH) != FARPAGE_OK) {
-        complain(complaint, "%s", farpage_error(replay->client));
+        complain(complaint, "%s", farpage_area_error(replay->area));
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -314,7 +316,7 @@ static bool verify_from(struct replay *replay, uint64_t first, size_t count,
                                              .page = replay->pages + i * TRACE_PAGE_BYTES};
     }
     if (farpage_batch(replay->area, replay->ops, count, DEPTH) != FARPAGE_OK) {
-        complain(complaint, "%s", farpage_error(replay->client));
+        complain(complaint, "%s", farpage_area_error(replay->area));
         return false;
     }
     bool good = true;

@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "client/cli/cli.h"
 
 enum { BATCH_BYTES = 1 << 20, DEPTH = 64 };
 
@@ -61,7 +62,7 @@ static bool bring(struct look *look, struct complaint *complaint)
 {
     struct sampling *sampling = look->sampling;
     if (farpage_batch(look->area, look->ops, look->waiting, DEPTH) != FARPAGE_OK) {
-        complain(complaint, "%s", farpage_error(look->client));
+        complain(complaint, "%s", farpage_area_error(look->area));
         return false;
     }
     for (size_t i = 0; i < look->waiting; i++) {
@@ -153,13 +154,13 @@ bool sampling_take(struct sampling *sampling, struct farpage *client,
 {
     struct look look = {.sampling = sampling, .client = client, .wish = wish};
     *sampling = (struct sampling){.pages = NULL};
-    if (farpage_area_open(client, wish->area, NULL, &look.area) != FARPAGE_OK) {
+    if (cli_area_open(client, wish->area, 0, &look.area) != FARPAGE_OK) {
         complain(complaint, "%s", farpage_error(client));
         return false;
     }
     look.slots = farpage_area_slots(look.area);
     look.runs = div_up_u64(look.slots, SAMPLING_RUN_PAGES);
-    look.page_bytes = farpage_server(client)->page_bytes;
+    look.page_bytes = sampling->page_bytes = farpage_area_page_bytes(look.area);
     complain(complaint, "out of memory");
     bool good = look_init(&look) && look_through(&look, stride_of(look.runs), complaint);
     if (good && !is_full(&look)) good = look_through(&look, 1, complaint);

@@ -19,6 +19,7 @@ enum { SAMPLING_RUN_PAGES = 16 };
 struct sampling {
     uint8_t *pages; /* owned; page after page, by slot */
     size_t count;
+    uint32_t page_bytes;
     uint64_t asked, corrupt; /* slots looked at; those whose page did not match its checksum */
 };
 

@@ -20,26 +20,35 @@ static int too_small(const struct cli *cli, uint64_t slots, uint64_t pages, uint
                     human_size(pages * page_bytes).text);
 }
 
+/* The size of its pages, of an area that is there or to be made; 0 after a line. */
+static uint32_t find_page_bytes(const struct cli *cli, struct farpage *client)
+{
+    struct farpage_area *area;
+    enum farpage_status status = cli_area_open(client, cli->operands[0], 0, &area);
+    if (status == FARPAGE_NO_AREA) return farpage_server(client)->page_bytes;
+    uint32_t page_bytes = status == FARPAGE_OK ? farpage_area_page_bytes(area) : 0;
+    if (status != FARPAGE_OK) cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
+    farpage_area_close(&area);
+    return page_bytes;
+}
+
 /* Opens the area, or creates it where it does not exist; 0 or an exit code. Asks before it creates:
  * an area of the wrong size could not be taken back. */
-static int make_area(const struct cli *cli, struct farpage *client, uint64_t pages)
+static int make_area(const struct cli *cli, struct farpage *client, uint32_t page_bytes,
+                     uint64_t pages)
 {
     const char *name = cli->operands[0];
-    uint32_t page_bytes = farpage_server(client)->page_bytes;
-    struct farpage_area_options options = {
-        .slots = cli->has_size ? cli->size_bytes / page_bytes : pages};
+    uint64_t wanted = cli->has_size ? cli->size_bytes / page_bytes : pages;
     struct farpage_area *area;
-    enum farpage_status status = farpage_area_open(client, name, NULL, &area);
-    if (status == FARPAGE_NO_AREA) {
-        status = farpage_area_open(client, name, &options, &area);
-    }
+    enum farpage_status status = cli_area_open(client, name, 0, &area);
+    if (status == FARPAGE_NO_AREA) status = cli_area_open(client, name, wanted, &area);
     if (status != FARPAGE_OK) return cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
     uint64_t slots = farpage_area_slots(area);
-    if (cli->has_size && slots != options.slots) {
+    if (cli->has_size && slots != wanted) {
         return cli_fail(cli, CLI_FAILED,
                         "area '%s' exists with %s slots (%s), --size wants %s (%s)", name,
                         human_count(slots).text, human_size(slots * page_bytes).text,
-                        human_count(options.slots).text, human_size(cli->size_bytes).text);
+                        human_count(wanted).text, human_size(cli->size_bytes).text);
     }
     return slots >= pages ? CLI_GOOD : too_small(cli, slots, pages, page_bytes);
 }
@@ -98,11 +107,13 @@ int cli_store(const struct cli *cli)
     struct farpage *client = NULL;
     int code = CLI_GOOD;
     if (cli_connect(cli, &client, &code)) {
-        uint32_t page_bytes = farpage_server(client)->page_bytes;
-        uint64_t pages = pagefile_pages(&file, page_bytes, cli->pad, &complaint);
-        if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
+        uint32_t page_bytes = find_page_bytes(cli, client);
+        if (page_bytes == 0) code = CLI_FAILED;
+        uint64_t pages = 0;
+        if (code == CLI_GOOD) pages = pagefile_pages(&file, page_bytes, cli->pad, &complaint);
+        if (code == CLI_GOOD && pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
         if (code == CLI_GOOD) code = check_size(cli, page_bytes, pages);
-        if (code == CLI_GOOD) code = make_area(cli, client, pages);
+        if (code == CLI_GOOD) code = make_area(cli, client, page_bytes, pages);
         farpage_disconnect(&client);
         if (code == CLI_GOOD) code = store_file(cli, &file, page_bytes, pages);
     }

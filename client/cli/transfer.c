@@ -61,13 +61,18 @@ static bool worker_init(struct worker *worker, struct shared *shared, const stru
         complain(&worker->complaint, "out of memory");
         return false;
     }
-    struct farpage_options options = {cli->server, (uint32_t)(cli->timeout_ns / 1000000)};
+    struct farpage_options options = {.server = cli->server,
+                                      .timeout_ms = (uint32_t)(cli->timeout_ns / 1000000)};
     enum farpage_status status = farpage_connect(&options, &worker->client);
     if (status == FARPAGE_OK) {
-        status = farpage_area_open(worker->client, transfer->area, NULL, &worker->area);
+        status = cli_area_open(worker->client, transfer->area, 0, &worker->area);
     }
-    if (status == FARPAGE_OK) return true;
-    complain(&worker->complaint, "%s", farpage_error(worker->client));
+    if (status != FARPAGE_OK) {
+        complain(&worker->complaint, "%s", farpage_error(worker->client));
+        return false;
+    }
+    if (farpage_area_page_bytes(worker->area) == transfer->page_bytes) return true;
+    complain(&worker->complaint, "area '%.64s' has pages of another size now", transfer->area);
     return false;
 }
 
@@ -81,7 +86,7 @@ static bool fail_op(struct worker *worker, const struct farpage_op *op)
     };
     const char *sentence = NULL;
     if ((unsigned)op->status < FP_COUNT_OF(sentences)) sentence = sentences[op->status];
-    if (sentence == NULL) sentence = farpage_error(worker->client);
+    if (sentence == NULL) sentence = farpage_area_error(worker->area);
     const struct transfer *transfer = worker->shared->transfer;
     bool advise = op->status == FARPAGE_ABSENT && transfer->absent_advice != NULL;
     complain(&worker->complaint, "%s slot %llu of area '%.64s': %.120s%s%s", transfer->verb,
@@ -125,7 +130,7 @@ static bool move_piece(struct worker *worker, uint64_t first, uint32_t count)
     enum farpage_status status = farpage_batch(worker->area, worker->ops, count, transfer->depth);
     worker->wire_ns += clock_monotonic_ns() - begun_ns;
     if (status != FARPAGE_OK) {
-        complain(&worker->complaint, "%s", farpage_error(worker->client));
+        complain(&worker->complaint, "%s", farpage_area_error(worker->area));
         return false;
     }
     if (!judge_ops(worker, count)) return false;

@@ -71,16 +71,15 @@ static bool invent_name(struct trial *trial, struct complaint *complaint)
 static bool make_area(const struct cli *cli, struct trial *trial, struct complaint *complaint)
 {
     struct farpage_area *area;
-    struct farpage_area_options options = {.slots = trial->pages};
     if (cli->area == NULL && !invent_name(trial, complaint)) return false;
     if (cli->area != NULL) snprintf(trial->area, sizeof trial->area, "%s", cli->area);
-    enum farpage_status status = farpage_area_open(trial->client, trial->area, NULL, &area);
+    enum farpage_status status = cli_area_open(trial->client, trial->area, 0, &area);
     if (status == FARPAGE_OK) {
         complain(complaint, "area '%s' exists already; --area wants a new one", trial->area);
         return false;
     }
     if (status == FARPAGE_NO_AREA) {
-        status = farpage_area_open(trial->client, trial->area, &options, &trial->open);
+        status = cli_area_open(trial->client, trial->area, trial->pages, &trial->open);
     }
     if (status != FARPAGE_OK) complain(complaint, "%s", farpage_error(trial->client));
     return status == FARPAGE_OK;
@@ -90,7 +89,7 @@ static bool forget_pages(const struct cli *cli, struct trial *trial, struct comp
 {
     if (cli->keep || trial->open == NULL) return true;
     if (farpage_invalidate(trial->open, 0, trial->pages) == FARPAGE_OK) return true;
-    complain(complaint, "%s", farpage_error(trial->client));
+    complain(complaint, "%s", farpage_area_error(trial->open));
     return false;
 }
 

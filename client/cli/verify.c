@@ -111,13 +111,18 @@ int cli_verify(const struct cli *cli)
     struct farpage *client;
     int code = CLI_GOOD;
     if (cli_connect(cli, &client, &code)) {
-        uint32_t page_bytes = farpage_server(client)->page_bytes;
-        uint64_t pages = pagefile_pages(&comparison.file, page_bytes, cli->pad, &complaint);
+        struct farpage_area *area;
+        uint32_t page_bytes = 0;
+        uint64_t pages = 0;
+        if (cli_area_open(client, cli->operands[0], 0, &area) != FARPAGE_OK) {
+            code = cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
+        } else {
+            page_bytes = farpage_area_page_bytes(area);
+            pages = pagefile_pages(&comparison.file, page_bytes, cli->pad, &complaint);
+            if (pages == 0) code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
+        }
         farpage_disconnect(&client);
-        if (pages == 0)
-            code = cli_fail(cli, CLI_FAILED, "%s", complaint.text);
-        else
-            code = verify_area(cli, &comparison, page_bytes, pages);
+        if (pages != 0) code = verify_area(cli, &comparison, page_bytes, pages);
     }
     if (!pagefile_close(&comparison.file, &complaint) && code == CLI_GOOD) code = CLI_FAILED;
     return code;

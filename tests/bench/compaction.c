@@ -99,9 +99,9 @@ struct bench {
 
 /* --- one server ------------------------------------------------------------------------------- */
 
-static bool complain(const struct bench *bench)
+static bool complain(const char *sentence)
 {
-    fprintf(stderr, "bench: %s\n", farpage_error(bench->client));
+    fprintf(stderr, "bench: %s\n", sentence);
     return false;
 }
 
@@ -117,12 +117,13 @@ static bool look_at(struct bench *bench, bool start, struct look *look)
 {
     *look = (struct look){0};
     enum farpage_status status = farpage_compact(bench->client, start, take_line, look);
-    return status == FARPAGE_OK ? true : complain(bench);
+    return status == FARPAGE_OK ? true : complain(farpage_error(bench->client));
 }
 
 static bool run_batch(struct bench *bench, struct farpage_op *ops, size_t count)
 {
-    if (farpage_batch(bench->area, ops, count, FILL_DEPTH) != FARPAGE_OK) return complain(bench);
+    if (farpage_batch(bench->area, ops, count, FILL_DEPTH) != FARPAGE_OK)
+        return complain(farpage_area_error(bench->area));
     for (size_t i = 0; i < count; i++)
         if (ops[i].status != FARPAGE_OK) {
             fprintf(stderr, "bench: slot %" PRIu64 ": %s\n", ops[i].slot,
@@ -194,7 +195,8 @@ static uint32_t load_one(struct bench *bench)
     if (status == FARPAGE_OK && crc32c(page, sizeof page) == bench->pages.crcs[index])
         return took_ns < UINT32_MAX ? (uint32_t)took_ns : UINT32_MAX;
     fprintf(stderr, "bench: slot %" PRIu32 ": %s\n", slot,
-            status == FARPAGE_OK ? "other bytes than were stored" : farpage_error(bench->client));
+            status == FARPAGE_OK ? "other bytes than were stored"
+                                 : farpage_area_error(bench->area));
     return 0;
 }
 
@@ -284,12 +286,13 @@ static void note(struct bench *bench, enum way way)
 static bool open_area(struct bench *bench, const struct target *target)
 {
     struct farpage_options options = {.server = target->address};
-    struct farpage_area_options area = {.slots = bench->slots};
+    struct farpage_area_options area = {.slots = bench->slots,
+                                        .page_bytes = PAGESET_PAGE_BYTES};
     memset(bench->stored, 0, bench->slots);
     if (farpage_connect(&options, &bench->client) == FARPAGE_OK &&
         farpage_area_open(bench->client, "bench", &area, &bench->area) == FARPAGE_OK)
         return true;
-    return complain(bench);
+    return complain(farpage_error(bench->client));
 }
 
 static bool measure(struct bench *bench, enum way way)

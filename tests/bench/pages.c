@@ -133,7 +133,7 @@ static bool run_frames(struct bench *bench, const struct job *job, struct outcom
         enum farpage_status status = farpage_batch(bench->area, bench->ops, count, job->depth);
         outcome->elapsed_ns += clock_monotonic_ns() - start_ns;
         if (status != FARPAGE_OK) {
-            fprintf(stderr, "bench: %s\n", farpage_error(bench->client));
+            fprintf(stderr, "bench: %s\n", farpage_area_error(bench->area));
             return false;
         }
         if (!compare(bench, job, count)) return false;
@@ -147,7 +147,8 @@ static bool run_frames(struct bench *bench, const struct job *job, struct outcom
 static bool open_area(struct bench *bench, const struct target *target)
 {
     struct farpage_options options = {.server = target->address};
-    struct farpage_area_options area = {.slots = bench->slots};
+    struct farpage_area_options area = {.slots = bench->slots,
+                                        .page_bytes = PAGESET_PAGE_BYTES};
     for (uint32_t i = 0; i < bench->slots; i++) bench->versions[i] = bench->marks[i] = 0;
     bench->batch = 0;
     if (farpage_connect(&options, &bench->client) == FARPAGE_OK &&

@@ -114,7 +114,7 @@ static double rate(struct bench *bench, enum work work, uint64_t nanoseconds, ui
         compose(bench, work, (uint32_t)draw_key(&bench->draw));
         uint64_t start_ns = clock_monotonic_ns();
         if (farpage_batch(bench->area, bench->ops, BATCH, DEPTH) != FARPAGE_OK) {
-            fprintf(stderr, "bench: %s\n", farpage_error(bench->client));
+            fprintf(stderr, "bench: %s\n", farpage_area_error(bench->area));
             return 0;
         }
         taken_ns += clock_monotonic_ns() - start_ns;
@@ -160,7 +160,8 @@ static bool round_of(struct bench *bench, enum work work, struct swapper *swappe
 static bool measure(struct bench *bench, struct swapper *swapper)
 {
     struct farpage_options options = {.server = bench->target.address};
-    struct farpage_area_options area = {.slots = bench->slots};
+    struct farpage_area_options area = {.slots = bench->slots,
+                                        .page_bytes = PAGESET_PAGE_BYTES};
     *swapper = (struct swapper){.address = bench->target.address, .good = true};
     bool good = farpage_connect(&options, &bench->client) == FARPAGE_OK &&
                 farpage_area_open(bench->client, "bench", &area, &bench->area) == FARPAGE_OK;

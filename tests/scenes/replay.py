@@ -65,7 +65,7 @@ def whole(s, size):
 
 
 class Between(threading.Thread):
-    """Stands between one client and the server, and sees whether two operations on one slot are
+    """Stands between a client and the server, and sees whether two operations on one slot are
     ever on the way together: the protocol lets a server carry them out in any order."""
 
     def __init__(self, server, path):
@@ -97,7 +97,11 @@ class Between(threading.Thread):
         sink.shutdown(socket.SHUT_WR)
 
     def run(self):
-        client, _ = self.listener.accept()
+        while True:
+            client, _ = self.listener.accept()
+            threading.Thread(target=self.relay, args=(client,), daemon=True).start()
+
+    def relay(self, client):
         with client, self.server.connect("unix") as server:
             back = threading.Thread(target=self.pass_on, args=(server, client, self.answered))
             back.start()

@@ -117,7 +117,7 @@ def check_includes(breaches, path, name, room, lines):
         if m := re.match(r'\s*#\s*include\s+"([^"]+)"', line):
             other = room_of(m[1])
             if other is None:
-                if m[1] != "farpage.h" or not room.startswith("client"):
+                if not re.fullmatch(r"farpage(_\w+)?\.h", m[1]) or not room.startswith("client"):
                     breaches.say(path, number, f"{m[1]} has no room")
             elif other != room and other not in MAY_INCLUDE[room]:
                 breaches.say(path, number, f"{room} may not see {m[1]}")

@@ -25,7 +25,9 @@ static struct scene *set_scene(const struct fake_plan *plan)
     struct scene *scene = calloc(1, sizeof *scene);
     ck_assert_ptr_nonnull(scene);
     scene->server = fake_server_create(plan);
-    struct farpage_options options = {fake_server_address(scene->server), 5000};
+    struct farpage_options options = {.server = fake_server_address(scene->server),
+                                      .timeout_ms = 5000,
+                                      .flags = FARPAGE_NO_RECONNECT};
     ck_assert_int_eq(farpage_connect(&options, &scene->client), FARPAGE_OK);
     struct farpage_area_options size = {.slots = PAGES};
     ck_assert_int_eq(farpage_area_open(scene->client, "a", &size, &scene->area), FARPAGE_OK);

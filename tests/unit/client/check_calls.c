@@ -65,7 +65,7 @@ START_TEST(an_absent_slot_leaves_the_page_untouched)
     uint8_t page[4096];
     memset(page, 0x5a, sizeof page);
     ck_assert_int_eq(farpage_load(area, 3, page), FARPAGE_ABSENT);
-    ck_assert_str_eq(farpage_error(client), "load from slot 3 of area 'swap': nothing is stored "
+    ck_assert_str_eq(farpage_area_error(area), "load from slot 3 of area 'swap': nothing is stored "
                                             "there");
     for (size_t i = 0; i < sizeof page; i++) ck_assert_uint_eq(page[i], 0x5a);
 }
@@ -76,7 +76,7 @@ START_TEST(slots_beyond_the_end_are_refused_without_asking)
     struct farpage_area *area = open_area("swap", 16);
     uint8_t page[4096] = {0};
     ck_assert_int_eq(farpage_store(area, 16, page), FARPAGE_RANGE);
-    ck_assert_str_eq(farpage_error(client),
+    ck_assert_str_eq(farpage_area_error(area),
                      "store to slot 16 of area 'swap': the area ends after slot 15");
     ck_assert_int_eq(farpage_load(area, UINT64_MAX, page), FARPAGE_RANGE);
     ck_assert_int_eq(farpage_invalidate(area, 1, 16), FARPAGE_RANGE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/unit/client/fake_server.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,12 +14,15 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/slice.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
 
 enum {
+    CONNECTIONS_MAX = 16,
+    LATE_MAX = 64,
     AREAS_MAX = 8,
     SLOTS_KEPT_MAX = 4096, /* of larger areas only these can hold pages */
     PENDING_MAX = 2048,
@@ -34,20 +38,32 @@ struct area {
 struct reply {
     uint8_t *bytes;
     size_t size_bytes;
+    uint64_t due_ns;   /* FAKE_LATE: not before */
+    unsigned serial;   /* of the connection it is for */
+};
+
+struct connection {
+    int fd; /* -1: none */
+    unsigned serial;
+    uint8_t *in; /* IN_BYTES */
+    size_t have;
+    bool hang_up;
 };
 
 struct fake_server {
     struct fake_plan plan;
     uint32_t page_bytes;
     char directory[64], path[96], address[112];
-    int listener, connection, stop[2];
+    int listener, stop[2];
+    struct connection connections[CONNECTIONS_MAX];
+    unsigned serial;
+    struct connection *at; /* whose requests are answered */
     pthread_t thread;
     struct area areas[AREAS_MAX];
-    unsigned area_count, plan_replies;
-    atomic_uint invalidations;
-    struct reply pending[PENDING_MAX];
-    unsigned pending_count;
-    bool hang_up;
+    unsigned area_count, plan_replies, lies;
+    atomic_uint invalidations, greeted, boots, obeyed;
+    struct reply pending[PENDING_MAX], late[LATE_MAX];
+    unsigned pending_count, late_count;
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -81,8 +97,9 @@ static void answer_open(struct fake_server *server, struct slice body, struct fr
         return;
     }
     reply->area = (uint32_t)(found - server->areas) + 1;
-    struct frame_opened opened = {
-        .slots = found->slots, .page_bytes = server->page_bytes, .generation = 77};
+    struct frame_opened opened = {.slots = found->slots,
+                                  .page_bytes = server->page_bytes,
+                                  .generation = 77 + atomic_load(&server->boots)};
     frame_opened_encode(&opened, out);
     reply->body_bytes = FRAME_OPENED_BYTES;
 }
@@ -160,13 +177,15 @@ static void answer_command(struct slice line, struct frame *reply, uint8_t *out)
     memcpy(out, text, reply->body_bytes);
 }
 
-static void answer_hello(const struct fake_server *server, struct frame *reply, uint8_t *out)
+static void answer_hello(struct fake_server *server, struct frame *reply, uint8_t *out)
 {
+    atomic_fetch_add(&server->greeted, 1);
     struct frame_welcome welcome = {.version = 1,
                                     .boot_id = "0123456789abcde",
                                     .page_bytes = server->page_bytes,
                                     .body_bytes_max = FRAME_BODY_BYTES_MAX,
                                     .requests_ahead_max = 64};
+    welcome.boot_id[0] = (uint8_t)(welcome.boot_id[0] + atomic_load(&server->boots));
     frame_welcome_encode(&welcome, out);
     reply->body_bytes = FRAME_WELCOME_BYTES;
 }
@@ -174,8 +193,9 @@ static void answer_hello(const struct fake_server *server, struct frame *reply, 
 static void answer(struct fake_server *server, const struct frame *request, struct slice body,
                    struct frame *reply, uint8_t *out)
 {
-    *reply =
-        (struct frame){.magic = FRAME_MAGIC_REPLY, .opcode = request->opcode, .tag = request->tag};
+    *reply = *request;
+    reply->magic = FRAME_MAGIC_REPLY;
+    reply->body_bytes = reply->body_crc = 0;
     switch ((enum frame_opcode)request->opcode) {
     case FRAME_HELLO:
         answer_hello(server, reply, out);
@@ -217,6 +237,7 @@ static void replace_body(const struct fake_plan *plan, struct frame *reply, uint
     if (plan->mischief == FAKE_STATUS) {
         reply->status = (uint16_t)plan->amount;
         reply->body_bytes = 0;
+        if (reply->opcode == FRAME_OPEN) reply->area = 0;
     }
     if (plan->mischief == FAKE_BODY) {
         memcpy(body, plan->body, plan->amount);
@@ -233,6 +254,9 @@ static void bend_header(const struct fake_plan *plan, struct frame *reply)
     if (mischief == FAKE_WRONG_MAGIC) reply->magic = 0xFC;
     if (mischief == FAKE_WRONG_TAG) reply->tag ^= 0x80000000u;
     if (mischief == FAKE_WRONG_OPCODE) reply->opcode ^= 3;
+    if (mischief == FAKE_WRONG_SLOT) reply->slot ^= 1;
+    if (mischief == FAKE_WRONG_COUNT) reply->count ^= 1;
+    if (mischief == FAKE_WRONG_AREA) reply->area ^= reply->opcode == FRAME_OPEN ? reply->area : 1;
     if (mischief == FAKE_WRONG_STATUS) reply->status = 99;
     if (mischief == FAKE_WRONG_BODY_CRC) reply->body_crc ^= 1;
     if (mischief == FAKE_LENGTH_HUGE) reply->body_bytes = UINT32_MAX;
@@ -256,7 +280,7 @@ static size_t bend_bytes(struct fake_server *server, uint8_t *bytes, size_t size
     if (mischief == FAKE_FLIPPED_BODY) bytes[(FRAME_HEADER_BYTES + size_bytes) / 2] ^= 4;
     if (mischief == FAKE_TEXT) return (size_t)snprintf((char *)bytes, 8, "ERROR\r\n");
     if (mischief == FAKE_SILENT) return 0;
-    server->hang_up = mischief == FAKE_LAST_WORDS || mischief == FAKE_CUT;
+    server->at->hang_up = mischief == FAKE_LAST_WORDS || mischief == FAKE_CUT;
     if (mischief == FAKE_LAST_WORDS) return FRAME_HEADER_BYTES;
     if (mischief == FAKE_CUT && server->plan.amount < size_bytes) return server->plan.amount;
     if (mischief != FAKE_TWICE) return size_bytes;
@@ -273,17 +297,25 @@ static void compose(struct fake_server *server, const struct frame *request, str
     answer(server, request, body, &reply, out);
     bool lie = server->plan.to == 0 || server->plan.to == request->opcode;
     lie = lie && server->plan_replies++ >= server->plan.after;
+    lie = lie && (server->plan.times == 0 || server->lies++ < server->plan.times);
     if (lie) replace_body(&server->plan, &reply, out);
     size_t size_bytes = FRAME_HEADER_BYTES + reply.body_bytes;
     reply.body_crc = crc32c(out, reply.body_bytes);
     if (lie) bend_header(&server->plan, &reply);
     frame_encode(&reply, bytes);
     if (lie) size_bytes = bend_bytes(server, bytes, size_bytes);
+    struct reply made = {.bytes = bytes, .size_bytes = size_bytes, .serial = server->at->serial};
+    if (lie && server->plan.mischief == FAKE_LATE) {
+        made.due_ns = clock_monotonic_ns() + server->plan.amount * 1000000;
+        fp_assert(server->late_count < LATE_MAX);
+        server->late[server->late_count++] = made;
+        return;
+    }
     fp_assert(server->pending_count < PENDING_MAX);
-    server->pending[server->pending_count++] = (struct reply){bytes, size_bytes};
+    server->pending[server->pending_count++] = made;
 }
 
-/* --- the connection ------------------------------------------------------------------------- */
+/* --- the connections ------------------------------------------------------------------------ */
 
 /* False where the server is to stop. */
 static bool wait_for(const struct fake_server *server, int fd, short events, int timeout_ms)
@@ -291,16 +323,17 @@ static bool wait_for(const struct fake_server *server, int fd, short events, int
     struct pollfd entries[] = {{.fd = server->stop[0], .events = POLLIN},
                                {.fd = fd, .events = events}};
     (void)poll(entries, 2, timeout_ms);
-    return entries[0].revents == 0;
+    return (entries[0].revents & POLLHUP) == 0;
 }
 
-static bool send_all(const struct fake_server *server, const uint8_t *bytes, size_t size_bytes)
+static bool send_all(const struct fake_server *server, int fd, const uint8_t *bytes,
+                     size_t size_bytes)
 {
     bool drip = server->plan.mischief == FAKE_DRIPS;
     while (size_bytes > 0) {
-        ssize_t sent =
-            send(server->connection, bytes, drip ? 1 : size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && !wait_for(server, server->connection, POLLOUT, 50)) return false;
+        ssize_t sent = send(fd, bytes, drip ? 1 : size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN) return false;
+        if (sent < 0 && !wait_for(server, fd, POLLOUT, 50)) return false;
         if (sent < 0) continue;
         if (drip && !wait_for(server, -1, 0, (int)server->plan.amount)) return false;
         bytes += sent;
@@ -315,17 +348,40 @@ static bool send_pending(struct fake_server *server)
     for (unsigned i = 0; i < server->pending_count; i++) {
         bool reverse = server->plan.mischief == FAKE_OVERTAKES;
         struct reply *reply = &server->pending[reverse ? server->pending_count - 1 - i : i];
-        good = good && send_all(server, reply->bytes, reply->size_bytes);
+        good = good && send_all(server, server->at->fd, reply->bytes, reply->size_bytes);
         free(reply->bytes);
     }
     server->pending_count = 0;
-    return good && !server->hang_up;
+    return good && !server->at->hang_up;
+}
+
+/* How long until the next is due, in milliseconds. */
+static int send_late(struct fake_server *server)
+{
+    uint64_t now = clock_monotonic_ns(), next = now + 1000000000;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < server->late_count; i++) {
+        struct reply *reply = &server->late[i];
+        if (reply->due_ns > now) {
+            if (reply->due_ns < next) next = reply->due_ns;
+            server->late[kept++] = *reply;
+            continue;
+        }
+        for (unsigned c = 0; c < CONNECTIONS_MAX; c++) {
+            struct connection *to = &server->connections[c];
+            if (to->fd < 0 || to->serial != reply->serial) continue;
+            (void)send_all(server, to->fd, reply->bytes, reply->size_bytes);
+        }
+        free(reply->bytes);
+    }
+    server->late_count = kept;
+    return (int)((next - now) / 1000000) + 1;
 }
 
 static size_t take_requests(struct fake_server *server, const uint8_t *bytes, size_t size_bytes)
 {
     size_t taken = 0;
-    while (size_bytes - taken >= FRAME_HEADER_BYTES && !server->hang_up) {
+    while (size_bytes - taken >= FRAME_HEADER_BYTES && !server->at->hang_up) {
         struct frame request;
         fp_assert(frame_decode(bytes + taken, FRAME_MAGIC_REQUEST, &request));
         size_t whole = FRAME_HEADER_BYTES + (size_t)request.body_bytes;
@@ -336,35 +392,88 @@ static size_t take_requests(struct fake_server *server, const uint8_t *bytes, si
     return taken;
 }
 
-static void serve_connection(struct fake_server *server)
+static void hang_up(struct connection *connection)
 {
-    uint8_t *in = malloc(IN_BYTES);
-    fp_assert(in != NULL);
-    size_t have = 0;
-    server->hang_up = false;
-    while (wait_for(server, server->connection, POLLIN, 1000)) {
-        ssize_t got = recv(server->connection, in + have, IN_BYTES - have, MSG_DONTWAIT);
-        if (got == 0) break;
-        if (got < 0) continue;
-        have += (size_t)got;
-        size_t taken = take_requests(server, in, have);
-        memmove(in, in + taken, have - taken);
-        have -= taken;
-        if (!send_pending(server)) break;
+    if (connection->fd < 0) return;
+    close(connection->fd);
+    free(connection->in);
+    *connection = (struct connection){.fd = -1};
+}
+
+static void serve_connection(struct fake_server *server, struct connection *connection)
+{
+    ssize_t got = recv(connection->fd, connection->in + connection->have,
+                       IN_BYTES - connection->have, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) {
+        hang_up(connection);
+        return;
     }
-    free(in);
+    connection->have += (size_t)got;
+    server->at = connection;
+    size_t taken = take_requests(server, connection->in, connection->have);
+    memmove(connection->in, connection->in + taken, connection->have - taken);
+    connection->have -= taken;
+    if (!send_pending(server)) hang_up(connection);
+}
+
+static void accept_one(struct fake_server *server)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &server->connections[i];
+        if (connection->fd >= 0) continue;
+        connection->fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connection->fd < 0) return;
+        connection->serial = ++server->serial;
+        connection->in = malloc(IN_BYTES);
+        fp_assert(connection->in != NULL);
+        return;
+    }
+}
+
+static void forget_areas(struct fake_server *server)
+{
+    for (unsigned i = 0; i < server->area_count; i++) {
+        for (unsigned slot = 0; slot < SLOTS_KEPT_MAX; slot++) {
+            free(server->areas[i].pages[slot]);
+        }
+        server->areas[i] = (struct area){.slots = 0};
+    }
+    server->area_count = 0;
+}
+
+/* What the test said through the pipe; false where it is to stop. */
+static bool obey(struct fake_server *server)
+{
+    char order;
+    if (read(server->stop[0], &order, 1) != 1) return false;
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) hang_up(&server->connections[i]);
+    if (order == 'b') {
+        forget_areas(server);
+        atomic_fetch_add(&server->boots, 1);
+    }
+    atomic_fetch_add(&server->obeyed, 1);
+    return true;
 }
 
 static void *serve(void *context)
 {
     struct fake_server *server = context;
-    while (wait_for(server, server->listener, POLLIN, 1000)) {
-        server->connection = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (server->connection < 0) continue;
-        serve_connection(server);
-        close(server->connection);
+    for (;;) {
+        struct pollfd entries[2 + CONNECTIONS_MAX] = {{.fd = server->stop[0], .events = POLLIN},
+                                                      {.fd = server->listener, .events = POLLIN}};
+        for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+            entries[2 + i] = (struct pollfd){.fd = server->connections[i].fd, .events = POLLIN};
+        }
+        (void)poll(entries, 2 + CONNECTIONS_MAX, send_late(server));
+        if (entries[0].revents != 0 && !obey(server)) return NULL;
+        if (entries[1].revents != 0) accept_one(server);
+        for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+            struct connection *connection = &server->connections[i];
+            bool same = connection->fd >= 0 && connection->fd == entries[2 + i].fd;
+            if (same && entries[2 + i].revents != 0) serve_connection(server, connection);
+        }
     }
-    return NULL;
 }
 
 struct fake_server *fake_server_create(const struct fake_plan *plan)
@@ -372,6 +481,7 @@ struct fake_server *fake_server_create(const struct fake_plan *plan)
     struct fake_server *server = calloc(1, sizeof *server);
     fp_assert(server != NULL);
     server->plan = *plan;
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) server->connections[i].fd = -1;
     server->page_bytes = plan->page_bytes != 0 ? plan->page_bytes : 4096;
     snprintf(server->directory, sizeof server->directory, "/tmp/farpage-fake-XXXXXX");
     fp_assert(mkdtemp(server->directory) != NULL);
@@ -402,9 +512,9 @@ void fake_server_destroy(struct fake_server **server)
     close(taken->listener);
     unlink(taken->path);
     rmdir(taken->directory);
-    for (unsigned i = 0; i < AREAS_MAX; i++) {
-        for (unsigned slot = 0; slot < SLOTS_KEPT_MAX; slot++) free(taken->areas[i].pages[slot]);
-    }
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) hang_up(&taken->connections[i]);
+    for (unsigned i = 0; i < taken->late_count; i++) free(taken->late[i].bytes);
+    forget_areas(taken);
     free(taken);
 }
 
@@ -416,4 +526,26 @@ const char *fake_server_address(const struct fake_server *server)
 unsigned fake_server_invalidations(const struct fake_server *server)
 {
     return atomic_load(&server->invalidations);
+}
+
+unsigned fake_server_greeted(const struct fake_server *server)
+{
+    return atomic_load(&server->greeted);
+}
+
+static void order(struct fake_server *server, char what)
+{
+    unsigned before = atomic_load(&server->obeyed);
+    fp_assert(write(server->stop[1], &what, 1) == 1);
+    while (atomic_load(&server->obeyed) == before) (void)poll(NULL, 0, 1);
+}
+
+void fake_server_cut(struct fake_server *server)
+{
+    order(server, 'c');
+}
+
+void fake_server_reboot(struct fake_server *server)
+{
+    order(server, 'b');
 }

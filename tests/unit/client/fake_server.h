@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * fake_server - a server of farpage frames inside the test, that lies where it is told to.
  *
- * One thread serves one connection after the other on a unix socket in a directory of its own. It
- * keeps areas of pages until it is destroyed. The mischief is done in replies to requests with the
- * opcode `to`, from the reply number `after` on (0: at once); all others are answered well.
+ * One thread serves its connections on a unix socket in a directory of its own. It keeps areas of
+ * pages until it is destroyed or rebooted. The mischief is done in replies to requests with the
+ * opcode `to`, from the reply number `after` on (0: at once), `times` times (0: always); all others
+ * are answered well.
  */
 #ifndef FARPAGE_TESTS_FAKE_SERVER_H
 #define FARPAGE_TESTS_FAKE_SERVER_H
@@ -17,6 +18,9 @@ enum mischief {
     FAKE_WRONG_HEADER_CRC,
     FAKE_WRONG_TAG,
     FAKE_WRONG_OPCODE,
+    FAKE_WRONG_SLOT,
+    FAKE_WRONG_AREA,      /* of OPEN's reply: 0 */
+    FAKE_WRONG_COUNT,
     FAKE_WRONG_STATUS,    /* one that does not exist */
     FAKE_WRONG_BODY_CRC,
     FAKE_FLIPPED_BODY,    /* one bit of the body, after its checksum was taken */
@@ -26,6 +30,7 @@ enum mischief {
     FAKE_TWICE,           /* the same reply two times */
     FAKE_CUT,             /* only the first `amount` bytes of the reply, then it closes */
     FAKE_SILENT,          /* reads, and never answers */
+    FAKE_LATE,            /* the reply `amount` milliseconds later; others overtake it */
     FAKE_DRIPS,           /* a byte of the reply every `amount` milliseconds */
     FAKE_TEXT,            /* answers like memcached: "ERROR\r\n" */
     FAKE_STATUS,          /* the status `amount`, no body */
@@ -36,7 +41,7 @@ enum mischief {
 struct fake_plan {
     enum mischief mischief;
     uint8_t to;      /* enum frame_opcode; 0: all */
-    unsigned after;
+    unsigned after, times;
     size_t amount;
     const void *body; /* FAKE_BODY: `amount` bytes, borrowed */
     uint32_t page_bytes; /* 0: 4096 */
@@ -51,5 +56,9 @@ void fake_server_destroy(struct fake_server **server);
 
 const char *fake_server_address(const struct fake_server *server); /* "unix:/..." */
 unsigned fake_server_invalidations(const struct fake_server *server); /* requests seen so far */
+unsigned fake_server_greeted(const struct fake_server *server); /* hellos, so connections */
+
+void fake_server_cut(struct fake_server *server);    /* closes every connection */
+void fake_server_reboot(struct fake_server *server); /* and forgets its areas, with a new boot id */
 
 #endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * One read, then every whole reply in it. A reply's body lies in the buffer for the time of its
+ * call; whatever ends the connection on the way empties the buffer, and with it this round. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/engine_parts.h"
+#include "client/wire_status.h"
+
+static void nonsense(struct engine *engine, const char *what)
+{
+    reason_set(&engine->weather, "the server sent nonsense: %s", what);
+    engine_break(engine, FARPAGE_PROTOCOL);
+}
+
+/* --- is it worth believing ------------------------------------------------------------------ */
+
+static bool length_possible(const struct op_request *request, const struct frame *frame)
+{
+    if (frame->status == FRAME_OK) {
+        return frame->body_bytes >= request->ok_bytes_min &&
+               frame->body_bytes <= request->ok_bytes_max;
+    }
+    bool sentence = frame->status == FRAME_REFUSED;
+    return frame->body_bytes <= (sentence ? request->said_bytes_max : 0);
+}
+
+/* Why a reply cannot be the one to that op; NULL where it can. */
+static const char *judge_op(const struct op *op, const struct frame *frame)
+{
+    const struct op_request *request = &op->request;
+    if (!frame_status_known(frame->status)) return "a status that does not exist";
+    bool of_hello = frame->status == FRAME_BAD_VERSION || frame->status == FRAME_NO_HELLO;
+    if (of_hello && frame->opcode != FRAME_HELLO) return "a status out of place";
+    if (frame->slot != request->slot || frame->count != request->count) {
+        return "a reply about other slots";
+    }
+    if (!length_possible(request, frame)) return "a reply of the wrong length";
+    return NULL;
+}
+
+/* OPEN's is the new number. */
+static bool area_fits(const struct engine *engine, const struct op *op, const struct frame *frame)
+{
+    if (frame->opcode == FRAME_OPEN && frame->status == FRAME_OK) return true;
+    return frame->area == (op->request.of_area ? engine->opening->number : 0);
+}
+
+static const char *judge(const struct engine *engine, const struct frame *frame,
+                         struct flight **flight)
+{
+    if (frame->status == FRAME_BAD_HEADER) return "it could not read our requests and gave up";
+    *flight = flights_of_tag(&engine->flights, frame->tag);
+    if (*flight == NULL) return "a reply nobody asked for";
+    if ((*flight)->end_bytes > engine->sent_bytes) return "a reply before its request";
+    if (frame->opcode != (*flight)->opcode) return "a reply to another request";
+    const struct op *op = flight_first(*flight);
+    if (!area_fits(engine, op, frame)) return "a reply about another area";
+    return judge_op(op, frame);
+}
+
+/* --- whom it answers ------------------------------------------------------------------------ */
+
+/* An invalidation of more slots than one request can count goes on with the next ones. */
+static bool goes_on(struct op *op, const struct reply *reply)
+{
+    struct op_request *request = &op->request;
+    if (request->opcode != FRAME_INVALIDATE || request->count == 0) return false;
+    if (request->end - request->slot <= request->count) return false;
+    request->slot += request->count;
+    op->spent_ns += reply->latency_ns;
+    return true;
+}
+
+static void answer_good(struct engine *engine, struct op *op, const struct reply *reply)
+{
+    enum farpage_status status = FARPAGE_OK;
+    if (op->request.take != NULL) status = op->request.take(&op->request, reply);
+    if (status == FARPAGE_PROTOCOL) {
+        list_push_front(&engine->queue, &op->place); /* it is answered with the others */
+        reason_set(&engine->weather, "the server's answer makes no sense");
+        engine_break(engine, FARPAGE_PROTOCOL);
+        return;
+    }
+    if (status == FARPAGE_NO_MEMORY) {
+        reason_set(&engine->reason, "out of memory for the server's answer");
+    }
+    engine_answer(engine, op, status, op->spent_ns + reply->latency_ns);
+}
+
+static void answer_bad(struct engine *engine, struct op *op, const struct reply *reply)
+{
+    enum farpage_status status = wire_status(reply->frame.status);
+    if (status == FARPAGE_LOST && !op->request.of_area) status = FARPAGE_PROTOCOL;
+    bool final = status == FARPAGE_LOST || status == FARPAGE_PROTOCOL;
+    struct reason *reason = final ? &engine->weather : &engine->reason;
+    engine->said = reply->body.size_bytes > 0;
+    if (engine->said)
+        reason_set_bytes(reason, reply->body);
+    else
+        reason_set(reason, "%s", wire_status_sentence(reply->frame.status));
+    if (!final) {
+        engine_answer(engine, op, status, op->spent_ns + reply->latency_ns);
+        return;
+    }
+    list_push_front(&engine->queue, &op->place);
+    engine->lost = status == FARPAGE_LOST;
+    engine_break(engine, status);
+}
+
+static void deliver(struct engine *engine, struct flight *flight, const struct reply *reply)
+{
+    struct op *op = flight_first(flight);
+    flights_land(&engine->flights, flight, op);
+    if (op->shake) {
+        engine_drop_op(engine, op);
+        engine_shaken(engine, reply);
+        return;
+    }
+    engine->failures = 0; /* the server does work */
+    if (op->ghost) {
+        engine_drop_op(engine, op);
+    } else if (reply->damaged) {
+        reason_set(&engine->reason, "the page does not match its checksum");
+        engine_answer(engine, op, FARPAGE_CORRUPT, reply->latency_ns);
+    } else if (reply->frame.status != FRAME_OK) {
+        answer_bad(engine, op, reply);
+    } else if (goes_on(op, reply)) {
+        list_push_front(&engine->queue, &op->place);
+    } else {
+        answer_good(engine, op, reply);
+    }
+}
+
+/* --- off the buffer ------------------------------------------------------------------------- */
+
+static bool inbox_grow(struct engine *engine, size_t bytes)
+{
+    if (bytes <= engine->in_bytes) return true;
+    uint8_t *grown = realloc(engine->in, bytes);
+    if (grown == NULL) {
+        reason_set(&engine->weather, "out of memory for a reply of %zu bytes", bytes);
+        engine_break(engine, FARPAGE_NO_MEMORY);
+        return false;
+    }
+    engine->in = grown;
+    engine->in_bytes = bytes;
+    return true;
+}
+
+/* The header of the next reply, and the flight it belongs to, once it is worth believing. */
+static bool next_header(struct engine *engine, struct frame *frame, struct flight **flight)
+{
+    const uint8_t *at = engine->in + engine->in_start;
+    size_t there = engine->in_end - engine->in_start;
+    if (there == 0) return false;
+    if (at[0] != FRAME_MAGIC_REPLY) {
+        char quoted[REASON_QUOTE_BYTES];
+        reason_quote(slice_of(at, there), quoted);
+        reason_set(&engine->weather, "the server does not speak farpage frames; it said '%s'",
+                   quoted);
+        engine_break(engine, FARPAGE_PROTOCOL);
+        return false;
+    }
+    if (there < FRAME_HEADER_BYTES) return false;
+    const char *fault = "a broken header";
+    if (frame_decode(at, FRAME_MAGIC_REPLY, frame)) fault = judge(engine, frame, flight);
+    if (fault != NULL) nonsense(engine, fault);
+    return fault == NULL;
+}
+
+/* True where it took a whole one. */
+static bool take_reply(struct engine *engine, uint64_t now_ns)
+{
+    struct frame frame;
+    struct flight *flight = NULL;
+    if (!next_header(engine, &frame, &flight)) return false;
+    size_t whole = FRAME_HEADER_BYTES + (size_t)frame.body_bytes;
+    if (!inbox_grow(engine, whole)) return false;
+    if (engine->in_end - engine->in_start < whole) return false;
+    struct reply reply = {.frame = frame, .latency_ns = now_ns - flight->sent_ns};
+    reply.body =
+        slice_of(engine->in + engine->in_start + FRAME_HEADER_BYTES, frame.body_bytes);
+    reply.damaged = !frame_body_good(&frame, reply.body);
+    if (reply.damaged && frame.opcode != FRAME_LOAD) {
+        nonsense(engine, "a reply whose checksum does not match");
+        return false;
+    }
+    engine->in_start += whole;
+    deliver(engine, flight, &reply);
+    return true;
+}
+
+static void take_replies(struct engine *engine)
+{
+    uint64_t now = clock_monotonic_ns();
+    engine->heard_ns = now;
+    while (take_reply(engine, now)) {
+    }
+    size_t left = engine->in_end - engine->in_start;
+    if (engine->in_start > 0 && left > 0) {
+        memmove(engine->in, engine->in + engine->in_start, left);
+    }
+    engine->in_start = 0;
+    engine->in_end = left;
+}
+
+void engine_receive(struct engine *engine)
+{
+    size_t room = engine->in_bytes - engine->in_end;
+    ssize_t got = transport_receive(&engine->transport, engine->in + engine->in_end, room);
+    if (got == -EAGAIN) return;
+    if (got > 0) {
+        engine->in_end += (size_t)got;
+        take_replies(engine);
+        return;
+    }
+    if (got == 0)
+        reason_set(&engine->weather, "the server closed the connection");
+    else
+        reason_set_errno(&engine->weather, (int)-got, "the connection broke");
+    engine_break(engine, FARPAGE_DISCONNECTED);
+}
