@@ -14,6 +14,7 @@
 #define LOCK_RANKS(X)                                                                              \
     X(RANK_CONFIG_RELOAD, "one reload at a time")                                                  \
     X(RANK_CONNS, "the list of open connections")                                                  \
+    X(RANK_OPENERS, "who has which area open")                                                     \
     X(RANK_DICTIONARIES, "which dictionary and seat each area has, and who trains")                \
     X(RANK_COMPRESSOR_SWAP, "which compressor seat is current")                                    \
     X(RANK_AREAS, "area names to areas")                                                           \

@@ -63,6 +63,7 @@ static struct wire_row row_of(uint16_t wire)
         [FRAME_OFF] = {FARPAGE_REFUSED, "the configuration has switched that off"},
         [FRAME_NO_COMMAND] = {FARPAGE_REFUSED, "the server knows no such command"},
         [FRAME_REFUSED] = {FARPAGE_REFUSED, "the server refused it"},
+        [FRAME_BUSY] = {FARPAGE_BUSY, "another has it open"},
         [FRAME_QUOTA] = {FARPAGE_QUOTA, "the area's quota is reached"},
         [FRAME_DRAINING] = {FARPAGE_DRAINING, "the area is being moved and takes no changes now"},
         [FRAME_MOVED] = {FARPAGE_MOVED, "the area is on another server now"},

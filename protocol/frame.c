@@ -39,14 +39,24 @@ bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struc
     return true;
 }
 
-bool frame_fields_good(const struct frame *frame)
+static unsigned fields_of(uint8_t opcode)
 {
     static const uint8_t uses[] = {
 #define X(number, name, text, fields, meaning) [number] = (uint8_t)(fields),
         FRAME_OPCODES(X)
 #undef X
     };
-    unsigned used = frame->opcode < FP_COUNT_OF(uses) ? uses[frame->opcode] : FRAME_USES_NONE;
+    return opcode < FP_COUNT_OF(uses) ? uses[opcode] : FRAME_USES_NONE;
+}
+
+bool frame_uses_area(uint8_t opcode)
+{
+    return (fields_of(opcode) & FRAME_USES_AREA) != 0;
+}
+
+bool frame_fields_good(const struct frame *frame)
+{
+    unsigned used = fields_of(frame->opcode);
     if ((used & FRAME_USES_SLOT) == 0 && frame->slot != 0) return false;
     if ((used & FRAME_USES_AREA) == 0 && frame->area != 0) return false;
     if ((used & FRAME_USES_ONE) != 0) return frame->count == 1;

@@ -73,6 +73,7 @@ bool frame_decode(const uint8_t header[FRAME_HEADER_BYTES], uint8_t magic, struc
 
 /* True where a request's header is 0 in what its opcode does not use. */
 bool frame_fields_good(const struct frame *frame) FP_MUST_CHECK FP_NONNULL(1);
+bool frame_uses_area(uint8_t opcode) FP_MUST_CHECK;
 
 /* True where the body has the length and the checksum its header promises. */
 bool frame_body_good(const struct frame *frame, struct slice body) FP_MUST_CHECK FP_NONNULL(1);

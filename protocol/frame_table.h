@@ -29,7 +29,8 @@ enum frame_fields {
     X(6, FRAME_LOAD, "load", FRAME_USES_PAGE, "the page of a slot")                                \
     X(7, FRAME_INVALIDATE, "invalidate", FRAME_USES_ALL, "forget the pages of a run of slots")     \
     X(8, FRAME_COMPACT, "compact", FRAME_USES_COUNT, "start a compaction, or ask how it goes")     \
-    X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line") \
+    X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line")     \
+    X(10, FRAME_CLOSE, "close", FRAME_USES_PAGES, "give an area's number up, or delete the area")  \
     X(15, FRAME_STORE_BATCH, "store batch", FRAME_USES_PAGES, "keep up to 256 pages as they come") \
     X(16, FRAME_LOAD_BATCH, "load batch", FRAME_USES_PAGES, "up to 256 pages, in the order asked") \
     X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")
@@ -59,6 +60,7 @@ enum frame_opcode {
     X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
     X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
     X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
+    X(19, FRAME_BUSY, "busy", "in use by another; the body says by whom and since when")           \
     X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
     X(24, FRAME_QUOTA, "quota", "the area may not hold more; the old page is still there")         \
     X(27, FRAME_DRAINING, "draining", "the area takes no changes for now; loads go on")            \

@@ -94,7 +94,7 @@ static void conn_destroy(struct conn *conn)
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
     close(conn->row.fd);
-    session_fini(&conn->session);
+    session_fini(&conn->session, &shared->openers, shared->store);
     output_fini(&conn->output);
     free(conn->kept.bytes);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
@@ -128,6 +128,7 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
         return;
     }
     conn->worker = worker;
+    conn->session.row = &conn->row;
     conn->charged_bytes = CONN_FIXED_BYTES;
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
@@ -150,7 +151,7 @@ struct conn *conn_next(const struct conn *conn)
  * or frees memory, or a page, which then has its own answer. */
 static size_t always_bytes(const struct conn *conn)
 {
-    size_t page = FRAME_HEADER_BYTES + store_page_bytes(conn->worker->shared->store);
+    size_t page = FRAME_HEADER_BYTES + (size_t)conn->session.page_bytes_max;
     return max_u64(page, KEPT_ALWAYS_BYTES);
 }
 

@@ -71,3 +71,9 @@ const char *conn_state_name(enum conn_state state)
     fp_assert((unsigned)state < FP_COUNT_OF(names));
     return names[state];
 }
+
+const char *conn_dialect_name(int dialect)
+{
+    if (dialect == DIALECT_TEXT) return "text";
+    return dialect == DIALECT_FRAMES ? "frames" : "unknown";
+}

@@ -34,11 +34,12 @@ enum conn_dialect { DIALECT_UNKNOWN, DIALECT_TEXT, DIALECT_FRAMES };
 struct conn_row {
     struct conn_row *next, *prev; /* guarded by the register's lock, as is membership */
     int fd;
-    char peer[CONN_ADDRESS_BYTES];     /* "tcp:127.0.0.1:51712", "unix:" */
+    char peer[CONN_ADDRESS_BYTES];     /* "tcp:127.0.0.1:51712", "unix:pid=123,uid=0" */
     char listener[CONN_ADDRESS_BYTES]; /* where it came in */
     _Atomic int state, dialect;
     _Atomic uint64_t active_ns; /* monotonic: when it last asked something */
     _Atomic uint64_t bytes_in, bytes_out, pending_bytes;
+    _Atomic uint64_t areas; /* open */
     uint64_t opened_ns;
 };
 
@@ -64,5 +65,6 @@ void conns_each(struct conns *conns, void (*each)(void *context, const struct co
                 void *context) FP_NONNULL(1, 2);
 
 const char *conn_state_name(enum conn_state state);
+const char *conn_dialect_name(int dialect); /* "frames" */
 
 #endif

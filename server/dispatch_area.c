@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Areas on the wire: OPEN. What is asked for is looked at first, then found or made, then entered
- * in the session, whose number for it the client uses from there on. */
+ * Areas on the wire: OPEN and CLOSE. What is asked for is looked at first; then the session opens
+ * it among all who have areas open, and its number is what the client uses from there on. */
 #include "protocol/limits.h"
 #include "server/dispatch_frame.h"
 #include "storage/store_area.h"
@@ -9,34 +9,13 @@
 
 enum { CODEC_NONE, CODEC_LZ4, CODEC_ZSTD }; /* of OPEN's reply; docs/protocol.md */
 
-static enum frame_status open_status(enum fp_status status)
+static bool open_sensible(const struct frame_open *open)
 {
-    if (status == FP_ABSENT) return FRAME_NO_AREA;
-    if (status == FP_EXISTS) return FRAME_BAD_AREA;
-    if (status == FP_TOO_BIG) return FRAME_LIMIT;
-    return dispatch_status_of(status);
-}
-
-static bool open_sensible(const struct context *context, const struct frame_open *open)
-{
-    uint32_t page_bytes = store_page_bytes(context->dispatcher->shared->store);
-    uint32_t known = FRAME_OPEN_CREATE | FRAME_OPEN_SHARED | FRAME_OPEN_EXPECT;
-    if (!frame_area_name_good(open->name) || (open->flags & ~known) != 0 || open->reserved != 0)
-        return false;
-    if (open->quota_pages != 0 || open->quota_bytes != 0) return false;
-    if (open->page_bytes != 0 && open->page_bytes != page_bytes) return false;
+    if (!frame_area_name_good(open->name) || open->reserved != 0) return false;
+    if ((open->flags & ~(uint32_t)FRAME_OPEN_FLAGS) != 0) return false;
+    if (open->page_bytes != 0 && !store_page_bytes_possible(open->page_bytes)) return false;
     bool creates = (open->flags & FRAME_OPEN_CREATE) != 0;
     return open->slots <= AREA_SLOTS_MAX && (!creates || open->slots > 0);
-}
-
-/* False: the client means another area, of that name in another life. */
-static bool is_expected(const struct context *context, const struct frame_open *open,
-                        const struct area *area)
-{
-    const uint8_t *boot_id = context->dispatcher->shared->boot_id;
-    if ((open->flags & FRAME_OPEN_EXPECT) == 0) return true;
-    return memcmp(open->boot_id, boot_id, FRAME_BOOT_ID_BYTES) == 0 && area != NULL &&
-           open->generation == area->generation;
 }
 
 static uint8_t codec_of(const char *algorithm)
@@ -45,14 +24,16 @@ static uint8_t codec_of(const char *algorithm)
     return strcmp(algorithm, "zstd") == 0 ? CODEC_ZSTD : CODEC_LZ4; /* lz4hc packs for lz4 */
 }
 
-static enum dispatch reply_opened(const struct context *context, uint32_t number,
-                                  struct area *area)
+static enum dispatch reply_opened(const struct context *context, uint32_t number)
 {
+    const struct opener *opener = session_opener(context->session, number);
+    struct area *area = opener->area;
     struct store *store = context->dispatcher->shared->store;
     struct compressor_config current;
     struct store_dictionary dictionary;
     struct frame reply = *context->frame;
     uint8_t body[FRAME_OPENED_BYTES];
+    bool transient = area->lifetime == AREA_TRANSIENT;
     compressor_pool_current(store_compressors(store), &current);
     store_dictionary_look(store, area, &dictionary);
     struct frame_opened opened = {.slots = area->slot_count,
@@ -61,33 +42,57 @@ static enum dispatch reply_opened(const struct context *context, uint32_t number
                                   .generation = area->generation,
                                   .codec = codec_of(current.algorithm),
                                   .level = (int16_t)current.level,
-                                  .flags = FRAME_OPEN_SHARED,
+                                  .flags = opener->flags | (transient ? FRAME_OPEN_TRANSIENT : 0),
                                   .stored = atomic_load(&area->counters.stored)};
     frame_opened_encode(&opened, body);
     reply.area = number;
     return dispatch_reply(context, &reply, slice_of(body, sizeof body));
 }
 
+static enum dispatch refuse_open(const struct context *context, enum fp_status status,
+                                 const char *why)
+{
+    if (status == FP_BUSY) return dispatch_explain(context, FRAME_BUSY, why);
+    if (status == FP_ABSENT) return dispatch_refuse(context, FRAME_NO_AREA);
+    if (status == FP_EXISTS) return dispatch_refuse(context, FRAME_BAD_AREA);
+    if (status == FP_TOO_BIG) return dispatch_refuse(context, FRAME_LIMIT);
+    if (status == FP_NOT_STORED) return DISPATCH_AGAIN;
+    return dispatch_refuse(context, dispatch_status_of(status));
+}
+
 enum dispatch dispatch_open(const struct context *context)
 {
     struct frame_open open;
-    struct store *store = context->dispatcher->shared->store;
+    struct dispatcher *dispatcher = context->dispatcher;
+    struct shared *shared = dispatcher->shared;
+    struct open_request request = {
+        .store = shared->store, .open = &open, .boot_id = shared->boot_id};
+    char why[REFUSAL_BYTES_MAX];
+    uint32_t number;
+    enum fp_status status;
     if (!frame_open_decode(context->body, &open)) return dispatch_refuse(context, FRAME_BAD_LENGTH);
-    if (!open_sensible(context, &open)) return dispatch_refuse(context, FRAME_BAD_AREA);
-    struct area *area = NULL;
-    enum fp_status status = store_area_open(store, open.name, 0, &area);
-    if (!is_expected(context, &open, area)) status = FP_LOST;
-    bool room = context->session->area_count < SESSION_AREAS_MAX;
-    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE) && !room) status = FP_TOO_BIG;
-    if (status == FP_ABSENT && (open.flags & FRAME_OPEN_CREATE))
-        do status = store_area_open(store, open.name, open.slots, &area);
-        while (store_may_retry(store, context->dispatcher->scratch, status));
-    if (status == FP_OK && open.slots != 0 && open.slots != area->slot_count) status = FP_EXISTS;
-    if (status != FP_OK) {
-        area_release(&area);
-        return dispatch_refuse(context, open_status(status));
+    if (!open_sensible(&open)) return dispatch_refuse(context, FRAME_BAD_AREA);
+    do status = session_open_area(context->session, &shared->openers, &request, &number, why);
+    while (store_may_retry(shared->store, dispatcher->scratch, status));
+    if (status != FP_OK) return refuse_open(context, status, why);
+    return reply_opened(context, number);
+}
+
+/* count 0 gives the number up, 1 deletes the area first. A number that is lost can be given up. */
+enum dispatch dispatch_close(const struct context *context)
+{
+    struct session *session = context->session;
+    struct shared *shared = context->dispatcher->shared;
+    uint32_t number = context->frame->area;
+    char why[REFUSAL_BYTES_MAX];
+    enum fp_status status = FP_OK;
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    if (context->frame->count > 1) return dispatch_refuse(context, FRAME_BAD_FIELD);
+    if (context->frame->count == 1) {
+        if (opener_lost(context->opener)) return dispatch_refuse(context, FRAME_LOST);
+        status = openers_delete(&shared->openers, shared->store, context->opener, why);
     }
-    uint32_t number = session_open_area(context->session, area);
-    if (number == 0) return dispatch_refuse(context, FRAME_LIMIT);
-    return reply_opened(context, number, area);
+    if (status != FP_OK) return refuse_open(context, status, why);
+    session_close_area(session, &shared->openers, shared->store, number);
+    return dispatch_refuse(context, FRAME_OK);
 }

@@ -36,16 +36,25 @@ static enum frame_status store_plain(struct dispatcher *dispatcher, struct page_
                                                place, page, entry->page_crc));
 }
 
-static enum frame_status store_entry(struct dispatcher *dispatcher, struct session *session,
-                                     const struct frame_entry *entry, const uint8_t *bytes)
+static enum frame_status store_entry_to(struct dispatcher *dispatcher, struct page_place place,
+                                        const struct frame_entry *entry, const uint8_t *bytes)
 {
-    struct page_place place = {.area = session_area(session, session->batch.frame.area),
-                               .slot = entry->slot};
-    if (place.area == NULL) return FRAME_NO_AREA;
     if (entry->codec != FRAME_CODEC_PLAIN || entry->reserved) return FRAME_BAD_CODEC;
     enum frame_status status = store_plain(dispatcher, place, entry, bytes);
     count(dispatcher, COUNTER_farpage_page_stores, status == FRAME_OK);
     count(dispatcher, COUNTER_farpage_page_refused, status == FRAME_NO_MEMORY);
+    return status;
+}
+
+static enum frame_status store_entry(struct dispatcher *dispatcher, struct session *session,
+                                     const struct frame_entry *entry, const uint8_t *bytes)
+{
+    struct opener *opener = session_opener(session, session->batch.frame.area);
+    if (opener == NULL) return FRAME_NO_AREA;
+    if (!opener_enter(opener)) return FRAME_LOST;
+    struct page_place place = {.area = opener->area, .slot = entry->slot};
+    enum frame_status status = store_entry_to(dispatcher, place, entry, bytes);
+    opener_leave(opener);
     return status;
 }
 
@@ -174,7 +183,7 @@ enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session
 struct loads { /* one step of a load batch */
     const struct context *context;
     struct frame_slots slots;
-    struct area *area;
+    const struct opener *opener;
     size_t reply_bytes; /* of one page at most */
 };
 
@@ -183,20 +192,18 @@ static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
 {
     struct dispatcher *dispatcher = loads->context->dispatcher;
     const struct frame *frame = loads->context->frame;
-    struct page_place place = {.area = loads->area, .slot = frame_slots_at(&loads->slots, index)};
+    uint64_t slot = frame_slots_at(&loads->slots, index);
     uint32_t crc = 0;
-    enum fp_status status = store_page_load(dispatcher->shared->store, dispatcher->scratch, place,
-                                            at + FRAME_HEADER_BYTES, &crc);
-    count(dispatcher, COUNTER_farpage_page_loads, status == FP_OK);
-    count(dispatcher, COUNTER_farpage_page_absent, status == FP_ABSENT);
+    enum fp_status status =
+        dispatch_load(dispatcher, loads->opener, slot, at + FRAME_HEADER_BYTES, &crc);
     struct frame reply = {.opcode = frame->opcode,
                           .status = (uint16_t)dispatch_status_of(status),
                           .tag = frame->tag,
-                          .slot = place.slot,
+                          .slot = slot,
                           .area = frame->area,
                           .count = loads->slots.count - index - 1};
     if (status == FP_OK) {
-        reply.body_bytes = loads->area->page_bytes;
+        reply.body_bytes = loads->opener->area->page_bytes;
         reply.body_crc = crc;
     }
     dispatch_write_header(&reply, at);
@@ -224,12 +231,10 @@ static uint32_t load_some(const struct loads *loads, uint32_t first)
 enum dispatch dispatch_load_batch(const struct context *context)
 {
     struct session *session = context->session;
-    struct loads loads = {.context = context,
-                          .area = session_area(session, context->frame->area)};
-    if (loads.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    struct loads loads = {.context = context, .opener = context->opener};
     if (!frame_slots_decode(context->body, context->frame->count, &loads.slots))
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
-    loads.reply_bytes = FRAME_HEADER_BYTES + loads.area->page_bytes;
+    loads.reply_bytes = FRAME_HEADER_BYTES + loads.opener->area->page_bytes;
     uint32_t first = (uint32_t)session->resume, next = load_some(&loads, first);
     context->dispatcher->more_pages += next - first - 1;
     session->resume = next < loads.slots.count ? next : 0;
@@ -242,9 +247,8 @@ enum dispatch dispatch_load_batch(const struct context *context)
 enum dispatch dispatch_invalidate_batch(const struct context *context)
 {
     struct dispatcher *dispatcher = context->dispatcher;
-    struct area *area = session_area(context->session, context->frame->area);
+    struct area *area = context->opener->area;
     struct frame_slots slots;
-    if (area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
     if (!frame_slots_decode(context->body, context->frame->count, &slots))
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
     for (uint32_t i = 0; i < slots.count; i++)

@@ -12,6 +12,7 @@ struct context { /* of one request; its body has the length and checksum its hea
     const struct frame *frame;
     struct slice body;
     struct output *output;
+    struct opener *opener; /* of the area that the request names; entered, so it has the area */
 };
 
 /* Answers with a header alone. */
@@ -33,8 +34,15 @@ void dispatch_write_header(const struct frame *reply, uint8_t header[FRAME_HEADE
 /* How the wire says it. */
 enum frame_status dispatch_status_of(enum fp_status status);
 
+/* A page for a client: store_page_load, counted, and zeros where the session wants absent slots to
+ * be that. Enter with the opener entered. */
+enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener *opener,
+                             uint64_t slot, uint8_t *out, uint32_t *crc)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
+
 /* The requests by file. */
 enum dispatch dispatch_open(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_close(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_load_batch(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_invalidate_batch(const struct context *context) FP_NONNULL(1);
 

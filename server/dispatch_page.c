@@ -180,9 +180,7 @@ static enum dispatch store_page(const struct context *context)
 {
     struct dispatcher *dispatcher = context->dispatcher;
     const struct frame *frame = context->frame;
-    struct page_place place = {.area = session_area(context->session, frame->area),
-                               .slot = frame->slot};
-    if (place.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    struct page_place place = {.area = context->opener->area, .slot = frame->slot};
     if (context->body.size_bytes != place.area->page_bytes)
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
     enum fp_status status = store_page_store(dispatcher->shared->store, dispatcher->scratch, place,
@@ -192,25 +190,36 @@ static enum dispatch store_page(const struct context *context)
     return dispatch_refuse(context, dispatch_status_of(status));
 }
 
-static enum dispatch load_page(const struct context *context)
+enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener *opener,
+                             uint64_t slot, uint8_t *out, uint32_t *crc)
 {
-    struct dispatcher *dispatcher = context->dispatcher;
-    struct page_place place = {.area = session_area(context->session, context->frame->area),
-                               .slot = context->frame->slot};
-    if (place.area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
-    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
-    uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
-    if (at == NULL) return DISPATCH_CLOSE;
-    struct frame reply = *context->frame;
-    enum fp_status status = store_page_load(dispatcher->shared->store, dispatcher->scratch, place,
-                                            at + FRAME_HEADER_BYTES, &reply.body_crc);
+    struct page_place place = {.area = opener->area, .slot = slot};
+    if (opener_lost(opener)) return FP_LOST;
+    enum fp_status status =
+        store_page_load(dispatcher->shared->store, dispatcher->scratch, place, out, crc);
     counter_add(dispatcher->counters, COUNTER_farpage_page_loads, status == FP_OK);
     counter_add(dispatcher->counters, COUNTER_farpage_page_absent, status == FP_ABSENT);
+    if (status != FP_ABSENT || (opener->flags & FRAME_OPEN_ZEROS) == 0) return status;
+    memset(out, 0, opener->area->page_bytes);
+    *crc = crc32c(out, opener->area->page_bytes);
+    return FP_OK;
+}
+
+static enum dispatch load_page(const struct context *context)
+{
+    uint32_t page_bytes = context->opener->area->page_bytes;
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + page_bytes);
+    if (at == NULL) return DISPATCH_CLOSE;
+    struct frame reply = *context->frame;
+    enum fp_status status =
+        dispatch_load(context->dispatcher, context->opener, context->frame->slot,
+                      at + FRAME_HEADER_BYTES, &reply.body_crc);
     if (status != FP_OK) return dispatch_refuse(context, dispatch_status_of(status));
     reply.status = FRAME_OK;
-    reply.body_bytes = place.area->page_bytes;
+    reply.body_bytes = page_bytes;
     dispatch_write_header(&reply, at);
-    output_commit(context->output, FRAME_HEADER_BYTES + place.area->page_bytes);
+    output_commit(context->output, FRAME_HEADER_BYTES + page_bytes);
     return DISPATCH_DONE;
 }
 
@@ -219,8 +228,7 @@ static enum dispatch invalidate(const struct context *context)
 {
     const struct frame *frame = context->frame;
     struct session *session = context->session;
-    struct area *area = session_area(session, frame->area);
-    if (area == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    struct area *area = context->opener->area;
     if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     uint64_t end = area->slot_count;
     if (frame->slot >= end) return dispatch_refuse(context, FRAME_RANGE);
@@ -239,40 +247,58 @@ static enum dispatch invalidate(const struct context *context)
     return dispatch_refuse(context, dispatch_status_of(status));
 }
 
+/* --- one of them ------------------------------------------------------------------------------ */
+
+static enum dispatch statistics(const struct context *context)
+{
+    return report(context, context->body);
+}
+
+/* By opcode; FRAME_STORE_BATCH is not here: its body does not come with it. */
+static enum dispatch (*const requests[])(const struct context *context) = {
+    [FRAME_HELLO] = hello,
+    [FRAME_PING] = ping,
+    [FRAME_STATS] = statistics,
+    [FRAME_OPEN] = dispatch_open,
+    [FRAME_STORE] = store_page,
+    [FRAME_LOAD] = load_page,
+    [FRAME_INVALIDATE] = invalidate,
+    [FRAME_COMPACT] = compact,
+    [FRAME_COMMAND] = command,
+    [FRAME_CLOSE] = dispatch_close,
+    [FRAME_LOAD_BATCH] = dispatch_load_batch,
+    [FRAME_INVALIDATE_BATCH] = dispatch_invalidate_batch,
+};
+
+/* A request for an area: nobody else gets it while this goes on. */
+static enum dispatch with_area(const struct context *context)
+{
+    struct opener *opener = session_opener(context->session, context->frame->area);
+    if (opener == NULL) return dispatch_refuse(context, FRAME_NO_AREA);
+    struct context within = *context;
+    within.opener = opener;
+    if (context->frame->opcode == FRAME_CLOSE) return dispatch_close(&within);
+    /* What has begun to answer one by one ends so: dispatch_load says that each is lost. */
+    bool begun = context->frame->opcode == FRAME_LOAD_BATCH && context->session->resume != 0;
+    if (!opener_enter(opener) && !begun) {
+        context->session->resume = 0;
+        return dispatch_refuse(context, FRAME_LOST);
+    }
+    enum dispatch done = requests[within.frame->opcode](&within);
+    opener_leave(opener);
+    return done;
+}
+
 enum dispatch dispatch_frame(struct dispatcher *dispatcher, struct session *session,
                              const struct frame *frame, struct slice body, struct output *output)
 {
-    const struct context context = {dispatcher, session, frame, body, output};
-    if (frame_opcode_text(frame->opcode) == NULL)
+    const struct context context = {dispatcher, session, frame, body, output, NULL};
+    if (frame->opcode >= FP_COUNT_OF(requests) || requests[frame->opcode] == NULL)
         return dispatch_refuse(&context, FRAME_BAD_OPCODE);
     if (!frame_fields_good(frame)) return dispatch_refuse(&context, FRAME_BAD_FIELD);
     if (!frame_body_good(frame, body)) return dispatch_refuse(&context, FRAME_BAD_CHECKSUM);
-    if (frame->opcode == FRAME_HELLO) return hello(&context);
-    if (!session->greeted) return dispatch_refuse(&context, FRAME_NO_HELLO);
-    switch ((enum frame_opcode)frame->opcode) {
-    case FRAME_PING:
-        return ping(&context);
-    case FRAME_STATS:
-        return report(&context, body);
-    case FRAME_OPEN:
-        return dispatch_open(&context);
-    case FRAME_STORE:
-        return store_page(&context);
-    case FRAME_LOAD:
-        return load_page(&context);
-    case FRAME_INVALIDATE:
-        return invalidate(&context);
-    case FRAME_COMPACT:
-        return compact(&context);
-    case FRAME_COMMAND:
-        return command(&context);
-    case FRAME_LOAD_BATCH:
-        return dispatch_load_batch(&context);
-    case FRAME_INVALIDATE_BATCH:
-        return dispatch_invalidate_batch(&context);
-    case FRAME_HELLO:
-    case FRAME_STORE_BATCH: /* dispatch_store_batch */
-    default:
-        return dispatch_refuse(&context, FRAME_BAD_OPCODE);
-    }
+    if (!session->greeted && frame->opcode != FRAME_HELLO)
+        return dispatch_refuse(&context, FRAME_NO_HELLO);
+    if (frame_uses_area(frame->opcode)) return with_area(&context);
+    return requests[frame->opcode](&context);
 }

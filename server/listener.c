@@ -45,8 +45,10 @@ static FP_PRINTF(2, 3) enum fp_status fail(char *reason, const char *format, ...
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-static void name_peer(const union any_address *peer, char text[CONN_ADDRESS_BYTES])
+static void name_peer(int fd, const union any_address *peer, char text[CONN_ADDRESS_BYTES])
 {
+    struct ucred who;
+    socklen_t size = sizeof who;
     char host[INET6_ADDRSTRLEN] = "";
     if (peer->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &peer->v4.sin_addr, host, sizeof host);
@@ -54,6 +56,9 @@ static void name_peer(const union any_address *peer, char text[CONN_ADDRESS_BYTE
     } else if (peer->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &peer->v6.sin6_addr, host, sizeof host);
         snprintf(text, CONN_ADDRESS_BYTES, "tcp6:[%s]:%u", host, ntohs(peer->v6.sin6_port));
+    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
+        snprintf(text, CONN_ADDRESS_BYTES, "unix:pid=%ld,uid=%lu", (long)who.pid,
+                 (unsigned long)who.uid);
     } else {
         snprintf(text, CONN_ADDRESS_BYTES, "unix:");
     }
@@ -86,7 +91,7 @@ static void welcome(struct listener *listener, int fd, const union any_address *
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
-    name_peer(peer, arrival.peer);
+    name_peer(fd, peer, arrival.peer);
     snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
     if (!conns_admit(&shared->conns, atomic_load(&shared->settings.max_connections))) {
         refuse(fd);

@@ -139,9 +139,11 @@ static enum exit_code create_store(struct server *server)
     if (prepared != EXIT_OK) return prepared;
     for (uint32_t i = 0; i < config->areas_count; i++) {
         const struct config_area *area = &config->areas[i];
+        struct area_options wanted = {.name = slice_text(area->name),
+                                      .slot_count = area->size_bytes / config->storage.page_bytes,
+                                      .lifetime = AREA_CONFIGURED};
         struct area *opened;
-        status = store_area_open(server->shared.store, slice_text(area->name),
-                                 area->size_bytes / config->storage.page_bytes, &opened);
+        status = store_area_create(server->shared.store, &wanted, &opened);
         if (status != FP_OK) return fail(server, EXIT_RUNTIME, area->name, fp_status_text(status));
         area_release(&opened);
     }
@@ -280,6 +282,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     *config = NULL;
     settings_apply(&shared->settings, shared->config);
     conns_init(&shared->conns);
+    openers_init(&shared->openers);
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
@@ -321,6 +324,7 @@ void server_destroy(struct server **server_ptr)
     if (server->base != NULL) event_base_free(server->base);
     store_destroy(&shared->store);
     free(shared->counters);
+    openers_fini(&shared->openers);
     conns_fini(&shared->conns);
     config_destroy(&shared->config);
     lock_fini(&shared->config_lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * session - what one connection has open and how far it is. It dies with the connection.
  *
- * Threads: belongs to the connection's worker; no lock.
+ * Threads: belongs to the connection's worker; no lock but that of the openers.
  */
 #ifndef FARPAGE_SERVER_SESSION_H
 #define FARPAGE_SERVER_SESSION_H
@@ -10,6 +10,8 @@
 
 #include "base/attrs.h"
 #include "protocol/frame.h"
+#include "server/conns.h"
+#include "server/openers.h"
 #include "storage/store.h"
 
 enum { SESSION_AREAS_MAX = 64 };
@@ -21,19 +23,30 @@ struct session_batch { /* a store batch whose entries are arriving */
 };
 
 struct session {
+    struct conn_row *row; /* the connection's, for people */
     bool greeted;      /* a version was agreed on */
     uint64_t resume;   /* how far a request got that yielded (dispatch.h); 0: at its start */
     struct session_batch batch;
-    uint32_t area_count;
-    struct area *areas[SESSION_AREAS_MAX]; /* number 1 .. area_count, as the client knows them */
+    uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
+    struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */
 };
 
-/* The number of the area in this session, opened now or before; the session takes over the caller's
- * use of it. 0: SESSION_AREAS_MAX is reached. */
-uint32_t session_open_area(struct session *session, struct area *area) FP_NONNULL(1, 2);
+/* Opens an area; *number is what the client calls it, the same one where it has it open already.
+ * `why`: for FP_BUSY. FP_TOO_BIG also where SESSION_AREAS_MAX is reached; else as openers_open. */
+enum fp_status session_open_area(struct session *session, struct openers *openers,
+                                 const struct open_request *request, uint32_t *number,
+                                 char why[REFUSAL_BYTES_MAX])
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4, 5);
+/* The number may mean another area from here on. */
+void session_close_area(struct session *session, struct openers *openers, struct store *store,
+                        uint32_t number) FP_NONNULL(1, 2, 3);
+
 /* NULL: no area of that number is open here. */
+struct opener *session_opener(const struct session *session, uint32_t number) FP_NONNULL(1);
 struct area *session_area(const struct session *session, uint32_t number) FP_NONNULL(1);
 
-void session_fini(struct session *session) FP_NONNULL(1); /* lets go of everything */
+/* Lets go of everything. */
+void session_fini(struct session *session, struct openers *openers, struct store *store)
+    FP_NONNULL(1, 2, 3);
 
 #endif

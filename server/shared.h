@@ -11,6 +11,7 @@
 #include "server/compaction.h"
 #include "server/conns.h"
 #include "server/counters.h"
+#include "server/openers.h"
 #include "server/recompression.h"
 #include "server/settings.h"
 #include "storage/store.h"
@@ -24,6 +25,7 @@ struct shared {
     struct store *store;
     struct settings settings;
     struct conns conns;
+    struct openers openers;
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;

@@ -20,7 +20,7 @@ static const struct section {
     {"", stats_general},         {"settings", stats_settings}, {"memory", stats_memory},
     {"areas", stats_areas},      {"zpool", stats_zpool},       {"classes", stats_classes},
     {"slabs", stats_slabs},      {"items", stats_nothing},     {"compressors", stats_compressors},
-    {"conns", stats_conns},      {"compaction", stats_compaction},
+    {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries},
     {"recompress", stats_recompress},
 };
@@ -39,7 +39,7 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items compressors dictionaries "
-           "compaction recompress conns reset";
+           "compaction recompress conns sessions reset";
 }
 
 void stats_reset(struct shared *shared)

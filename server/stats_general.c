@@ -11,6 +11,7 @@
 #include "protocol/reply.h"
 #include "server/process.h"
 #include "server/stats_internal.h"
+#include "storage/store_area.h"
 
 static void emit_time(const struct stats_sink *sink, const char *name, struct timeval time)
 {
@@ -80,6 +81,8 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     stats_text(sink, "farpage_version", FARPAGE_VERSION);
     stats_text(sink, "farpage_boot_id", boot_id);
     stats_number(sink, "farpage_page_bytes", store_page_bytes(shared->store));
+    stats_number(sink, "farpage_areas", pages.areas);
+    stats_number(sink, "farpage_areas_deleted", store_areas_dying(shared->store));
     stats_number(sink, "farpage_pages_stored", pages.stored);
     stats_number(sink, "farpage_pages_same_filled", pages.same_filled);
     stats_number(sink, "farpage_pages_incompressible", pages.incompressible);
@@ -150,12 +153,6 @@ struct conns_context {
     uint64_t now_ns;
 };
 
-static const char *dialect_name(int dialect)
-{
-    if (dialect == DIALECT_TEXT) return "text";
-    return dialect == DIALECT_FRAMES ? "frames" : "unknown";
-}
-
 /* Another worker's clock may be a moment ahead of ours. */
 static uint64_t seconds_since(uint64_t then_ns, uint64_t now_ns)
 {
@@ -173,7 +170,7 @@ static void emit_conn(void *opaque, const struct conn_row *row)
     stats_text(&sink, "state", conn_state_name((enum conn_state)atomic_load(&row->state)));
     stats_number(&sink, "secs_since_last_cmd",
                  seconds_since(atomic_load(&row->active_ns), context->now_ns));
-    stats_text(&sink, "protocol", dialect_name(atomic_load(&row->dialect)));
+    stats_text(&sink, "protocol", conn_dialect_name(atomic_load(&row->dialect)));
     stats_number(&sink, "secs_open", seconds_since(row->opened_ns, context->now_ns));
     stats_number(&sink, "bytes_in", atomic_load(&row->bytes_in));
     stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));

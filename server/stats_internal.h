@@ -19,6 +19,7 @@ void stats_settings(struct shared *shared, const struct stats_sink *sink);
 void stats_conns(struct shared *shared, const struct stats_sink *sink);
 void stats_memory(struct shared *shared, const struct stats_sink *sink);
 void stats_areas(struct shared *shared, const struct stats_sink *sink);
+void stats_sessions(struct shared *shared, const struct stats_sink *sink);
 void stats_zpool(struct shared *shared, const struct stats_sink *sink);
 void stats_classes(struct shared *shared, const struct stats_sink *sink);
 void stats_slabs(struct shared *shared, const struct stats_sink *sink);
@@ -29,7 +30,7 @@ void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 
 /* What all areas hold together. */
 struct stats_pages {
-    uint64_t stored, stored_bytes, same_filled, incompressible, packed_bytes;
+    uint64_t areas, stored, stored_bytes, same_filled, incompressible, packed_bytes;
 };
 struct stats_pages stats_sum_pages(struct shared *shared);
 

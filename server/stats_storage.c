@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the memory holds: `stats memory`, `areas`, `zpool`, `classes`, `slabs`, `compressors`. */
+ * What the memory holds: `stats memory`, `zpool`, `classes`, `slabs`, `compressors`. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -26,6 +26,7 @@ struct stats_pages stats_sum_pages(struct shared *shared)
     struct area *area = NULL;
     while ((area = store_area_next(shared->store, area)) != NULL) {
         uint64_t stored = atomic_load(&area->counters.stored);
+        sum.areas++;
         sum.stored += stored;
         sum.stored_bytes += stored * area->page_bytes;
         sum.same_filled += atomic_load(&area->counters.same_filled);
@@ -33,33 +34,6 @@ struct stats_pages stats_sum_pages(struct shared *shared)
         sum.packed_bytes += atomic_load(&area->counters.packed_bytes);
     }
     return sum;
-}
-
-static void emit_area(const struct area *area, const struct stats_sink *outer)
-{
-    char prefix[AREA_NAME_CAPACITY + 1];
-    snprintf(prefix, sizeof prefix, "%s:", area->name);
-    struct stats_sink sink = {outer->emit, outer->context, prefix};
-    const struct area_counters *counters = &area->counters;
-    stats_number(&sink, "slots", area->slot_count);
-    stats_number(&sink, "page_bytes", area->page_bytes);
-    stats_number(&sink, "generation", area->generation);
-    stats_number(&sink, "stored", atomic_load(&counters->stored));
-    stats_number(&sink, "same_filled", atomic_load(&counters->same_filled));
-    stats_number(&sink, "incompressible", atomic_load(&counters->incompressible));
-    stats_number(&sink, "packed_bytes", atomic_load(&counters->packed_bytes));
-    stats_number(&sink, "stores", atomic_load(&counters->stores));
-    stats_number(&sink, "loads", atomic_load(&counters->loads));
-    stats_number(&sink, "absent", atomic_load(&counters->absent));
-    stats_number(&sink, "invalidations", atomic_load(&counters->invalidations));
-    stats_number(&sink, "refused", atomic_load(&counters->refused));
-    stats_number(&sink, "corrupt", atomic_load(&counters->corrupt));
-}
-
-void stats_areas(struct shared *shared, const struct stats_sink *sink)
-{
-    struct area *area = NULL;
-    while ((area = store_area_next(shared->store, area)) != NULL) emit_area(area, sink);
 }
 
 void stats_zpool(struct shared *shared, const struct stats_sink *sink)

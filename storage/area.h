@@ -73,6 +73,8 @@ struct area_dictionary {
     struct dictionary *kept; /* for people: a use of what `seat` has; under RANK_DICTIONARIES */
 };
 
+struct opener;
+
 enum area_lifetime { /* of no meaning here: for its server and for people */
     AREA_STAYS,      /* until a client deletes it */
     AREA_TRANSIENT,  /* until nobody has it open */
@@ -88,6 +90,7 @@ struct area {
     uint64_t quota_pages, quota_bytes; /* 0: none; bytes are packed_bytes */
     enum area_lifetime lifetime;
     struct area_dictionary dictionary;
+    struct opener *openers; /* who has it open: its server's, under a lock of its own */
     unsigned index;        /* its place in the register, which no other has while it lives */
     _Atomic uint32_t uses; /* the register's among them */
     _Atomic int stand;           /* enum area_stand */

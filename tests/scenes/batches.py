@@ -317,9 +317,10 @@ def full_memory_refuses_the_entries_that_do_not_fit(programs):
                 assert header[2:4] == b"\0\0" and receive(s, PAGE) == noise[n % MOST % 16], n
 
 
-tell([batches_of_256_pages_go_there_and_back, a_store_batch_is_carried_out_as_it_arrives,
-      a_batch_may_arrive_byte_by_byte, what_is_wrong_with_one_entry_costs_that_entry,
-      an_entry_that_cannot_be_believed_ends_its_batch, a_batch_that_makes_no_sense_has_one_answer,
-      a_client_may_vanish_anywhere_in_a_batch, a_client_that_stalls_within_a_batch_is_closed,
-      who_never_reads_waits_for_itself, others_get_their_turn_between_batches,
-      full_memory_refuses_the_entries_that_do_not_fit])
+if __name__ == "__main__":
+    tell([batches_of_256_pages_go_there_and_back, a_store_batch_is_carried_out_as_it_arrives,
+          a_batch_may_arrive_byte_by_byte, what_is_wrong_with_one_entry_costs_that_entry,
+          an_entry_that_cannot_be_believed_ends_its_batch, a_batch_that_makes_no_sense_has_one_answer,
+          a_client_may_vanish_anywhere_in_a_batch, a_client_that_stalls_within_a_batch_is_closed,
+          who_never_reads_waits_for_itself, others_get_their_turn_between_batches,
+          full_memory_refuses_the_entries_that_do_not_fit])

@@ -42,7 +42,7 @@ class Area:
     def numbers(self):
         found = {n.split(":")[1]: v for n, v in stats(self.server, "areas").items()
                  if n.startswith(self.name + ":")}
-        return {n: int(v) for n, v in found.items()}
+        return {n: int(v) for n, v in found.items() if v.isdecimal()}
 
     def train(self, *options):
         return self.programs.json(self.server, "dictionary", "train", self.name, *options)

@@ -244,7 +244,7 @@ def bad_frames(program):
     """Each kind of wrong frame has its status, and the connection goes on where framing does."""
     unknown = struct.pack(">IIQ64x", 2, 0, 0) + b"nobody"
     after_hello = [
-        (frame(0), BAD_OPCODE), (frame(COMMAND + 1), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
+        (frame(0), BAD_OPCODE), (frame(99), BAD_OPCODE), (frame(255, b"body"), BAD_OPCODE),
         (frame(PING, b"x", body_crc=1), BAD_CHECKSUM),
         (frame(HELLO, b"\0\1\0\1\0\0\0"), BAD_LENGTH), (frame(HELLO, b"\0" * 9), BAD_LENGTH),
         (hello(2, 9), BAD_VERSION), (hello(0, 0), BAD_VERSION),

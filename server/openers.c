@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/openers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+enum { SINCE_TEXT_BYTES = 32 };
+
+void openers_init(struct openers *openers)
+{
+    lock_init(&openers->lock, RANK_OPENERS);
+}
+
+void openers_fini(struct openers *openers)
+{
+    lock_fini(&openers->lock);
+}
+
+/* --- an area's openers ------------------------------------------------------------------------ */
+
+static void link_locked(struct opener *opener, struct area *area)
+{
+    opener->area = area;
+    opener->prev = NULL;
+    opener->next = area->openers;
+    if (opener->next != NULL) opener->next->prev = opener;
+    area->openers = opener;
+    opener->linked = true;
+}
+
+static void unlink_locked(struct opener *opener)
+{
+    if (!opener->linked) return;
+    if (opener->prev != NULL) opener->prev->next = opener->next;
+    else opener->area->openers = opener->next;
+    if (opener->next != NULL) opener->next->prev = opener->prev;
+    opener->linked = false;
+}
+
+static bool is_exclusive(const struct opener *opener)
+{
+    return (opener->flags & FRAME_OPEN_SHARED) == 0;
+}
+
+static bool same_client(const struct opener *opener, const struct frame_open *open)
+{
+    static const uint8_t none[FRAME_CLIENT_ID_BYTES];
+    return memcmp(opener->client_id, open->client_id, sizeof none) == 0 &&
+           memcmp(opener->client_id, none, sizeof none) != 0;
+}
+
+/* --- in somebody's way ------------------------------------------------------------------------ */
+
+static void explain(const struct opener *holder, unsigned others, char why[REFUSAL_BYTES_MAX])
+{
+    char since[SINCE_TEXT_BYTES] = "", more[32] = "";
+    time_t seconds = (time_t)(holder->since_ns / 1000000000);
+    struct tm parts;
+    if (gmtime_r(&seconds, &parts) != NULL)
+        (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (others > 0) (void)snprintf(more, sizeof more, ", and by %u more", others);
+    (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is open %s by %s since %s%s",
+                   holder->area->name, is_exclusive(holder) ? "exclusively" : "shared",
+                   holder->peer, since, more);
+}
+
+/* FP_OK: nobody is in the way any more. `self` (may be NULL) never is. */
+static enum fp_status make_way_locked(struct area *area, const struct frame_open *open,
+                                      const struct opener *self, char why[REFUSAL_BYTES_MAX])
+{
+    bool alone = (open->flags & FRAME_OPEN_SHARED) == 0;
+    const struct opener *in_the_way = NULL;
+    unsigned others = 0;
+    for (struct opener *holder = area->openers, *next; holder != NULL; holder = next) {
+        next = holder->next;
+        if (holder == self) continue;
+        if (is_exclusive(holder) && same_client(holder, open)) atomic_store(&holder->lost, true);
+        if (atomic_load(&holder->lost)) {
+            if (atomic_load(&holder->in_use)) return FP_NOT_STORED;
+            unlink_locked(holder);
+        } else if (alone || is_exclusive(holder)) {
+            others += in_the_way != NULL;
+            in_the_way = holder;
+        }
+    }
+    if (in_the_way == NULL) return FP_OK;
+    explain(in_the_way, others, why);
+    return FP_BUSY;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static bool expects(const struct open_request *request)
+{
+    return (request->open->flags & FRAME_OPEN_EXPECT) != 0;
+}
+
+static enum fp_status make_area(const struct open_request *request, struct area **area)
+{
+    const struct frame_open *open = request->open;
+    bool transient = (open->flags & FRAME_OPEN_TRANSIENT) != 0;
+    if ((open->flags & FRAME_OPEN_CREATE) == 0) return FP_ABSENT;
+    struct area_options options = {.name = open->name,
+                                   .slot_count = open->slots,
+                                   .page_bytes = open->page_bytes,
+                                   .quota_pages = open->quota_pages,
+                                   .quota_bytes = open->quota_bytes,
+                                   .lifetime = transient ? AREA_TRANSIENT : AREA_STAYS};
+    return store_area_create(request->store, &options, area);
+}
+
+/* A use of the area. An area that is not the expected one is lost, whatever else is true of it. */
+static enum fp_status find_area(const struct open_request *request, struct area **area)
+{
+    const struct frame_open *open = request->open;
+    if (expects(request) && memcmp(open->boot_id, request->boot_id, FRAME_BOOT_ID_BYTES) != 0)
+        return FP_LOST;
+    struct area *found = NULL;
+    enum fp_status status = store_area_acquire(request->store, open->name, &found);
+    if (status != FP_OK) return expects(request) ? FP_LOST : make_area(request, area);
+    if (expects(request) && open->generation != found->generation) status = FP_LOST;
+    else if (open->slots != 0 && open->slots != found->slot_count) status = FP_EXISTS;
+    else if (open->page_bytes != 0 && open->page_bytes != found->page_bytes) status = FP_EXISTS;
+    if (status == FP_OK) *area = found;
+    else area_release(&found);
+    return status;
+}
+
+static void take_locked(struct opener *opener, const struct frame_open *open)
+{
+    opener->flags = open->flags & (FRAME_OPEN_SHARED | FRAME_OPEN_ZEROS);
+    memcpy(opener->client_id, open->client_id, sizeof opener->client_id);
+}
+
+enum fp_status openers_open(struct openers *openers, const struct open_request *request,
+                            struct opener *opener, char why[REFUSAL_BYTES_MAX])
+{
+    struct area *area = NULL;
+    lock_take(&openers->lock);
+    enum fp_status status = find_area(request, &area);
+    if (status == FP_OK) status = make_way_locked(area, request->open, NULL, why);
+    if (status == FP_OK) {
+        take_locked(opener, request->open);
+        opener->since_ns = clock_unix_ns();
+        link_locked(opener, area);
+    } else {
+        area_release(&area);
+    }
+    lock_drop(&openers->lock);
+    return status;
+}
+
+enum fp_status openers_open_again(struct openers *openers, const struct open_request *request,
+                                  struct opener *opener, char why[REFUSAL_BYTES_MAX])
+{
+    struct area *area = NULL;
+    lock_take(&openers->lock);
+    enum fp_status status = find_area(request, &area);
+    fp_assert(status != FP_OK || opener->linked);
+    if (status == FP_OK) status = make_way_locked(area, request->open, opener, why);
+    if (status == FP_OK) take_locked(opener, request->open);
+    lock_drop(&openers->lock);
+    area_release(&area);
+    return status;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+void openers_close(struct openers *openers, struct store *store, struct opener *opener)
+{
+    struct area *area = opener->area;
+    lock_take(&openers->lock);
+    bool was = opener->linked;
+    unlink_locked(opener);
+    if (was && area->openers == NULL && area->lifetime == AREA_TRANSIENT)
+        (void)!store_area_delete(store, area); /* which its opener may have done already */
+    lock_drop(&openers->lock);
+    area_release(&opener->area);
+}
+
+enum fp_status openers_delete(struct openers *openers, struct store *store, struct opener *opener,
+                              char why[REFUSAL_BYTES_MAX])
+{
+    static const struct frame_open alone = {.flags = 0};
+    struct area *area = opener->area;
+    enum fp_status status = FP_BUSY;
+    lock_take(&openers->lock);
+    if (area->lifetime == AREA_CONFIGURED)
+        (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is the configuration's", area->name);
+    else
+        status = make_way_locked(area, &alone, opener, why);
+    if (status == FP_OK && !store_area_delete(store, area)) status = FP_LOST;
+    lock_drop(&openers->lock);
+    return status;
+}
+
+/* --- meanwhile -------------------------------------------------------------------------------- */
+
+/* in_use first, then lost; who takes over does it the other way round. So either sees the other. */
+bool opener_enter(struct opener *opener)
+{
+    atomic_store(&opener->in_use, true);
+    if (!opener_lost(opener)) return true;
+    opener_leave(opener);
+    return false;
+}
+
+void opener_leave(struct opener *opener)
+{
+    atomic_store_explicit(&opener->in_use, false, memory_order_release);
+}
+
+void openers_each(struct openers *openers, const struct area *area,
+                  void (*each)(void *context, const struct opener *opener), void *context)
+{
+    lock_take(&openers->lock);
+    for (const struct opener *opener = area->openers; opener != NULL; opener = opener->next)
+        if (!atomic_load(&opener->lost)) each(context, opener);
+    lock_drop(&openers->lock);
+}

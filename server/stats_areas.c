@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * `stats areas`: what each area is, holds and may hold, and who has it open; `stats sessions`: what
+ * each connection has open. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "server/stats_internal.h"
+#include "storage/store_area.h"
+
+enum { OPENERS_SHOWN = 16 };
+
+/* Another thread's clock may be a moment ahead of ours. */
+static uint64_t ms_since(uint64_t then_ns, uint64_t now_ns)
+{
+    return now_ns > then_ns ? (now_ns - then_ns) / 1000000 : 0;
+}
+
+/* --- areas ------------------------------------------------------------------------------------ */
+
+struct openers_context {
+    const struct stats_sink *sink;
+    uint64_t now_ns, count;
+    bool exclusive;
+};
+
+static void emit_opener(void *opaque, const struct opener *opener)
+{
+    struct openers_context *context = opaque;
+    bool shared = (opener->flags & FRAME_OPEN_SHARED) != 0;
+    char name[24], value[CONN_ADDRESS_BYTES + 48];
+    context->exclusive |= !shared;
+    if (++context->count > OPENERS_SHOWN) return;
+    snprintf(name, sizeof name, "opener_%" PRIu64, context->count);
+    snprintf(value, sizeof value, "%s %" PRIu64 " %s", shared ? "shared" : "exclusive",
+             ms_since(opener->since_ns, context->now_ns), opener->peer);
+    stats_text(context->sink, name, value);
+}
+
+static void emit_openers(struct shared *shared, const struct area *area,
+                         const struct stats_sink *sink)
+{
+    struct openers_context context = {.sink = sink, .now_ns = clock_unix_ns()};
+    openers_each(&shared->openers, area, emit_opener, &context);
+    stats_number(sink, "openers", context.count);
+    const char *how = context.exclusive ? "exclusive" : "shared";
+    stats_text(sink, "open", context.count == 0 ? "no" : how);
+}
+
+static void emit_area(struct shared *shared, const struct area *area,
+                      const struct stats_sink *outer)
+{
+    static const char *const lifetimes[] = {"stays", "transient", "configured"};
+    char prefix[AREA_NAME_CAPACITY + 1];
+    snprintf(prefix, sizeof prefix, "%s:", area->name);
+    struct stats_sink sink = {outer->emit, outer->context, prefix};
+    const struct area_counters *counters = &area->counters;
+    stats_number(&sink, "slots", area->slot_count);
+    stats_number(&sink, "page_bytes", area->page_bytes);
+    stats_number(&sink, "generation", area->generation);
+    stats_text(&sink, "lifetime", lifetimes[area->lifetime]);
+    stats_number(&sink, "quota_pages", area->quota_pages);
+    stats_number(&sink, "quota_bytes", area->quota_bytes);
+    stats_number(&sink, "stored", atomic_load(&counters->stored));
+    stats_number(&sink, "same_filled", atomic_load(&counters->same_filled));
+    stats_number(&sink, "incompressible", atomic_load(&counters->incompressible));
+    stats_number(&sink, "packed_bytes", atomic_load(&counters->packed_bytes));
+    stats_number(&sink, "stores", atomic_load(&counters->stores));
+    stats_number(&sink, "loads", atomic_load(&counters->loads));
+    stats_number(&sink, "absent", atomic_load(&counters->absent));
+    stats_number(&sink, "invalidations", atomic_load(&counters->invalidations));
+    stats_number(&sink, "refused", atomic_load(&counters->refused));
+    stats_number(&sink, "over_quota", atomic_load(&counters->over_quota));
+    stats_number(&sink, "corrupt", atomic_load(&counters->corrupt));
+    emit_openers(shared, area, &sink);
+}
+
+void stats_areas(struct shared *shared, const struct stats_sink *sink)
+{
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) emit_area(shared, area, sink);
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+struct sessions_context {
+    const struct stats_sink *sink;
+    uint64_t now_ns;
+};
+
+static void emit_session(void *opaque, const struct conn_row *row)
+{
+    const struct sessions_context *context = opaque;
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "%d:", row->fd);
+    struct stats_sink sink = {context->sink->emit, context->sink->context, prefix};
+    stats_text(&sink, "peer", row->peer);
+    stats_text(&sink, "listener", row->listener);
+    stats_text(&sink, "dialect", conn_dialect_name(atomic_load(&row->dialect)));
+    stats_text(&sink, "state", conn_state_name((enum conn_state)atomic_load(&row->state)));
+    stats_number(&sink, "age_ms", ms_since(row->opened_ns, context->now_ns));
+    stats_number(&sink, "idle_ms", ms_since(atomic_load(&row->active_ns), context->now_ns));
+    stats_number(&sink, "bytes_in", atomic_load(&row->bytes_in));
+    stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));
+    stats_number(&sink, "pending_bytes", atomic_load(&row->pending_bytes));
+    stats_number(&sink, "areas", atomic_load(&row->areas));
+}
+
+void stats_sessions(struct shared *shared, const struct stats_sink *sink)
+{
+    struct sessions_context context = {.sink = sink, .now_ns = clock_monotonic_ns()};
+    conns_each(&shared->conns, emit_session, &context);
+}
