@@ -5,6 +5,7 @@ A claim is a function over what was measured; it answers (does it hold, the figu
 Its tag stands behind the sentence in the document, and report.tags_differ() sees that neither has
 one that the other has not."""
 import frames
+import library
 import pages
 from outcome import ERROR, MISS, OLD, RIGHT, SLOW_S, WRONG
 from scenario import FROZEN_S, WAIT_LIMIT_S
@@ -281,6 +282,27 @@ def limit_of_the_library(measured):
 def items_give_way(measured):
     evictions, there = measured["full"]["items"]
     return evictions > 0 and not there, f"{evictions} evictions; the oldest is there: {there}"
+
+
+@claim("B1", "library", "libfarpage waits its time limit for a dead server, then it is an error")
+def library_waits_its_limit(measured):
+    dead = measured["library"].dead
+    return all(status in library.GONE and seconds < library.LIMIT_S + WAIT_MAX_S
+               for status, seconds in dead) and measured["library"].other, ", ".join(
+        f"status {status} after {seconds:.2f} s" for status, seconds in dead)
+
+
+@claim("B2", "library", "started again, libfarpage answers FARPAGE_LOST, to loads and to stores")
+def library_says_lost(measured):
+    run = measured["library"]
+    return run.back == [library.LOST, library.LOST] and run.lost_after < 3, \
+        f"statuses {run.back}, both within {run.lost_after:.2f} s of the restart"
+
+
+@claim("B3", "library", "farpage_area_renew() begins anew: slots are absent, and can be stored to")
+def library_begins_anew(measured):
+    renewed = measured["library"].renewed
+    return renewed == [library.OK, library.ABSENT, library.OK, library.OK], f"statuses {renewed}"
 
 
 @claim("P7", "full", "a full server refuses a page and keeps all it has; its neighbour stores on")
