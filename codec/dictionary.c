@@ -13,6 +13,7 @@ static const uint8_t magic[HEADER_ID_AT] = {0x37, 0xa4, 0x30, 0xec}; /* RFC 8878
 
 struct dictionary {
     _Atomic uint32_t uses;
+    _Atomic uint64_t owner;
     uint32_t id;
     size_t header_bytes, size_bytes;
     uint8_t bytes[];
@@ -43,6 +44,7 @@ enum fp_status dictionary_create(struct slice bytes, struct dictionary **out, co
     struct dictionary *dictionary = malloc(sizeof *dictionary + bytes.size_bytes);
     if (dictionary == NULL) return FP_NO_MEMORY;
     atomic_init(&dictionary->uses, 1);
+    atomic_init(&dictionary->owner, 0);
     dictionary->id = ZDICT_getDictID(bytes.bytes, bytes.size_bytes);
     dictionary->header_bytes = header_bytes;
     dictionary->size_bytes = bytes.size_bytes;
@@ -113,6 +115,16 @@ struct slice dictionary_content(const struct dictionary *dictionary)
 uint32_t dictionary_id(const struct dictionary *dictionary)
 {
     return dictionary->id;
+}
+
+void dictionary_set_owner(struct dictionary *dictionary, uint64_t owner)
+{
+    atomic_store(&dictionary->owner, owner);
+}
+
+uint64_t dictionary_owner(const struct dictionary *dictionary)
+{
+    return atomic_load(&dictionary->owner);
 }
 
 bool dictionary_equal(const struct dictionary *a, const struct dictionary *b)

@@ -54,6 +54,9 @@ void dictionary_release(struct dictionary **dictionary) FP_NONNULL(1); /* NULL i
 struct slice dictionary_bytes(const struct dictionary *dictionary) FP_NONNULL(1); /* all of it */
 struct slice dictionary_content(const struct dictionary *dictionary) FP_NONNULL(1);
 uint32_t dictionary_id(const struct dictionary *dictionary) FP_NONNULL(1); /* from its header */
+/* A number of whoever has it made, to know it again by; 0 until it is set. */
+void dictionary_set_owner(struct dictionary *dictionary, uint64_t owner) FP_NONNULL(1);
+uint64_t dictionary_owner(const struct dictionary *dictionary) FP_NONNULL(1);
 bool dictionary_equal(const struct dictionary *a, const struct dictionary *b); /* NULL: none */
 
 #endif

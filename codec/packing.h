@@ -33,6 +33,11 @@ struct space { /* the caller's, to be written to */
 enum packed_format { PACKED_PLAIN, PACKED_LZ4, PACKED_ZSTD, PACKED_WORD, PACKED_FORMATS };
 enum { PACKED_WORD_BYTES = 8 };
 
+struct packed_kind { /* all that must be known to unpack */
+    enum packed_format format;
+    uint32_t dictionary_id; /* 0: none */
+};
+
 struct compressor_config {
     const char *algorithm; /* "lz4", "lz4hc", "zstd" or "none" */
     int level;             /* 0: the algorithm's own */

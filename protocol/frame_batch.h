@@ -32,7 +32,8 @@ enum frame_codec {
     FRAME_CODEC_LZ4,
     FRAME_CODEC_ZSTD,
     FRAME_CODEC_WORD,
-    FRAME_CODECS
+    FRAME_CODECS,
+    FRAME_CODECS_ALL = (1u << FRAME_CODECS) - 1, /* a bit for each */
 };
 
 /* Of STORE BATCH: 0 8 slot, 8 4 page crc, 12 4 bytes, 16 1 codec, 17 3 reserved 0, 20 4 dictionary

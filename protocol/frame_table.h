@@ -33,7 +33,8 @@ enum frame_fields {
     X(10, FRAME_CLOSE, "close", FRAME_USES_PAGES, "give an area's number up, or delete the area")  \
     X(15, FRAME_STORE_BATCH, "store batch", FRAME_USES_PAGES, "keep up to 256 pages as they come") \
     X(16, FRAME_LOAD_BATCH, "load batch", FRAME_USES_PAGES, "up to 256 pages, in the order asked") \
-    X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")
+    X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")  \
+    X(18, FRAME_DICTIONARY, "dictionary", FRAME_USES_SLOT | FRAME_USES_AREA, "one of the area's")
 
 enum frame_opcode {
 #define X(number, name, text, fields, meaning) name = number,
@@ -60,9 +61,11 @@ enum frame_opcode {
     X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
     X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
     X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
+    X(18, FRAME_PACKED, "packed", "done; the body is the page, packed")                            \
     X(19, FRAME_BUSY, "busy", "in use by another; the body says by whom and since when")           \
     X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
     X(24, FRAME_QUOTA, "quota", "the area may not hold more; the old page is still there")         \
+    X(26, FRAME_NO_DICTIONARY, "no dictionary", "not a dictionary that this area has")             \
     X(27, FRAME_DRAINING, "draining", "the area takes no changes for now; loads go on")            \
     X(28, FRAME_MOVED, "moved", "the area is elsewhere now; OPEN's reply says where")              \
     X(29, FRAME_BAD_CODEC, "bad codec", "packed in a way that was not agreed on")                  \

@@ -44,7 +44,10 @@
     X(farpage_page_absent, "loads of slots that hold nothing")                                     \
     X(farpage_page_invalidations, "invalidate requests")                                           \
     X(farpage_page_refused, "stores of pages refused because memory was full")                     \
-    X(farpage_batches, "batches of stores, loads or invalidations")
+    X(farpage_batches, "batches of stores, loads or invalidations")                                \
+    X(farpage_packed_stores, "pages stored as a client packed them")                               \
+    X(farpage_packed_loads, "pages given to a client as they are packed")                          \
+    X(farpage_packed_saved_bytes, "bytes of pages that did not travel for it")
 
 enum worker_counter {
 #define X(name, meaning) COUNTER_##name,

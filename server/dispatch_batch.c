@@ -12,6 +12,13 @@
 #include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 #include "server/dispatch_frame.h"
+#include "storage/store_packed.h"
+
+_Static_assert((int)PACKED_LZ4 == (int)FRAME_CODEC_LZ4 &&
+                   (int)PACKED_ZSTD == (int)FRAME_CODEC_ZSTD &&
+                   (int)PACKED_WORD == (int)FRAME_CODEC_WORD &&
+                   (int)PACKED_FORMATS == (int)FRAME_CODECS,
+               "a codec of the wire is a format of the storage");
 
 enum {
     ENTRIES_PER_STEP = 16,
@@ -19,6 +26,22 @@ enum {
     LOADS_STEP_BYTES = 64 << 10, /* of replies, and one more */
     LOADS_FIRST_ALONE = 16,      /* of more, the first is sent before the others are looked at */
 };
+
+/* What this connection may send and be sent packed, a bit for each codec. */
+static uint32_t codecs_of(const struct dispatcher *dispatcher, const struct session *session)
+{
+    const _Atomic uint32_t *setting = &dispatcher->shared->settings.from_clients;
+    bool on = atomic_load_explicit(setting, memory_order_relaxed) == CONFIG_SWITCH_ON;
+    return on ? session->codecs : 0;
+}
+
+static void count_packed(struct dispatcher *dispatcher, enum worker_counter which,
+                         uint32_t page_bytes, uint64_t packed_bytes)
+{
+    counter_add(dispatcher->counters, which, 1);
+    counter_add(dispatcher->counters, COUNTER_farpage_packed_saved_bytes,
+                page_bytes - packed_bytes);
+}
 
 static void count(struct dispatcher *dispatcher, enum worker_counter which, uint64_t delta)
 {
@@ -31,16 +54,43 @@ static enum frame_status store_plain(struct dispatcher *dispatcher, struct page_
                                      const struct frame_entry *entry, const uint8_t *page)
 {
     if (entry->size_bytes != place.area->page_bytes) return FRAME_BAD_LENGTH;
+    if (entry->dictionary_id != 0) return FRAME_NO_DICTIONARY;
     if (crc32c(page, entry->size_bytes) != entry->page_crc) return FRAME_BAD_CHECKSUM;
     return dispatch_status_of(store_page_store(dispatcher->shared->store, dispatcher->scratch,
                                                place, page, entry->page_crc));
 }
 
-static enum frame_status store_entry_to(struct dispatcher *dispatcher, struct page_place place,
-                                        const struct frame_entry *entry, const uint8_t *bytes)
+static enum frame_status packed_status(enum fp_status status)
 {
-    if (entry->codec != FRAME_CODEC_PLAIN || entry->reserved) return FRAME_BAD_CODEC;
-    enum frame_status status = store_plain(dispatcher, place, entry, bytes);
+    if (status == FP_ABSENT) return FRAME_NO_DICTIONARY;
+    if (status == FP_TOO_BIG) return FRAME_BAD_LENGTH;
+    return dispatch_status_of(status);
+}
+
+static enum frame_status store_packed(struct dispatcher *dispatcher, struct page_place place,
+                                      const struct frame_entry *entry, const uint8_t *bytes)
+{
+    struct page_packed page = {.kind = {.format = (enum packed_format)entry->codec,
+                                        .dictionary_id = entry->dictionary_id},
+                               .bytes = {.bytes = bytes, .size_bytes = entry->size_bytes},
+                               .crc = entry->page_crc};
+    enum fp_status status = store_page_store_packed(dispatcher->shared->store, dispatcher->scratch,
+                                                    place, &page);
+    if (status == FP_OK)
+        count_packed(dispatcher, COUNTER_farpage_packed_stores, place.area->page_bytes,
+                     entry->size_bytes);
+    return packed_status(status);
+}
+
+static enum frame_status store_entry_to(struct dispatcher *dispatcher, uint32_t codecs,
+                                        struct page_place place, const struct frame_entry *entry,
+                                        const uint8_t *bytes)
+{
+    if (entry->reserved || entry->codec >= FRAME_CODECS || (codecs >> entry->codec & 1) == 0)
+        return FRAME_BAD_CODEC;
+    enum frame_status status = entry->codec == FRAME_CODEC_PLAIN
+                                   ? store_plain(dispatcher, place, entry, bytes)
+                                   : store_packed(dispatcher, place, entry, bytes);
     count(dispatcher, COUNTER_farpage_page_stores, status == FRAME_OK);
     count(dispatcher, COUNTER_farpage_page_refused, status == FRAME_NO_MEMORY);
     return status;
@@ -53,7 +103,8 @@ static enum frame_status store_entry(struct dispatcher *dispatcher, struct sessi
     if (opener == NULL) return FRAME_NO_AREA;
     if (!opener_enter(opener)) return FRAME_LOST;
     struct page_place place = {.area = opener->area, .slot = entry->slot};
-    enum frame_status status = store_entry_to(dispatcher, place, entry, bytes);
+    uint32_t codecs = codecs_of(dispatcher, session) | 1u << FRAME_CODEC_PLAIN;
+    enum frame_status status = store_entry_to(dispatcher, codecs, place, entry, bytes);
     opener_leave(opener);
     return status;
 }
@@ -184,8 +235,25 @@ struct loads { /* one step of a load batch */
     const struct context *context;
     struct frame_slots slots;
     const struct opener *opener;
+    uint32_t formats;   /* that are welcome packed */
     size_t reply_bytes; /* of one page at most */
 };
+
+/* Writes the reply for a page that stays packed, which is in its place behind `at` already. */
+static void reply_packed(struct dispatcher *dispatcher, const struct page_packed *page,
+                         uint32_t page_bytes, struct frame *reply, uint8_t *at)
+{
+    struct frame_packed packed = {.codec = (uint8_t)page->kind.format,
+                                  .dictionary_id = page->kind.dictionary_id,
+                                  .page_crc = page->crc};
+    uint8_t *body = at + FRAME_HEADER_BYTES;
+    frame_packed_encode(&packed, body);
+    reply->status = FRAME_PACKED;
+    reply->body_bytes = (uint32_t)(FRAME_PACKED_BYTES + page->bytes.size_bytes);
+    reply->body_crc = crc32c(body, reply->body_bytes);
+    dispatch_write_header(reply, at);
+    count_packed(dispatcher, COUNTER_farpage_packed_loads, page_bytes, page->bytes.size_bytes);
+}
 
 /* Writes the reply for one slot; how long it is. */
 static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
@@ -193,18 +261,24 @@ static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
     struct dispatcher *dispatcher = loads->context->dispatcher;
     const struct frame *frame = loads->context->frame;
     uint64_t slot = frame_slots_at(&loads->slots, index);
-    uint32_t crc = 0;
-    enum fp_status status =
-        dispatch_load(dispatcher, loads->opener, slot, at + FRAME_HEADER_BYTES, &crc);
+    struct page_wish wish = {.formats = loads->formats,
+                             .out = at + FRAME_HEADER_BYTES,
+                             .packed_at = FRAME_PACKED_BYTES};
+    struct page_packed page;
+    enum fp_status status = dispatch_load(dispatcher, loads->opener, slot, &wish, &page);
     struct frame reply = {.opcode = frame->opcode,
                           .status = (uint16_t)dispatch_status_of(status),
                           .tag = frame->tag,
                           .slot = slot,
                           .area = frame->area,
                           .count = loads->slots.count - index - 1};
+    if (status == FP_OK && page.kind.format != PACKED_PLAIN) {
+        reply_packed(dispatcher, &page, loads->opener->area->page_bytes, &reply, at);
+        return FRAME_HEADER_BYTES + reply.body_bytes;
+    }
     if (status == FP_OK) {
         reply.body_bytes = loads->opener->area->page_bytes;
-        reply.body_crc = crc;
+        reply.body_crc = page.crc;
     }
     dispatch_write_header(&reply, at);
     return FRAME_HEADER_BYTES + reply.body_bytes;
@@ -234,7 +308,9 @@ enum dispatch dispatch_load_batch(const struct context *context)
     struct loads loads = {.context = context, .opener = context->opener};
     if (!frame_slots_decode(context->body, context->frame->count, &loads.slots))
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
-    loads.reply_bytes = FRAME_HEADER_BYTES + loads.opener->area->page_bytes;
+    if ((loads.slots.flags & FRAME_LOAD_PACKED) != 0)
+        loads.formats = codecs_of(context->dispatcher, session) & ~(1u << PACKED_PLAIN);
+    loads.reply_bytes = FRAME_HEADER_BYTES + FRAME_PACKED_BYTES + loads.opener->area->page_bytes;
     uint32_t first = (uint32_t)session->resume, next = load_some(&loads, first);
     context->dispatcher->more_pages += next - first - 1;
     session->resume = next < loads.slots.count ? next : 0;
@@ -264,4 +340,21 @@ enum dispatch dispatch_invalidate_batch(const struct context *context)
     count(dispatcher, COUNTER_farpage_page_invalidations, status == FP_OK);
     count(dispatcher, COUNTER_farpage_batches, 1);
     return dispatch_refuse(context, dispatch_status_of(status));
+}
+
+/* --- dictionaries ----------------------------------------------------------------------------- */
+
+enum dispatch dispatch_dictionary(const struct context *context)
+{
+    const struct frame *frame = context->frame;
+    const struct area *area = context->opener->area;
+    if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    if (frame->slot == 0 || frame->slot > UINT32_MAX)
+        return dispatch_refuse(context, FRAME_NO_DICTIONARY);
+    struct dictionary *dictionary = store_page_dictionary(context->dispatcher->shared->store, area,
+                                                          (uint32_t)frame->slot);
+    if (dictionary == NULL) return dispatch_refuse(context, FRAME_NO_DICTIONARY);
+    (void)dispatch_reply(context, frame, dictionary_bytes(dictionary));
+    dictionary_release(&dictionary);
+    return DISPATCH_DONE;
 }

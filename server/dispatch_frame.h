@@ -5,6 +5,7 @@
 #ifndef FARPAGE_SERVER_DISPATCH_FRAME_H
 #define FARPAGE_SERVER_DISPATCH_FRAME_H
 #include "server/dispatch.h"
+#include "storage/store_packed.h"
 
 struct context { /* of one request; its body has the length and checksum its header says */
     struct dispatcher *dispatcher;
@@ -34,15 +35,16 @@ void dispatch_write_header(const struct frame *reply, uint8_t header[FRAME_HEADE
 /* How the wire says it. */
 enum frame_status dispatch_status_of(enum fp_status status);
 
-/* A page for a client: store_page_load, counted, and zeros where the session wants absent slots to
- * be that. Enter with the opener entered. */
+/* A page for a client: store_page_load_packed, counted, and zeros where the session wants absent
+ * slots to be that. Enter with the opener entered. */
 enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener *opener,
-                             uint64_t slot, uint8_t *out, uint32_t *crc)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
+                             uint64_t slot, const struct page_wish *wish,
+                             struct page_packed *page) FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
 
 /* The requests by file. */
 enum dispatch dispatch_open(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_close(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_dictionary(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_load_batch(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_invalidate_batch(const struct context *context) FP_NONNULL(1);
 

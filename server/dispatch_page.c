@@ -5,6 +5,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 #include "server/dispatch_frame.h"
 #include "server/operate.h"
@@ -82,8 +83,12 @@ static enum dispatch hello(const struct context *context)
     if (hello.version_lowest > FRAME_VERSION || hello.version_highest < FRAME_VERSION)
         return dispatch_refuse(context, FRAME_BAD_VERSION);
     const struct shared *shared = context->dispatcher->shared;
+    bool packed = (hello.features & FRAME_FEATURE_PACKED) != 0 &&
+                  atomic_load(&shared->settings.from_clients) == CONFIG_SWITCH_ON;
+    context->session->codecs = packed ? FRAME_CODECS_ALL : 0;
     struct frame_welcome welcome = {.version = FRAME_VERSION,
-                                    .features = 0,
+                                    .features = packed ? FRAME_FEATURE_PACKED : 0,
+                                    .codecs = context->session->codecs,
                                     .page_bytes = store_page_bytes(shared->store),
                                     .body_bytes_max = FRAME_BODY_BYTES_MAX,
                                     .requests_ahead_max = REQUESTS_AHEAD};
@@ -190,18 +195,30 @@ static enum dispatch store_page(const struct context *context)
     return dispatch_refuse(context, dispatch_status_of(status));
 }
 
+/* What an absent slot is to a session that wants it to be there. */
+static void give_zeros(const struct page_wish *wish, uint32_t page_bytes, struct page_packed *page)
+{
+    bool word = (wish->formats >> PACKED_WORD & 1) != 0;
+    uint8_t *at = word ? wish->out + wish->packed_at : wish->out;
+    memset(wish->out, 0, page_bytes);
+    *page = (struct page_packed){
+        .kind = {.format = word ? PACKED_WORD : PACKED_PLAIN},
+        .bytes = {.bytes = at, .size_bytes = word ? PACKED_WORD_BYTES : page_bytes},
+        .crc = crc32c(wish->out, page_bytes)};
+}
+
 enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener *opener,
-                             uint64_t slot, uint8_t *out, uint32_t *crc)
+                             uint64_t slot, const struct page_wish *wish,
+                             struct page_packed *page)
 {
     struct page_place place = {.area = opener->area, .slot = slot};
     if (opener_lost(opener)) return FP_LOST;
-    enum fp_status status =
-        store_page_load(dispatcher->shared->store, dispatcher->scratch, place, out, crc);
+    enum fp_status status = store_page_load_packed(dispatcher->shared->store, dispatcher->scratch,
+                                                   place, wish, page);
     counter_add(dispatcher->counters, COUNTER_farpage_page_loads, status == FP_OK);
     counter_add(dispatcher->counters, COUNTER_farpage_page_absent, status == FP_ABSENT);
     if (status != FP_ABSENT || (opener->flags & FRAME_OPEN_ZEROS) == 0) return status;
-    memset(out, 0, opener->area->page_bytes);
-    *crc = crc32c(out, opener->area->page_bytes);
+    give_zeros(wish, opener->area->page_bytes, page);
     return FP_OK;
 }
 
@@ -211,12 +228,14 @@ static enum dispatch load_page(const struct context *context)
     if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + page_bytes);
     if (at == NULL) return DISPATCH_CLOSE;
-    struct frame reply = *context->frame;
-    enum fp_status status =
-        dispatch_load(context->dispatcher, context->opener, context->frame->slot,
-                      at + FRAME_HEADER_BYTES, &reply.body_crc);
+    struct page_wish plain = {.out = at + FRAME_HEADER_BYTES};
+    struct page_packed page;
+    enum fp_status status = dispatch_load(context->dispatcher, context->opener,
+                                          context->frame->slot, &plain, &page);
     if (status != FP_OK) return dispatch_refuse(context, dispatch_status_of(status));
+    struct frame reply = *context->frame;
     reply.status = FRAME_OK;
+    reply.body_crc = page.crc;
     reply.body_bytes = page_bytes;
     dispatch_write_header(&reply, at);
     output_commit(context->output, FRAME_HEADER_BYTES + page_bytes);
@@ -266,6 +285,7 @@ static enum dispatch (*const requests[])(const struct context *context) = {
     [FRAME_COMPACT] = compact,
     [FRAME_COMMAND] = command,
     [FRAME_CLOSE] = dispatch_close,
+    [FRAME_DICTIONARY] = dispatch_dictionary,
     [FRAME_LOAD_BATCH] = dispatch_load_batch,
     [FRAME_INVALIDATE_BATCH] = dispatch_invalidate_batch,
 };

@@ -15,6 +15,7 @@ struct settings {
     _Atomic uint32_t compaction; /* enum config_compaction */
     _Atomic uint32_t compaction_duty_percent;
     _Atomic uint32_t dictionaries; /* enum config_dictionaries */
+    _Atomic uint32_t from_clients; /* enum config_switch: pages may travel packed */
     _Atomic uint32_t recompress_draining; /* enum config_draining */
     _Atomic uint64_t recompress_stronger; /* settings_stronger(): algorithm and level in one */
     _Atomic uint64_t recompress_idle_ns;
@@ -38,6 +39,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->compaction, config->storage.compaction);
     atomic_store(&settings->compaction_duty_percent, config->storage.compaction_duty_percent);
     atomic_store(&settings->dictionaries, config->compressor.dictionaries);
+    atomic_store(&settings->from_clients, config->compressor.from_clients);
     atomic_store(&settings->recompress_draining, config->recompress.draining);
     atomic_store(&settings->recompress_stronger,
                  settings_stronger(config->recompress.algorithm, config->recompress.level));

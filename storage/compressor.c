@@ -79,7 +79,7 @@ static size_t choice_dictionary_bytes(const struct choice *choice)
 
 /* --- the life of a seat ----------------------------------------------------------------------- */
 
-static enum compressor_state seat_state(const struct compressor *seat)
+enum compressor_state seat_state(const struct compressor *seat)
 {
     return (enum compressor_state)atomic_load_explicit(&seat->state, memory_order_acquire);
 }
@@ -90,8 +90,7 @@ static void seat_enter(struct compressor *seat, enum compressor_state state)
     atomic_store_explicit(&seat->state, state, memory_order_release);
 }
 
-/* Whatever way down a count has gone, it is live after this. */
-static void revive(struct percpu_ref *ref)
+void revive_locked(struct percpu_ref *ref)
 {
     if (!percpu_ref_resurrect(ref)) percpu_ref_reinit(ref);
 }
@@ -130,10 +129,16 @@ struct compressor *seat_enter_current_locked(struct compressor_pool *pool, struc
         seat_fill_locked(seat, choice);
     else
         seat->resurrected = true;
-    revive(&seat->objects);
-    revive(&seat->users);
+    revive_locked(&seat->objects);
+    revive_locked(&seat->users);
     seat_enter(seat, COMPRESSOR_CURRENT);
     return seat;
+}
+
+void seat_enter_draining_locked(struct compressor *seat, struct choice *choice)
+{
+    seat_fill_locked(seat, choice);
+    seat_enter(seat, COMPRESSOR_DRAINING);
 }
 
 void seat_retire_locked(struct compressor *seat)
@@ -281,6 +286,7 @@ static enum fp_status swap_locked(struct compressor_pool *pool, struct choice *c
         struct compressor *other = &pool->seats[i];
         if (other != seat && seat_state(other) == COMPRESSOR_CURRENT) seat_retire_locked(other);
     }
+    adopting_forget_locked(pool);
     atomic_fetch_add_explicit(&pool->swaps, 1, memory_order_relaxed);
     return FP_OK;
 }
@@ -348,8 +354,8 @@ struct compressor *compressor_acquire(struct compressor_pool *pool, struct codec
 static bool use_locked(struct compressor *seat, struct percpu_thread *thread)
 {
     if (seat_state(seat) == COMPRESSOR_CURRENT) return percpu_ref_get(&seat->users, thread);
-    revive(&seat->objects);
-    revive(&seat->users);
+    revive_locked(&seat->objects);
+    revive_locked(&seat->users);
     bool used = percpu_ref_get(&seat->users, thread);
     (void)percpu_ref_kill(&seat->users);
     return used;
@@ -364,10 +370,8 @@ enum fp_status compressor_acquire_config(struct compressor_pool *pool,
     if (status != FP_OK) return status;
     lock_take(&pool->lock);
     struct compressor *seat = find_seat_locked(pool, &choice);
-    if (seat != NULL && seat_state(seat) == COMPRESSOR_EMPTY) {
-        seat_fill_locked(seat, &choice);
-        seat_enter(seat, COMPRESSOR_DRAINING);
-    }
+    if (seat != NULL && seat_state(seat) == COMPRESSOR_EMPTY)
+        seat_enter_draining_locked(seat, &choice);
     bool used = seat != NULL && use_locked(seat, thread_of(pool, scratch));
     lock_drop(&pool->lock);
     choice_fini(&choice, pool->budget);

@@ -12,11 +12,14 @@
  * Beside the current seat there may be one for each dictionary in use, with the same algorithm and
  * level (struct compressor_dictionary); they are CURRENT too, and drain with it.
  *
+ * What a client packed finds a seat by its format and dictionary, whatever the level; where none is
+ * current, one that drains from the start.
+ *
  * Guarantees
- *  1. acquire, release, pack, unpack, born and died take no lock, wait for nobody, and write to the
- *     thread's own cache lines only, while a seat is current; so do reads of a draining seat's
- *     objects, until the last few. A thread is known by its codec_scratch; NULL (or one of another
- *     pool) is right too, but slower.
+ *  1. acquire, release, adopt, pack, unpack, born and died take no lock, wait for nobody, and write
+ *     to the thread's own cache lines only, while a seat is current; so do reads of a draining
+ *     seat's objects, and births by adopt, until the last few. A thread is known by its
+ *     codec_scratch; NULL (or one of another pool) is right too, but slower.
  *  2. An acquired seat keeps what it packs with until it is released; a seat with an object does
  *     for as long as the object.
  *  3. A seat empties, and its dictionary is freed, exactly once for each time it was filled, in an
@@ -122,6 +125,7 @@ struct compressor_dictionary { /* embedded, zeroed, in what has a dictionary; pr
     struct compressor_dictionary *next;
     struct dictionary *dictionary; /* one use is ours; NULL: none is set */
     uint64_t tried_for, tried_ns;
+    _Atomic uint16_t adopting[PACKED_FORMATS]; /* where adopt last found a seat; + 1 */
 };
 
 /* Sets, replaces or (NULL) takes away the dictionary of `own`; a use of it is acquired. Prepares it
@@ -138,6 +142,25 @@ enum fp_status compressor_dictionary_set(struct compressor_pool *pool,
 struct compressor *compressor_acquire_with(struct compressor_pool *pool,
                                            const struct compressor_dictionary *own,
                                            struct codec_scratch *scratch) FP_NONNULL(1, 2);
+
+/* The dictionary of that id, with one use for the caller: that of `own`, or one that `owner` had
+ * (dictionary_owner) and that objects still need. NULL: neither. */
+struct dictionary *compressor_dictionary_of(struct compressor_pool *pool,
+                                            const struct compressor_dictionary *own, uint32_t id,
+                                            uint64_t owner) FP_NONNULL(1, 2);
+
+/* --- what somebody else packed ---------------------------------------------------------------- */
+
+/* A seat for an object of that kind, which is born with it: *id is the seat's. `own` has the one
+ * dictionary there can be. FP_ABSENT: it is not the kind's. FP_BUSY: every seat still has objects.
+ * FP_NO_MEMORY. The first of a kind that has no seat takes the lock and fills one; for that a
+ * dictionary is prepared, unlocked, which takes up to a millisecond. */
+enum fp_status compressor_adopt(struct compressor_pool *pool, struct compressor_dictionary *own,
+                                struct packed_kind kind, struct codec_scratch *scratch,
+                                uint8_t *id) FP_MUST_CHECK FP_NONNULL(1, 2, 5);
+
+/* What the objects of an acquired seat are. */
+struct packed_kind compressor_kind(const struct compressor *compressor) FP_NONNULL(1);
 
 /* --- packing ---------------------------------------------------------------------------------- */
 

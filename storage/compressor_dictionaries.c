@@ -40,17 +40,34 @@ static struct compressor_dictionary **link_of_locked(struct compressor_pool *poo
     return link;
 }
 
+/* Objects name their dictionary by its id to whoever unpacks them elsewhere: two of one id would be
+ * taken for each other. They are random, of 31 bits. */
+static bool id_is_taken_locked(const struct compressor_pool *pool,
+                               const struct dictionary *dictionary)
+{
+    if (dictionary == NULL) return false;
+    for (unsigned i = 0; i < COMPRESSOR_SEATS; i++) {
+        const struct dictionary *other = pool->seats[i].choice.dictionary;
+        if (other != NULL && dictionary_id(other) == dictionary_id(dictionary) &&
+            !dictionary_equal(other, dictionary))
+            return true;
+    }
+    return false;
+}
+
 /* Makes `choice` the seat of `own`. FP_ABSENT: a swap came between. FP_BUSY: no seat. */
 static enum fp_status take_seat_locked(struct compressor_pool *pool,
                                        struct compressor_dictionary *own, struct choice *choice,
                                        uint64_t word)
 {
     if (atomic_load(&pool->current) != word) return FP_ABSENT;
+    if (id_is_taken_locked(pool, choice->dictionary)) return FP_BUSY;
     struct compressor *seat = seat_enter_current_locked(pool, choice);
     if (seat == NULL) return FP_BUSY;
     uint64_t old = atomic_load(&own->word);
     atomic_store(&own->word, word_of(word_generation(word), seat->id));
     if (old != atomic_load(&own->word)) drop_seat_locked(pool, old);
+    adopting_forget(own->adopting);
     return FP_OK;
 }
 
@@ -62,6 +79,7 @@ static void unset(struct compressor_pool *pool, struct compressor_dictionary *ow
     if (*link != NULL) *link = own->next;
     uint64_t word = atomic_load(&own->word);
     atomic_store(&own->word, 0);
+    adopting_forget(own->adopting);
     if (word != 0) drop_seat_locked(pool, word);
     old = own->dictionary;
     own->dictionary = NULL;

@@ -56,6 +56,7 @@ struct compressor_pool {
     _Atomic uint64_t swaps;
     struct codec_scratch *scratches;            /* whose threads count by themselves */
     struct compressor_dictionary *dictionaries; /* in use */
+    _Atomic uint16_t adopting[PACKED_FORMATS];  /* without a dictionary; as in one */
     _Alignas(SEAT_LINES_BYTES) _Atomic uint64_t current; /* generation << 8 | seat */
     struct compressor seats[COMPRESSOR_SEATS];
 };
@@ -98,11 +99,22 @@ void choice_fini(struct choice *choice, struct budget *budget);
 struct compressor *seat_enter_current_locked(struct compressor_pool *pool, struct choice *choice);
 /* Lets a current seat drain. Enter holding pool->lock. */
 void seat_retire_locked(struct compressor *seat);
+/* The same for one that is not made current: an empty one, filled. */
+void seat_enter_draining_locked(struct compressor *seat, struct choice *choice);
+enum compressor_state seat_state(const struct compressor *seat);
+/* Whatever way down a count has gone, it is live after this. Enter holding pool->lock. */
+void revive_locked(struct percpu_ref *ref);
 
 /* --- compressor_dictionaries.c --------------------------------------------------------------- */
 
 /* Makes the seats of dictionaries that the last swap left without; milliseconds for each. */
 void dictionaries_upkeep(struct compressor_pool *pool);
+
+/* --- compressor_adopt.c ---------------------------------------------------------------------- */
+
+/* What was found before a swap may be found better now. Enter holding pool->lock. */
+void adopting_forget_locked(struct compressor_pool *pool);
+void adopting_forget(_Atomic uint16_t adopting[PACKED_FORMATS]);
 
 /* --- compressor_pack.c ----------------------------------------------------------------------- */
 

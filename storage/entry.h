@@ -60,6 +60,10 @@ static inline uint64_t entry_value_word(uint64_t value) /* of 64 bits */
     uint64_t word = value >> ENTRY_CHECK_BITS;
     return word | word << 32;
 }
+static inline uint32_t entry_value_crc(uint64_t value) /* its upper 30 bits, the others 0 */
+{
+    return (uint32_t)value << (32 - ENTRY_CHECK_BITS);
+}
 static inline bool entry_value_matches(uint64_t value, uint32_t crc)
 {
     return (value & ((1u << ENTRY_CHECK_BITS) - 1)) == entry_check(crc);
@@ -76,6 +80,12 @@ static inline uint32_t entry_note(enum entry_form form, uint8_t seat, uint32_t c
 static inline uint16_t entry_head(uint32_t crc)
 {
     return (uint16_t)(entry_check(crc) >> ENTRY_NOTE_CHECK_BITS);
+}
+/* The upper 30 bits of the checksum, the others 0; not of a whole one. */
+static inline uint32_t entry_note_crc(uint32_t note, uint16_t head)
+{
+    uint32_t check = note >> 10 & ((1u << ENTRY_NOTE_CHECK_BITS) - 1);
+    return (check | (uint32_t)head << ENTRY_NOTE_CHECK_BITS) << (32 - ENTRY_CHECK_BITS);
 }
 static inline enum entry_form entry_form(uint32_t note)
 {

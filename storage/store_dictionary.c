@@ -36,6 +36,7 @@ static bool note(struct store *store, struct area *area, struct dictionary *dict
 enum fp_status store_dictionary_keep(struct store *store, struct area *area,
                                      struct dictionary *dictionary)
 {
+    dictionary_set_owner(dictionary, area->generation);
     enum fp_status status =
         compressor_dictionary_set(store->compressors, &area->dictionary.seat, dictionary);
     if (status == FP_OK) (void)note(store, area, dictionary);

@@ -6,6 +6,7 @@
 #include "storage/entry.h"
 #include "storage/keydir.h"
 #include "storage/store.h"
+#include "storage/store_packed.h"
 
 struct store {
     struct budget budget;
@@ -58,8 +59,9 @@ struct known { /* plain bytes and what they must be */
 
 /* The same for a page of an area, whose dictionary it is packed with. */
 struct fresh {
-    const struct area *area; /* NULL: an item's */
+    struct area *area; /* NULL: an item's */
     struct known known;
+    const struct page_packed *packed; /* NULL: known is; else this, packed already */
 };
 enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
                                const struct fresh *fresh, struct stored *stored) FP_MUST_CHECK;
@@ -92,7 +94,7 @@ void store_name_ended(struct store *store, struct store_scratch *scratch, struct
 struct fetched {
     struct zname name;
     uint64_t word;         /* same-filled: to be repeated */
-    struct packed packed;  /* in scratch->packed; NULL where the plain bytes are in out already */
+    struct packed packed;  /* where they were copied to; NULL: the plain bytes are in out already */
     uint16_t head;
     struct compressor *compressor; /* of what is packed, else NULL */
 };
@@ -102,6 +104,12 @@ struct fetched {
 enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
                            struct zhandle handle, struct space out, struct fetched *fetched)
     FP_MUST_CHECK;
+struct rooms { /* where to copy to; packed bytes that do not fit are FP_CORRUPT */
+    struct space plain, packed;
+};
+enum fp_status store_fetch_to(struct store *store, struct store_scratch *scratch,
+                              struct zhandle handle, const struct rooms *rooms,
+                              struct fetched *fetched) FP_MUST_CHECK;
 /* Second half, with no lock held: fills out, checks it, gives the checksum. */
 enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
                             struct fetched *fetched, struct space out, uint32_t *crc) FP_MUST_CHECK;
@@ -123,11 +131,17 @@ enum fp_status store_lend(struct store *store, const struct mapped *mapped, size
 
 struct area_pin;
 
-/* store_page_store; where `pin` is not NULL only if the slot still holds what is pinned, else
- * FP_EXISTS. */
+/* Packs and keeps what is fresh in the slot; where `pin` is not NULL only if the slot still holds
+ * what is pinned, else FP_EXISTS. */
 enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
-                              struct page_place place, struct known known,
+                              struct page_place place, const struct fresh *fresh,
                               const struct area_pin *pin) FP_MUST_CHECK;
+
+/* store_fetch_to for a page that is asked for: counted, and its object touched. What comes out as
+ * FP_OK and does not unpack is the caller's to count. */
+enum fp_status store_page_fetch(struct store *store, struct store_scratch *scratch,
+                                struct page_place place, const struct rooms *rooms,
+                                struct fetched *fetched) FP_MUST_CHECK;
 
 /* --- store_item.c, store_item_put.c ---------------------------------------------------------- */
 

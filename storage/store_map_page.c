@@ -73,5 +73,6 @@ enum fp_status store_map_publish_page(struct store_map *map, struct store_scratc
 {
     struct known known = {.plain = {.bytes = bytes.bytes, .size_bytes = bytes.size_bytes},
                           .crc = crc32c(bytes.bytes, bytes.size_bytes)};
-    return store_page_put(map->store, scratch, map->place, known, map->pin);
+    struct fresh fresh = {.area = map->place.area, .known = known};
+    return store_page_put(map->store, scratch, map->place, &fresh, map->pin);
 }

@@ -175,16 +175,48 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
     return status;
 }
 
+static bool fits_a_page(const struct area *area, const struct page_packed *page)
+{
+    size_t size = page->bytes.size_bytes;
+    if (page->kind.format == PACKED_WORD) return size == PACKED_WORD_BYTES;
+    return size > 0 && size < area->page_bytes && size + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX;
+}
+
+/* The seat is that of its format and dictionary; nothing is unpacked. */
+static enum fp_status keep_as_it_is(const struct keeper *keeper, struct area *area,
+                                    const struct page_packed *page, struct stored *stored)
+{
+    struct compressor_pool *compressors = keeper->store->compressors;
+    struct codec_scratch *codec = keeper->scratch->codec;
+    uint8_t seat;
+    if (!fits_a_page(area, page)) return FP_TOO_BIG;
+    if (page->kind.format == PACKED_WORD) {
+        uint64_t word;
+        memcpy(&word, page->bytes.bytes, sizeof word);
+        return page->kind.dictionary_id == 0 ? keep_word(keeper, word, page->crc, stored)
+                                             : FP_ABSENT;
+    }
+    enum fp_status status =
+        compressor_adopt(compressors, &area->dictionary.seat, page->kind, codec, &seat);
+    if (status != FP_OK) return status;
+    struct content content = content_of(ENTRY_PACKED, seat, page->crc,
+                                        slice_of(page->bytes.bytes, page->bytes.size_bytes));
+    status = keep_object(keeper, &content, stored);
+    if (status != FP_OK) compressor_object_died(compressors, seat, codec);
+    return status;
+}
+
 enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,
                                const struct fresh *fresh, struct stored *stored)
 {
     struct plain plain = fresh->known.plain;
+    struct keeper keeper = {store, scratch, true};
     lock_assert_none();
+    if (fresh->packed != NULL) return keep_as_it_is(&keeper, fresh->area, fresh->packed, stored);
     fp_assert(plain.size_bytes > 0 && plain.size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
     fp_assert(plain.size_bytes % PAGES_BYTES == 0 ||
               plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
     uint64_t word;
-    struct keeper keeper = {store, scratch, true};
     if (plain_is_same_filled(plain, &word))
         return keep_word(&keeper, word, fresh->known.crc, stored);
     return keep_packed_or_plain(store, scratch, fresh, stored);
@@ -250,17 +282,19 @@ static enum fp_status read_object(const struct zmap *map, size_t plain_bytes,
     return FP_CORRUPT;
 }
 
-/* Plain bytes go to `out`, packed ones to `packed` or, where that is NULL, stay where they are. */
-static enum fp_status take_out(const struct zmap *map, uint8_t *packed, struct space out,
+/* Packed bytes stay where they are where there is no room for them (NULL). */
+static enum fp_status take_out(const struct zmap *map, const struct rooms *rooms,
                                struct fetched *fetched)
 {
     struct slice bytes;
-    enum fp_status status = read_object(map, out.capacity_bytes, fetched, &bytes);
+    enum fp_status status = read_object(map, rooms->plain.capacity_bytes, fetched, &bytes);
     if (status != FP_OK || entry_form(map->note) == ENTRY_WORD) return status;
     if (entry_form(map->note) != ENTRY_PACKED) {
-        memcpy(out.bytes, bytes.bytes, bytes.size_bytes);
+        memcpy(rooms->plain.bytes, bytes.bytes, bytes.size_bytes);
         return FP_OK;
     }
+    uint8_t *packed = rooms->packed.bytes;
+    if (packed != NULL && bytes.size_bytes > rooms->packed.capacity_bytes) return FP_CORRUPT;
     if (packed != NULL) memcpy(packed, bytes.bytes, bytes.size_bytes);
     fetched->packed = (struct packed){.bytes = packed != NULL ? packed : bytes.bytes,
                                       .size_bytes = bytes.size_bytes};
@@ -279,6 +313,14 @@ static enum fp_status take_compressor(struct store *store, struct store_scratch 
 enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
                            struct zhandle handle, struct space out, struct fetched *fetched)
 {
+    struct rooms rooms = {.plain = out, .packed = {scratch->packed, ZPOOL_OBJECT_BYTES_MAX}};
+    return store_fetch_to(store, scratch, handle, &rooms, fetched);
+}
+
+enum fp_status store_fetch_to(struct store *store, struct store_scratch *scratch,
+                              struct zhandle handle, const struct rooms *rooms,
+                              struct fetched *fetched)
+{
     struct zname name = zpool_look(store->zpool, handle);
     *fetched = (struct fetched){.name = name};
     if (name.what == ZNOTHING) return FP_ABSENT;
@@ -288,7 +330,7 @@ enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
     }
     struct zmap map;
     if (zpool_map(store->zpool, handle, ZACCESS_READ, &map) != FP_OK) return FP_CORRUPT;
-    enum fp_status status = take_out(&map, scratch->packed, out, fetched);
+    enum fp_status status = take_out(&map, rooms, fetched);
     zpool_unmap(store->zpool, &map);
     return status == FP_OK ? take_compressor(store, scratch, fetched) : status;
 }
@@ -328,10 +370,11 @@ enum fp_status store_unpack_mapped(struct store *store, struct store_scratch *sc
                                    const struct mapped *mapped, struct space out)
 {
     struct fetched fetched = {.name = mapped->name};
+    struct rooms rooms = {.plain = out};
     uint32_t crc;
     enum fp_status status = FP_OK;
     if (mapped->name.what == ZVALUE) fetched.word = entry_value_word(mapped->name.value);
-    else status = take_out(&mapped->map, NULL, out, &fetched);
+    else status = take_out(&mapped->map, &rooms, &fetched);
     if (status == FP_OK && mapped->name.what == ZOBJECT)
         status = take_compressor(store, scratch, &fetched);
     if (status == FP_OK) return store_unpack(store, scratch, &fetched, out, &crc);

@@ -12,15 +12,14 @@
 #include "storage/store_internal.h"
 
 enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
-                              struct page_place place, struct known known,
+                              struct page_place place, const struct fresh *fresh,
                               const struct area_pin *pin)
 {
     struct area *area = place.area;
-    struct fresh fresh = {.area = area, .known = known};
     struct stored next;
     struct zname old;
     store_count(&area->counters.stores, 1);
-    enum fp_status status = store_pack_page(store, scratch, &fresh, &next);
+    enum fp_status status = store_pack_page(store, scratch, fresh, &next);
     if (status == FP_OK) {
         /* A row of the slot table is memory too: items give way for it as for an object. */
         do status = pin == NULL ? area_put(area, place.slot, &next, &old)
@@ -40,9 +39,9 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
 enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const uint8_t *page, uint32_t crc)
 {
-    struct known known = {{page, place.area->page_bytes}, crc};
+    struct fresh fresh = {.area = place.area, .known = {{page, place.area->page_bytes}, crc}};
     if (place.slot >= place.area->slot_count) return FP_RANGE;
-    return store_page_put(store, scratch, place, known, NULL);
+    return store_page_put(store, scratch, place, &fresh, NULL);
 }
 
 enum fp_status store_page_sample(struct store *store, struct store_scratch *scratch,
@@ -59,25 +58,35 @@ enum fp_status store_page_sample(struct store *store, struct store_scratch *scra
     return status == FP_OK ? store_unpack(store, scratch, &fetched, space, &crc) : status;
 }
 
+enum fp_status store_page_fetch(struct store *store, struct store_scratch *scratch,
+                                struct page_place place, const struct rooms *rooms,
+                                struct fetched *fetched)
+{
+    struct area *area = place.area;
+    store_count(&area->counters.loads, 1);
+    area_slot_take(area, place.slot);
+    struct zhandle handle = area_handle_locked(area, place.slot);
+    enum fp_status status = area_reads(area); /* what is being emptied is never absent */
+    if (status == FP_OK) status = store_fetch_to(store, scratch, handle, rooms, fetched);
+    if (fetched->name.what == ZOBJECT) zpool_touch(store->zpool, handle);
+    area_slot_drop(area, place.slot);
+    if (status == FP_CORRUPT) store_count(&store->counters.corrupt, 1);
+    if (status == FP_ABSENT) store_count(&area->counters.absent, 1);
+    if (status == FP_CORRUPT) store_count(&area->counters.corrupt, 1);
+    return status;
+}
+
 enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,
                                struct page_place place, uint8_t *out, uint32_t *crc)
 {
     struct area *area = place.area;
     if (place.slot >= area->slot_count) return FP_RANGE;
-    struct space space = {.bytes = out, .capacity_bytes = area->page_bytes};
+    struct rooms rooms = {.plain = {out, area->page_bytes},
+                          .packed = {scratch->packed, ZPOOL_OBJECT_BYTES_MAX}};
     struct fetched fetched = {0};
-    store_count(&area->counters.loads, 1);
-
-    area_slot_take(area, place.slot);
-    struct zhandle handle = area_handle_locked(area, place.slot);
-    enum fp_status status = area_reads(area); /* what is being emptied is never absent */
-    if (status == FP_OK) status = store_fetch(store, scratch, handle, space, &fetched);
-    if (fetched.name.what == ZOBJECT) zpool_touch(store->zpool, handle);
-    area_slot_drop(area, place.slot);
-
-    if (status == FP_CORRUPT) store_count(&store->counters.corrupt, 1);
-    if (status == FP_OK) status = store_unpack(store, scratch, &fetched, space, crc);
-    if (status == FP_ABSENT) store_count(&area->counters.absent, 1);
+    enum fp_status status = store_page_fetch(store, scratch, place, &rooms, &fetched);
+    if (status != FP_OK) return status;
+    status = store_unpack(store, scratch, &fetched, rooms.plain, crc);
     if (status == FP_CORRUPT) store_count(&area->counters.corrupt, 1);
     return status;
 }

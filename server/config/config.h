@@ -99,6 +99,7 @@ struct config {
         enum config_algorithm algorithm;
         int32_t level; /* 0: the algorithm's own; else within its range */
         enum config_dictionaries dictionaries;
+        enum config_switch from_clients;
     } compressor;
     struct {
         enum config_draining draining;

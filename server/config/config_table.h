@@ -105,6 +105,9 @@ enum config_kind {
     X("compressor.dictionaries", KIND_CHOICE, struct config, compressor.dictionaries, "off", 0, 0, \
       CONFIG_CHOICES("off", "auto"), RELOAD,                                                       \
       "auto: an area learns one from its pages by itself, kept where it saves more than 5 %.")     \
+    X("compressor.from_clients", KIND_CHOICE, struct config, compressor.from_clients, "on", 0, 0,  \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Clients may pack pages themselves and unpack what they load; off: all travels plain.")      \
     X("recompress.draining", KIND_CHOICE, struct config, recompress.draining, "auto", 0, 0,        \
       CONFIG_CHOICES("auto", "manual"), RELOAD,                                                    \
       "When what an earlier compressor packed is packed with the present one: soon after the "     \

@@ -9,11 +9,11 @@ import struct
 import threading
 import time
 
-from batches import load_batch, page, page_crc, store_batch, entry
 from hostile import (ABSENT, BAD_AREA, BAD_LENGTH, LIMIT, NO_AREA, OK, OPEN, STORE, LOAD, INVALIDATE,
                      PING, RANGE, crc32c, frame, hello, receive, reply)
 from running import Server
 from story import memory_limit, sanitized, stats, tell
+from wire import entry, load_batch, page, page_crc, store_batch
 
 CLOSE = 10
 BUSY, LOST, QUOTA, BAD_FIELD = 19, 23, 24, 30

@@ -228,6 +228,7 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_STORE_BATCH: /* asked for by no client yet */
     case FRAME_LOAD_BATCH:
     case FRAME_INVALIDATE_BATCH:
+    case FRAME_DICTIONARY:
         fp_assert(false);
     }
 }
