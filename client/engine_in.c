@@ -28,16 +28,33 @@ static bool length_possible(const struct op_request *request, const struct frame
     return frame->body_bytes <= (sentence ? request->said_bytes_max : 0);
 }
 
-/* Why a reply cannot be the one to that op; NULL where it can. */
-static const char *judge_op(const struct op *op, const struct frame *frame)
+/* One answer to all pages of a frame: they are refused together, or forgotten together. */
+static bool answers_all(const struct flight *flight, const struct frame *frame)
+{
+    if (flight->batch == 0 || flight->left != flight->batch || frame->slot != 0) return false;
+    if (frame->status != FRAME_OK && frame->count == flight->batch) return true;
+    return flight->opcode == FRAME_INVALIDATE_BATCH && frame->count == 0;
+}
+
+static bool about_these(const struct flight *flight, const struct op_request *request,
+                        const struct frame *frame)
+{
+    if (flight->batch == 0) return frame->slot == request->slot && frame->count == request->count;
+    if (answers_all(flight, frame)) return true;
+    /* Where an entry could not be read, its slot could not either. */
+    bool slot = frame->slot == request->slot || (frame->slot == 0 && frame->status != FRAME_OK);
+    return slot && frame->count == flight->left - 1 && flight->opcode != FRAME_INVALIDATE_BATCH;
+}
+
+/* Why a reply cannot be the one to that op of the flight; NULL where it can. */
+static const char *judge_op(const struct flight *flight, const struct op *op,
+                            const struct frame *frame)
 {
     const struct op_request *request = &op->request;
     if (!frame_status_known(frame->status)) return "a status that does not exist";
     bool of_hello = frame->status == FRAME_BAD_VERSION || frame->status == FRAME_NO_HELLO;
     if (of_hello && frame->opcode != FRAME_HELLO) return "a status out of place";
-    if (frame->slot != request->slot || frame->count != request->count) {
-        return "a reply about other slots";
-    }
+    if (!about_these(flight, request, frame)) return "a reply about other slots";
     if (!length_possible(request, frame)) return "a reply of the wrong length";
     return NULL;
 }
@@ -55,11 +72,13 @@ static const char *judge(const struct engine *engine, const struct frame *frame,
     if (frame->status == FRAME_BAD_HEADER) return "it could not read our requests and gave up";
     *flight = flights_of_tag(&engine->flights, frame->tag);
     if (*flight == NULL) return "a reply nobody asked for";
-    if ((*flight)->end_bytes > engine->sent_bytes) return "a reply before its request";
+    /* Of a batch, the first pages may be answered while the last are on their way. */
+    bool sent = (*flight)->end_bytes <= engine->sent_bytes || (*flight)->batch != 0;
+    if (!sent) return "a reply before its request";
     if (frame->opcode != (*flight)->opcode) return "a reply to another request";
     const struct op *op = flight_first(*flight);
     if (!area_fits(engine, op, frame)) return "a reply about another area";
-    return judge_op(op, frame);
+    return judge_op(*flight, op, frame);
 }
 
 /* --- whom it answers ------------------------------------------------------------------------ */
@@ -111,16 +130,9 @@ static void answer_bad(struct engine *engine, struct op *op, const struct reply 
     engine_break(engine, status);
 }
 
-static void deliver(struct engine *engine, struct flight *flight, const struct reply *reply)
+/* False: whatever came of it ended the connection, and the flight with it. */
+static bool deliver_to(struct engine *engine, struct op *op, const struct reply *reply)
 {
-    struct op *op = flight_first(flight);
-    flights_land(&engine->flights, flight, op);
-    if (op->shake) {
-        engine_drop_op(engine, op);
-        engine_shaken(engine, reply);
-        return;
-    }
-    engine->failures = 0; /* the server does work */
     if (op->ghost) {
         engine_drop_op(engine, op);
     } else if (reply->damaged) {
@@ -132,6 +144,23 @@ static void deliver(struct engine *engine, struct flight *flight, const struct r
         list_push_front(&engine->queue, &op->place);
     } else {
         answer_good(engine, op, reply);
+    }
+    return engine->phase == ENGINE_READY;
+}
+
+static void deliver(struct engine *engine, struct flight *flight, const struct reply *reply)
+{
+    uint32_t count = answers_all(flight, &reply->frame) ? flight->batch : 1;
+    for (bool good = true; good && count > 0; count--) {
+        struct op *op = flight_first(flight);
+        flights_land(&engine->flights, flight, op);
+        if (op->shake) {
+            engine_drop_op(engine, op);
+            engine_shaken(engine, reply);
+            return;
+        }
+        engine->failures = 0; /* the server does work */
+        good = deliver_to(engine, op, reply);
     }
 }
 
@@ -185,7 +214,7 @@ static bool take_reply(struct engine *engine, uint64_t now_ns)
     reply.body =
         slice_of(engine->in + engine->in_start + FRAME_HEADER_BYTES, frame.body_bytes);
     reply.damaged = !frame_body_good(&frame, reply.body);
-    if (reply.damaged && frame.opcode != FRAME_LOAD) {
+    if (reply.damaged && frame.opcode != FRAME_LOAD && frame.opcode != FRAME_LOAD_BATCH) {
         nonsense(engine, "a reply whose checksum does not match");
         return false;
     }

@@ -35,7 +35,7 @@ struct flight *flights_begin(struct flights *flights, uint8_t opcode)
     if (flights->serial == 0) flights->serial = 1;
     flight->tag = flights->serial << FLIGHT_SEAT_BITS | (uint32_t)(flight - flights->seats);
     flight->opcode = opcode;
-    flight->left = 0;
+    flight->left = flight->batch = 0;
     return flight;
 }
 

@@ -19,6 +19,7 @@ from story import ask, sample, sanitized, stats, tell
 
 PAGE = 4096
 STORE, LOAD, INVALIDATE, COMPACT = 5, 6, 7, 8
+STORE_BATCH, LOAD_BATCH, INVALIDATE_BATCH = BATCHES = 15, 16, 17
 COMPRESSED = "compressor.algorithm=lz4"
 
 
@@ -64,6 +65,20 @@ def whole(s, size):
     return got
 
 
+def slots_of(header, body):
+    """Those a request names, or its reply; none where one reply is for all."""
+    if header[0] == 0xFA and header[1] == STORE_BATCH:
+        slots, at = [], 0
+        while at < len(body):
+            slot, _, size = struct.unpack(">QII", body[at:][:16])
+            slots.append(slot)
+            at += 28 + size
+        return slots
+    if header[0] == 0xFA and header[1] in BATCHES:
+        return [slot for slot, in struct.iter_unpack(">Q", body[8:])]
+    return [] if header[1] == INVALIDATE_BATCH else [int.from_bytes(header[8:16], "big")]
+
+
 class Between(threading.Thread):
     """Stands between a client and the server, and sees whether two operations on one slot are
     ever on the way together: the protocol lets a server carry them out in any order."""
@@ -71,28 +86,32 @@ class Between(threading.Thread):
     def __init__(self, server, path):
         super().__init__(daemon=True)
         self.unix, self.server, self.on_the_way, self.doubled, self.most = path, server, [], [], 0
+        self.asked = {}
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen()
         self.start()
 
-    def sent(self, slot):
+    def sent(self, tag, slots):
         with self.lock:
-            if slot in self.on_the_way:
-                self.doubled.append(slot)
-            self.on_the_way.append(slot)
+            for slot in slots:
+                if slot in self.on_the_way:
+                    self.doubled.append(slot)
+                self.on_the_way.append(slot)
+            self.asked[tag] = slots
             self.most = max(self.most, len(self.on_the_way))
 
-    def answered(self, slot):
+    def answered(self, tag, slots):
         with self.lock:
-            self.on_the_way.remove(slot)
+            for slot in slots or self.asked[tag]:
+                self.on_the_way.remove(slot)
 
     def pass_on(self, source, sink, note):
         while header := whole(source, 40):
             body = whole(source, int.from_bytes(header[24:28], "big"))
-            if header[1] in (STORE, LOAD, INVALIDATE):
-                note(int.from_bytes(header[8:16], "big"))
+            if header[1] in (STORE, LOAD, INVALIDATE, *BATCHES):
+                note(header[4:8], slots_of(header, body))
             sink.sendall(header + body)
         sink.shutdown(socket.SHUT_WR)
 

@@ -134,6 +134,93 @@ START_TEST(a_server_cut_off_after_any_byte_is_a_disconnect)
 }
 END_TEST
 
+/* --- many pages in one frame ---------------------------------------------------------------- */
+
+enum { BATCHED = 8 };
+
+struct batched {
+    enum farpage_status result;
+    struct farpage_op ops[BATCHED];
+};
+
+/* Stores, loads and forgets eight pages, each in one frame; the first that fails decides. */
+static struct batched meet_batched(const struct fake_plan *plan)
+{
+    struct fake_server *server = fake_server_create(plan);
+    struct farpage_options options = {.server = fake_server_address(server),
+                                      .timeout_ms = PATIENCE_MS,
+                                      .flags = FARPAGE_NO_RECONNECT};
+    struct farpage *client;
+    struct farpage_area *area;
+    struct farpage_area_options size = {.slots = 16, .page_bytes = 4096};
+    ck_assert_int_eq(farpage_connect(&options, &client), FARPAGE_OK);
+    ck_assert_int_eq(farpage_area_open(client, "a", &size, &area), FARPAGE_OK);
+    static uint8_t pages[BATCHED][4096];
+    struct batched batched = {.result = FARPAGE_OK};
+    static const enum farpage_op_kind kinds[] = {FARPAGE_OP_STORE, FARPAGE_OP_LOAD,
+                                                 FARPAGE_OP_INVALIDATE};
+    for (int kind = 0; kind < 3 && batched.result == FARPAGE_OK; kind++) {
+        for (int i = 0; i < BATCHED; i++) {
+            batched.ops[i] = (struct farpage_op){
+                .kind = kinds[kind], .slot = 8u + (unsigned)i, .count = 1, .page = pages[i]};
+        }
+        batched.result = farpage_batch(area, batched.ops, BATCHED, 0);
+        for (int i = 0; i < BATCHED; i++) {
+            if (batched.ops[i].status != FARPAGE_OK) kind = 3;
+        }
+    }
+    farpage_disconnect(&client);
+    fake_server_destroy(&server);
+    return batched;
+}
+
+START_TEST(a_lie_within_a_batch_is_a_protocol_error)
+{
+    struct fake_plan plan = {.mischief = lies[_i / 2],
+                             .to = _i % 2 == 0 ? FRAME_STORE : FRAME_LOAD,
+                             .after = 3};
+    struct batched batched = meet_batched(&plan);
+    ck_assert_int_eq(batched.result, FARPAGE_PROTOCOL);
+    for (int i = 0; i < BATCHED; i++) {
+        ck_assert_int_eq(batched.ops[i].status, i < 3 ? FARPAGE_OK : FARPAGE_PROTOCOL);
+    }
+}
+END_TEST
+
+START_TEST(a_batch_cut_off_is_a_disconnect)
+{
+    struct fake_plan plan = {
+        .mischief = FAKE_CUT, .to = FRAME_LOAD, .after = 3, .amount = (size_t)_i * 41};
+    struct batched batched = meet_batched(&plan);
+    ck_assert_int_eq(batched.result, FARPAGE_DISCONNECTED);
+    for (int i = 0; i < BATCHED; i++) {
+        ck_assert_int_eq(batched.ops[i].status, i < 3 ? FARPAGE_OK : FARPAGE_DISCONNECTED);
+    }
+}
+END_TEST
+
+START_TEST(a_batch_may_be_refused_as_a_whole)
+{
+    static const uint8_t to[] = {FRAME_STORE_BATCH, FRAME_LOAD_BATCH, FRAME_INVALIDATE_BATCH};
+    static const struct {
+        uint16_t wire;
+        enum farpage_status result, each;
+    } rows[] = {
+        {FRAME_NO_MEMORY, FARPAGE_OK, FARPAGE_NO_MEMORY},
+        {FRAME_NO_AREA, FARPAGE_OK, FARPAGE_NO_AREA},
+        {FRAME_LOST, FARPAGE_LOST, FARPAGE_LOST},
+        {99, FARPAGE_PROTOCOL, FARPAGE_PROTOCOL},
+    };
+    struct fake_plan plan = {
+        .mischief = FAKE_WHOLE, .to = to[_i / 4], .amount = rows[_i % 4].wire};
+    struct batched batched = meet_batched(&plan);
+    ck_assert_int_eq(batched.result, rows[_i % 4].result);
+    for (int i = 0; i < BATCHED; i++) {
+        ck_assert_int_eq(batched.ops[i].status, rows[_i % 4].each);
+    }
+}
+END_TEST
+
 START_TEST(silence_is_a_timeout)
 {
     uint64_t before = clock_monotonic_ns();
@@ -277,6 +364,9 @@ int main(void)
     tcase_add_loop_test(tcase, a_body_that_fails_its_checksum_is_found, 0, OPCODES);
     tcase_add_loop_test(tcase, a_second_reply_finds_no_one, 0, OPCODES);
     tcase_add_loop_test(tcase, a_server_cut_off_after_any_byte_is_a_disconnect, 0, OPCODES);
+    tcase_add_loop_test(tcase, a_lie_within_a_batch_is_a_protocol_error, 0, 2 * LIES);
+    tcase_add_loop_test(tcase, a_batch_cut_off_is_a_disconnect, 0, 100);
+    tcase_add_loop_test(tcase, a_batch_may_be_refused_as_a_whole, 0, 12);
     tcase_add_loop_test(tcase, silence_is_a_timeout, 0, OPCODES);
     tcase_add_test(tcase, a_server_that_drips_is_a_timeout);
     tcase_add_test(tcase, what_memcached_says_is_quoted);

@@ -241,14 +241,14 @@ END_TEST
 START_TEST(a_late_reply_is_dropped_and_the_connection_goes_on)
 {
     start_with(&(struct fake_plan){
-                   .mischief = FAKE_LATE, .to = FRAME_LOAD, .times = 1, .amount = 250},
-               150, 0);
+                   .mischief = FAKE_LATE, .to = FRAME_LOAD, .times = 1, .amount = 800},
+               500, 0);
     store(3, 'j');
     store(4, 'k');
     uint8_t page[PAGE] = {7};
     ck_assert_int_eq(farpage_load(area, 3, page), FARPAGE_TIMEOUT);
-    ck_assert_str_eq(farpage_area_error(area), "the server did not answer within 150 ms");
-    for (int i = 0; i < 50; i++) {
+    ck_assert_str_eq(farpage_area_error(area), "the server did not answer within 500 ms");
+    for (int i = 0; i < 120; i++) {
         expect(4, 'k');
         (void)poll(NULL, 0, 5);
     }
@@ -264,9 +264,9 @@ END_TEST
 START_TEST(a_late_store_leaves_its_page_alone)
 {
     struct fake_plan plan = {
-        .mischief = FAKE_LATE, .to = FRAME_STORE, .times = 3, .amount = 400, .page_bytes = 65536};
+        .mischief = FAKE_LATE, .to = FRAME_STORE, .times = 3, .amount = 800, .page_bytes = 65536};
     server = fake_server_create(&plan);
-    struct farpage_options options = {.server = fake_server_address(server), .timeout_ms = 200};
+    struct farpage_options options = {.server = fake_server_address(server), .timeout_ms = 500};
     ck_assert_int_eq(farpage_connect(&options, &client), FARPAGE_OK);
     struct farpage_area_options wish = {.slots = SLOTS, .page_bytes = 65536};
     ck_assert_int_eq(farpage_area_open(client, "swap", &wish, &area), FARPAGE_OK);

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/slice.h"
-#include "protocol/frame.h"
+#include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 
 enum {
@@ -40,6 +40,7 @@ struct reply {
     size_t size_bytes;
     uint64_t due_ns;   /* FAKE_LATE: not before */
     unsigned serial;   /* of the connection it is for */
+    uint32_t tag;
 };
 
 struct connection {
@@ -147,6 +148,19 @@ static void answer_invalidate(struct fake_server *server, const struct frame *re
     }
 }
 
+static void answer_invalidations(struct fake_server *server, const struct frame *request,
+                                 struct slice body, struct frame *reply)
+{
+    struct frame_slots slots;
+    fp_assert(frame_slots_decode(body, request->count, &slots));
+    for (uint32_t i = 0; i < slots.count; i++) {
+        struct frame one = {
+            .area = request->area, .slot = frame_slots_at(&slots, i), .count = 1};
+        answer_invalidate(server, &one, reply);
+    }
+    reply->count = reply->status == FRAME_OK ? 0 : request->count;
+}
+
 static void answer_stats(struct slice section, struct frame *reply, uint8_t *out)
 {
     const char *text = "pid 7\nfarpage_resident_bytes 1048576\nname with blanks\n";
@@ -220,14 +234,16 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_LOAD:
         answer_page(server, request, body, reply, out);
         break;
-    case FRAME_CLOSE:
+    case FRAME_CLOSE: /* every connection has a right to each area */
         break;
     case FRAME_INVALIDATE:
         answer_invalidate(server, request, reply);
         break;
-    case FRAME_STORE_BATCH: /* asked for by no client yet */
-    case FRAME_LOAD_BATCH:
     case FRAME_INVALIDATE_BATCH:
+        answer_invalidations(server, request, body, reply);
+        break;
+    case FRAME_STORE_BATCH: /* answered page by page */
+    case FRAME_LOAD_BATCH:
     case FRAME_DICTIONARY:
         fp_assert(false);
     }
@@ -291,13 +307,19 @@ static size_t bend_bytes(struct fake_server *server, uint8_t *bytes, size_t size
     return 2 * size_bytes;
 }
 
-static void compose(struct fake_server *server, const struct frame *request, struct slice body)
+/* Answers one page of `frame`, or all of it, as `request` has it. */
+static void compose(struct fake_server *server, const struct frame *frame,
+                    const struct frame *request, struct slice body)
 {
     struct frame reply;
     uint8_t *bytes = calloc(2, FRAME_HEADER_BYTES + PAGE_BYTES_MAX);
     fp_assert(bytes != NULL);
     uint8_t *out = bytes + FRAME_HEADER_BYTES;
     answer(server, request, body, &reply, out);
+    if (frame != request) {
+        reply.opcode = frame->opcode;
+        reply.count = request->count;
+    }
     bool lie = server->plan.to == 0 || server->plan.to == request->opcode;
     lie = lie && server->plan_replies++ >= server->plan.after;
     lie = lie && (server->plan.times == 0 || server->lies++ < server->plan.times);
@@ -307,7 +329,8 @@ static void compose(struct fake_server *server, const struct frame *request, str
     if (lie) bend_header(&server->plan, &reply);
     frame_encode(&reply, bytes);
     if (lie) size_bytes = bend_bytes(server, bytes, size_bytes);
-    struct reply made = {.bytes = bytes, .size_bytes = size_bytes, .serial = server->at->serial};
+    struct reply made = {
+        .bytes = bytes, .size_bytes = size_bytes, .serial = server->at->serial, .tag = frame->tag};
     if (lie && server->plan.mischief == FAKE_LATE) {
         made.due_ns = clock_monotonic_ns() + server->plan.amount * 1000000;
         fp_assert(server->late_count < LATE_MAX);
@@ -316,6 +339,66 @@ static void compose(struct fake_server *server, const struct frame *request, str
     }
     fp_assert(server->pending_count < PENDING_MAX);
     server->pending[server->pending_count++] = made;
+}
+
+static void compose_loads(struct fake_server *server, const struct frame *frame, struct slice body)
+{
+    struct frame_slots slots;
+    fp_assert(frame_body_good(frame, body) && frame_slots_decode(body, frame->count, &slots));
+    for (uint32_t i = 0; i < slots.count && !server->at->hang_up; i++) {
+        struct frame one = *frame;
+        one.opcode = FRAME_LOAD;
+        one.slot = frame_slots_at(&slots, i);
+        one.count = slots.count - i - 1;
+        compose(server, frame, &one, slice_of(NULL, 0));
+    }
+}
+
+static void compose_stores(struct fake_server *server, const struct frame *frame, struct slice body)
+{
+    const uint8_t *at = body.bytes, *end = body.bytes + body.size_bytes;
+    fp_assert(frame->count >= 1 && frame->count <= FRAME_BATCH_MAX && frame->body_crc == 0);
+    for (uint32_t left = frame->count; left > 0 && !server->at->hang_up; left--) {
+        struct frame_entry entry;
+        fp_assert(end - at >= FRAME_ENTRY_BYTES);
+        frame_entry_decode(at, &entry);
+        fp_assert((size_t)(end - at) >= FRAME_ENTRY_BYTES + (size_t)entry.size_bytes);
+        fp_assert(frame_entry_good(at, &entry));
+        struct frame one = *frame;
+        one.opcode = FRAME_STORE;
+        one.slot = entry.slot;
+        one.count = left - 1;
+        one.body_bytes = entry.size_bytes;
+        one.body_crc = entry.page_crc;
+        compose(server, frame, &one, slice_of(at + FRAME_ENTRY_BYTES, entry.size_bytes));
+        at += FRAME_ENTRY_BYTES + entry.size_bytes;
+    }
+}
+
+static void refuse_whole(struct fake_server *server, const struct frame *frame)
+{
+    struct frame reply = *frame;
+    reply.magic = FRAME_MAGIC_REPLY;
+    reply.status = (uint16_t)server->plan.amount;
+    reply.body_bytes = reply.body_crc = 0;
+    uint8_t *bytes = malloc(FRAME_HEADER_BYTES);
+    fp_assert(bytes != NULL && server->pending_count < PENDING_MAX);
+    frame_encode(&reply, bytes);
+    server->pending[server->pending_count++] = (struct reply){
+        .bytes = bytes, .size_bytes = FRAME_HEADER_BYTES, .serial = server->at->serial};
+}
+
+static void compose_frame(struct fake_server *server, const struct frame *frame, struct slice body)
+{
+    const struct fake_plan *plan = &server->plan;
+    if (plan->mischief == FAKE_WHOLE && plan->to == frame->opcode)
+        refuse_whole(server, frame);
+    else if (frame->opcode == FRAME_LOAD_BATCH)
+        compose_loads(server, frame, body);
+    else if (frame->opcode == FRAME_STORE_BATCH)
+        compose_stores(server, frame, body);
+    else
+        compose(server, frame, frame, body);
 }
 
 /* --- the connections ------------------------------------------------------------------------ */
@@ -345,12 +428,26 @@ static bool send_all(const struct fake_server *server, int fd, const uint8_t *by
     return true;
 }
 
+/* Last to first; the pages of one request stay in their order. */
+static void turn_round(struct fake_server *server)
+{
+    struct reply turned[PENDING_MAX];
+    unsigned end = server->pending_count, count = 0;
+    while (end > 0) {
+        unsigned first = end - 1;
+        while (first > 0 && server->pending[first - 1].tag == server->pending[first].tag) first--;
+        for (unsigned i = first; i < end; i++) turned[count++] = server->pending[i];
+        end = first;
+    }
+    memcpy(server->pending, turned, count * sizeof *turned);
+}
+
 static bool send_pending(struct fake_server *server)
 {
     bool good = true;
+    if (server->plan.mischief == FAKE_OVERTAKES) turn_round(server);
     for (unsigned i = 0; i < server->pending_count; i++) {
-        bool reverse = server->plan.mischief == FAKE_OVERTAKES;
-        struct reply *reply = &server->pending[reverse ? server->pending_count - 1 - i : i];
+        struct reply *reply = &server->pending[i];
         good = good && send_all(server, server->at->fd, reply->bytes, reply->size_bytes);
         free(reply->bytes);
     }
@@ -389,7 +486,8 @@ static size_t take_requests(struct fake_server *server, const uint8_t *bytes, si
         fp_assert(frame_decode(bytes + taken, FRAME_MAGIC_REQUEST, &request));
         size_t whole = FRAME_HEADER_BYTES + (size_t)request.body_bytes;
         if (size_bytes - taken < whole) break;
-        compose(server, &request, slice_of(bytes + taken + FRAME_HEADER_BYTES, request.body_bytes));
+        compose_frame(server, &request,
+                      slice_of(bytes + taken + FRAME_HEADER_BYTES, request.body_bytes));
         taken += whole;
     }
     return taken;

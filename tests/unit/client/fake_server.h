@@ -35,6 +35,7 @@ enum mischief {
     FAKE_TEXT,            /* answers like memcached: "ERROR\r\n" */
     FAKE_STATUS,          /* the status `amount`, no body */
     FAKE_LAST_WORDS,      /* BAD_HEADER with tag 0, then it closes */
+    FAKE_WHOLE,           /* a batch refused as a whole, with the status `amount` */
     FAKE_BODY,            /* FRAME_OK with `body` as its body, checksums right */
 };
 
