@@ -139,8 +139,12 @@ static enum exit_code create_store(struct server *server)
     if (prepared != EXIT_OK) return prepared;
     for (uint32_t i = 0; i < config->areas_count; i++) {
         const struct config_area *area = &config->areas[i];
+        uint64_t page_bytes = config_area_page_bytes(config, area);
         struct area_options wanted = {.name = slice_text(area->name),
-                                      .slot_count = area->size_bytes / config->storage.page_bytes,
+                                      .slot_count = area->size_bytes / page_bytes,
+                                      .page_bytes = (uint32_t)page_bytes,
+                                      .quota_pages = area->quota_pages,
+                                      .quota_bytes = area->quota_bytes,
                                       .lifetime = AREA_CONFIGURED};
         struct area *opened;
         status = store_area_create(server->shared.store, &wanted, &opened);

@@ -29,8 +29,8 @@ enum {
     CONFIG_AREAS_MAX = 256,
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
-    CONFIG_KEYS_MAX = 32,      /* rows of the table */
-    CONFIG_ITEM_KEYS_MAX = 2,  /* rows of one list */
+    CONFIG_KEYS_MAX = 48,      /* rows of the table */
+    CONFIG_ITEM_KEYS_MAX = 5,  /* rows of one list */
     CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */
     CONFIG_SOCKET_BYTES = 108, /* sun_path, with its final zero */
 };
@@ -73,7 +73,10 @@ struct config_listener {
 struct config_area {
     struct config_item item;
     char name[AREA_NAME_BYTES_MAX + 1];
-    uint64_t size_bytes; /* == pages * storage.page_bytes, pages in 1 .. AREA_SLOTS_MAX */
+    uint64_t size_bytes; /* == pages * config_area_page_bytes(), pages in 1 .. AREA_SLOTS_MAX */
+    uint64_t page_bytes; /* 4, 16 or 64 KiB; 0: storage.page_bytes */
+    uint32_t quota_pages; /* at most what it has; 0: none */
+    uint64_t quota_bytes; /* at most size_bytes; 0: none */
 };
 
 struct config {
@@ -119,6 +122,12 @@ struct config {
     struct config_origin origins[CONFIG_KEYS_MAX]; /* by row; of list keys see the items */
     char *file;                                    /* as it was named; NULL where there is none */
 };
+
+static inline uint64_t config_area_page_bytes(const struct config *config,
+                                              const struct config_area *area)
+{
+    return area->page_bytes != 0 ? area->page_bytes : config->storage.page_bytes;
+}
 
 /* Loads the file (NULL: none) and then each "key=value" of `sets`, later ones winning; a list is
  * set whole, as YAML: areas=[{name: a, size: 64MiB}]. On FP_OK *config is the caller's. Otherwise

@@ -121,34 +121,71 @@ static void check_listeners(struct config_build *build)
     }
 }
 
+/* In the order of config_table.h. */
+enum area_row { AREA_ROW_NAME, AREA_ROW_SIZE, AREA_ROW_PAGE_SIZE, AREA_ROW_QUOTA_PAGES,
+                AREA_ROW_QUOTA_BYTES };
+
 static void check_area_size(struct config_build *build, uint32_t i)
 {
     const struct config *config = build->config;
     const struct config_area *area = &config->areas[i];
-    uint64_t page_bytes = config->storage.page_bytes;
-    if (area->item.origins[1].bad || origin_of(config, "storage.page_size")->bad) return;
+    uint64_t page_bytes = config_area_page_bytes(config, area);
+    bool own = area->page_bytes != 0;
     char size[NUMBER_TEXT_BYTES];
     char page[NUMBER_TEXT_BYTES];
     number_size_text(area->size_bytes, size);
     number_size_text(page_bytes, page);
-    struct config_place place = place_in_item(build, &area->item, 1);
+    struct config_place place = place_in_item(build, &area->item, AREA_ROW_SIZE);
     if (area->size_bytes % page_bytes != 0)
         config_error_add(build->errors, place,
-                         "areas[%" PRIu32 "].size: %s is not a multiple of storage.page_size (%s)",
-                         i, size, page);
+                         "areas[%" PRIu32 "].size: %s is not a multiple of %s (%s)", i, size,
+                         own ? "its page_size" : "storage.page_size", page);
     else if (area->size_bytes / page_bytes > AREA_SLOTS_MAX)
         config_error_add(build->errors, place,
                          "areas[%" PRIu32 "].size: %s is more than %" PRIu64 " pages of %s", i,
                          size, (uint64_t)AREA_SLOTS_MAX, page);
 }
 
+/* A quota that can never be reached is a slip. */
+static void check_area_quotas(struct config_build *build, uint32_t i)
+{
+    const struct config *config = build->config;
+    const struct config_area *area = &config->areas[i];
+    uint64_t pages = area->size_bytes / config_area_page_bytes(config, area);
+    const bool bad_pages = area->item.origins[AREA_ROW_QUOTA_PAGES].bad;
+    const bool bad_bytes = area->item.origins[AREA_ROW_QUOTA_BYTES].bad;
+    if (!bad_pages && area->quota_pages > pages)
+        config_error_add(build->errors, place_in_item(build, &area->item, AREA_ROW_QUOTA_PAGES),
+                         "areas[%" PRIu32 "].quota_pages: %" PRIu32 " is more than the %" PRIu64
+                         " pages it has",
+                         i, area->quota_pages, pages);
+    if (bad_bytes || area->quota_bytes <= area->size_bytes) return;
+    char size[NUMBER_TEXT_BYTES];
+    char quota[NUMBER_TEXT_BYTES];
+    number_size_text(area->size_bytes, size);
+    number_size_text(area->quota_bytes, quota);
+    config_error_add(build->errors, place_in_item(build, &area->item, AREA_ROW_QUOTA_BYTES),
+                     "areas[%" PRIu32 "].quota_bytes: %s is more than its size (%s)", i, quota,
+                     size);
+}
+
+static void check_area(struct config_build *build, uint32_t i)
+{
+    const struct config_item *item = &build->config->areas[i].item;
+    bool page_size_bad = item->origins[AREA_ROW_PAGE_SIZE].bad ||
+                         origin_of(build->config, "storage.page_size")->bad;
+    if (page_size_bad || item->origins[AREA_ROW_SIZE].bad) return;
+    check_area_size(build, i);
+    check_area_quotas(build, i);
+}
+
 static void check_area_name(struct config_build *build, uint32_t i)
 {
     const struct config_area *areas = build->config->areas;
     for (uint32_t k = 0; k < i; k++) {
-        if (areas[i].item.origins[0].bad || areas[k].item.origins[0].bad) continue;
+        if (areas[i].item.origins[AREA_ROW_NAME].bad || areas[k].item.origins[AREA_ROW_NAME].bad) continue;
         if (strcmp(areas[i].name, areas[k].name) != 0) continue;
-        config_error_add(build->errors, place_in_item(build, &areas[i].item, 0),
+        config_error_add(build->errors, place_in_item(build, &areas[i].item, AREA_ROW_NAME),
                          "areas[%" PRIu32 "].name: \"%s\" is areas[%" PRIu32 "]'s already", i,
                          areas[i].name, k);
         return;
@@ -163,6 +200,6 @@ void config_check(struct config_build *build)
     check_listeners(build);
     for (uint32_t i = 0; i < build->config->areas_count; i++) {
         check_area_name(build, i);
-        check_area_size(build, i);
+        check_area(build, i);
     }
 }

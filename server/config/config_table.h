@@ -77,7 +77,8 @@ enum config_kind {
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \
       "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \
     X("storage.page_size", KIND_SIZE, struct config, storage.page_bytes, "4KiB", 0, 0,             \
-      CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART, "One page of an area.")                   \
+      CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART,                                           \
+      "One page of an area that is made without saying.")                                          \
     X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "blocks", 0, 0,          \
       CONFIG_CHOICES("blocks", "zsmalloc", "zbud"), RESTART,                                       \
       "The layout: best fit by bytes, size classes, or two objects a page.")                       \
@@ -126,7 +127,16 @@ enum config_kind {
       "What clients call it.")                                                                     \
     X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \
       (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
-      "Its pages, uncompressed: a multiple of storage.page_size.")                                 \
+      "Its pages, uncompressed: a multiple of its page_size.")                                     \
+    X("areas[].page_size", KIND_SIZE, struct config_area, page_bytes, "0B", 0, 0,                  \
+      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                      \
+      "One of its pages; 0 means storage.page_size.")                                              \
+    X("areas[].quota_pages", KIND_COUNT, struct config_area, quota_pages, "0", 0,                  \
+      UINT32_MAX, NULL, RESTART,                                                                   \
+      "Pages that may be stored in it at once; 0 means as many as it has.")                        \
+    X("areas[].quota_bytes", KIND_SIZE, struct config_area, quota_bytes, "0B", 0,                  \
+      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
+      "What its pages may take, packed; 0 means whatever storage.memory_limit leaves.")            \
     X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \
       CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
       "The least urgent events that are written.")                                                 \

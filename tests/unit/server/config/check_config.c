@@ -181,7 +181,13 @@ START_TEST(every_value_of_a_file_arrives)
     ck_assert_uint_eq(config->areas_count, 2);
     ck_assert_str_eq(config->areas[0].name, "swap/one");
     ck_assert_uint_eq(config->areas[0].size_bytes, 64 << 20);
+    ck_assert_uint_eq(config->areas[0].page_bytes, 64 << 10);
+    ck_assert_uint_eq(config->areas[0].quota_pages, 1000);
+    ck_assert_uint_eq(config->areas[0].quota_bytes, 16 << 20);
+    ck_assert_uint_eq(config_area_page_bytes(config, &config->areas[0]), 64 << 10);
     ck_assert_uint_eq(config->areas[1].size_bytes, 16 << 10);
+    ck_assert_uint_eq(config->areas[1].quota_pages, 0);
+    ck_assert_uint_eq(config_area_page_bytes(config, &config->areas[1]), 16 << 10);
     unload(&loading);
 }
 END_TEST
@@ -276,6 +282,14 @@ START_TEST(values_of_two_sources_are_checked_together)
         {{"compressor.algorithm=lz4hc", "compressor.level=13"}, "1 to 12, the levels of lz4hc"},
         {{"areas=[{name: a, size: 4KiB}]", "storage.page_size=64KiB"}, "not a multiple of"},
         {{"areas=[{name: a, size: 128TiB}]", "log.level=info"}, "more than 17179869184 pages"},
+        {{"areas=[{name: a, size: 68KiB, page_size: 16KiB}]", "log.level=info"},
+         "68KiB is not a multiple of its page_size (16KiB)"},
+        {{"areas=[{name: a, size: 64KiB, page_size: 8KiB}]", "log.level=info"},
+         "'8KiB' is not 0B, 4KiB, 16KiB or 64KiB"},
+        {{"areas=[{name: a, size: 64KiB, quota_pages: 17}]", "log.level=info"},
+         "quota_pages: 17 is more than the 16 pages it has"},
+        {{"areas=[{name: a, size: 64KiB, quota_bytes: 1MiB}]", "log.level=info"},
+         "quota_bytes: 1MiB is more than its size (64KiB)"},
     };
     for (size_t i = 0; i < FP_COUNT_OF(cases); i++) {
         struct loading loading = load(NULL, cases[i].sets, 2);
@@ -472,7 +486,7 @@ START_TEST(every_value_can_be_visited)
     config_visit(loading.config, note_value, text);
     ck_assert_ptr_nonnull(strstr(text, "server.threads 0\nserver.max_connections 1024\n"));
     ck_assert_ptr_nonnull(strstr(text, "listeners[0].protocol memcached\n"));
-    ck_assert_ptr_nonnull(strstr(text, "areas[0].name a\nareas[0].size 4KiB\nlog.level info\n"));
+    ck_assert_ptr_nonnull(strstr(text, "areas[0].name a\nareas[0].size 4KiB\n"));
     unload(&loading);
 }
 END_TEST
