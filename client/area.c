@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "client/client.h"
+#include "protocol/limits.h"
 
 static struct farpage_area *area_create(struct farpage *client, const struct opening *opening,
                                         const struct farpage_area_options *options)
@@ -122,6 +123,27 @@ void farpage_area_close(struct farpage_area **area)
     list_remove(&taken->place);
     (void)pthread_mutex_unlock(&taken->client->lock);
     area_destroy(taken);
+}
+
+enum farpage_status farpage_area_delete(struct farpage_area **area)
+{
+    if (area == NULL || *area == NULL) return FARPAGE_INVALID;
+    struct engine *engine = &(*area)->engine;
+    struct op_request request = {.opcode = FRAME_CLOSE,
+                                 .count = 1,
+                                 .of_area = true,
+                                 .said_bytes_max = REFUSAL_BYTES_MAX,
+                                 .timeout_ns = (*area)->timeout_ns};
+    engine->said = false;
+    enum farpage_status status = engine_call(engine, &request, NULL);
+    if (status == FARPAGE_OK) {
+        farpage_area_close(area);
+        return FARPAGE_OK;
+    }
+    struct reason what;
+    reason_set(&what, "deleting area '%s'", (*area)->opening.name);
+    client_explain(&(*area)->reason, engine, status, what.text);
+    return status;
 }
 
 enum farpage_status farpage_area_renew(struct farpage_area *area)

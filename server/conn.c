@@ -93,8 +93,8 @@ static void conn_destroy(struct conn *conn)
     if (conn->next != NULL) conn->next->prev = conn->prev;
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
-    close(conn->row.fd);
     session_fini(&conn->session, &shared->openers, shared->store);
+    close(conn->row.fd); /* which openers look at while they are there */
     output_fini(&conn->output);
     free(conn->kept.bytes);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);

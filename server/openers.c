@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/openers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/check.h"
@@ -65,7 +67,17 @@ static void explain(const struct opener *holder, unsigned others, char why[REFUS
     if (others > 0) (void)snprintf(more, sizeof more, ", and by %u more", others);
     (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is open %s by %s since %s%s",
                    holder->area->name, is_exclusive(holder) ? "exclusively" : "shared",
-                   holder->peer, since, more);
+                   holder->row->peer, since, more);
+}
+
+/* Its client is gone and has left nothing to be carried out. */
+static bool has_hung_up(const struct opener *holder)
+{
+    uint8_t byte;
+    if (atomic_load(&holder->row->state) != CONN_IDLE) return false;
+    ssize_t got = recv(holder->row->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    if (got >= 0) return got == 0;
+    return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
 }
 
 /* FP_OK: nobody is in the way any more. `self` (may be NULL) never is. */
@@ -78,11 +90,13 @@ static enum fp_status make_way_locked(struct area *area, const struct frame_open
     for (struct opener *holder = area->openers, *next; holder != NULL; holder = next) {
         next = holder->next;
         if (holder == self) continue;
-        if (is_exclusive(holder) && same_client(holder, open)) atomic_store(&holder->lost, true);
+        bool comes_back = is_exclusive(holder) && same_client(holder, open);
+        bool would_be = alone || is_exclusive(holder);
+        if (comes_back || (would_be && has_hung_up(holder))) atomic_store(&holder->lost, true);
         if (atomic_load(&holder->lost)) {
             if (atomic_load(&holder->in_use)) return FP_NOT_STORED;
             unlink_locked(holder);
-        } else if (alone || is_exclusive(holder)) {
+        } else if (would_be) {
             others += in_the_way != NULL;
             in_the_way = holder;
         }

@@ -7,7 +7,8 @@
  * Whoever has an area exclusively keeps all others out, save the same client coming back: its
  * connection may have broken without the server noticing yet. Then the old opener is lost; a
  * request of its that is being carried out at that moment is waited for, so that none takes effect
- * after the new one was let in.
+ * after the new one was let in. Nor does anybody keep others out who has hung up, though his worker
+ * has not come round to it.
  *
  * A transient area is deleted with its last opener.
  *
@@ -22,11 +23,12 @@
 #include "base/lock.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
+#include "server/conns.h"
 #include "storage/area_stand.h"
 #include "storage/store_area.h"
 
 struct opener {
-    const char *peer; /* as `stats conns` shows it; lives longer */
+    const struct conn_row *row; /* of its connection, which is open as long as the opener is */
     /* Written by openers.c under its lock, but read by the session that it belongs to: */
     struct area *area; /* a use */
     uint32_t flags;    /* enum frame_open_flags: SHARED and ZEROS */
@@ -51,7 +53,7 @@ struct open_request {
     const uint8_t *boot_id; /* this server's */
 };
 
-/* Lets the opener, which has only its peer yet, have the area that the request names; makes it
+/* Lets the opener, which has only its row yet, have the area that the request names; makes it
  * where the request says so. FP_LOST: it is not the one that was expected. FP_ABSENT. FP_EXISTS: it
  * has other slots or pages. FP_BUSY: `why` says who has it. FP_TOO_BIG, FP_NO_MEMORY: as
  * store_area_create. FP_NOT_STORED: who had it is still at work; ask again after other requests. */

@@ -29,7 +29,7 @@ static enum fp_status open_new(struct session *session, struct openers *openers,
 {
     struct opener *opener = calloc(1, sizeof *opener);
     if (opener == NULL) return FP_NO_MEMORY;
-    opener->peer = session->row->peer;
+    opener->row = session->row;
     enum fp_status status = openers_open(openers, request, opener, why);
     if (status != FP_OK) {
         free(opener);

@@ -9,7 +9,7 @@
 #include "server/stats_internal.h"
 #include "storage/store_area.h"
 
-enum { OPENERS_SHOWN = 16 };
+enum { OPENERS_SHOWN = 4 };
 
 /* Another thread's clock may be a moment ahead of ours. */
 static uint64_t ms_since(uint64_t then_ns, uint64_t now_ns)
@@ -34,7 +34,7 @@ static void emit_opener(void *opaque, const struct opener *opener)
     if (++context->count > OPENERS_SHOWN) return;
     snprintf(name, sizeof name, "opener_%" PRIu64, context->count);
     snprintf(value, sizeof value, "%s %" PRIu64 " %s", shared ? "shared" : "exclusive",
-             ms_since(opener->since_ns, context->now_ns), opener->peer);
+             ms_since(opener->since_ns, context->now_ns), opener->row->peer);
     stats_text(context->sink, name, value);
 }
 

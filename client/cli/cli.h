@@ -22,6 +22,7 @@ struct cli {
     bool pad, sparse, keep, no_wait, verify;
     const char *area;
     uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages;
+    uint64_t page_bytes, quota_pages, quota_bytes;
     bool has_size, has_count, has_after, has_pid, has_pages;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
@@ -32,7 +33,10 @@ struct cli {
 #define CLI_COMMANDS(X)                                                                            \
     X(PING, "ping", "", 0, 0, cli_ping, "ask the server for a sign of life")                       \
     X(STATS, "stats", "[SECTION]", 0, 1, cli_stats, "show the server's statistics")                \
-    X(AREAS, "areas", "", 0, 0, cli_areas, "show the server's areas as a table")                   \
+    X(AREAS, "areas", "[create | delete NAME]", 0, 2, cli_areas,                                   \
+      "show the server's areas and who has them open, create one, or delete it")                   \
+    X(SESSIONS, "sessions", "", 0, 0, cli_sessions,                                                \
+      "show who is connected, since when, and what he has open")                                   \
     X(STORE, "store", "AREA FILE", 2, 2, cli_store, "keep the pages of a file in an area")         \
     X(LOAD, "load", "AREA FILE", 2, 2, cli_load, "write an area's pages to a file, - for stdout")  \
     X(VERIFY, "verify", "AREA FILE", 2, 2, cli_verify, "compare an area's pages with a file")      \
@@ -78,6 +82,10 @@ bool cli_connect(const struct cli *cli, struct farpage **client, int *code) FP_M
  * where `slots` is not 0. Its pages may have any size. */
 enum farpage_status cli_area_open(struct farpage *client, const char *name, uint64_t slots,
                                   struct farpage_area **area) FP_MUST_CHECK;
+
+/* Says what became of an area: a sentence, or with --json its name, slots and bytes of a page. */
+int cli_areas_create(const struct cli *cli);
+int cli_areas_delete(const struct cli *cli);
 
 /* Flushes stdout: output that did not reach its reader is a failure too. Returns `code` or 1. */
 int cli_finish(const struct cli *cli, int code);

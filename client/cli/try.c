@@ -78,19 +78,14 @@ static bool make_area(const struct cli *cli, struct trial *trial, struct complai
         complain(complaint, "area '%s' exists already; --area wants a new one", trial->area);
         return false;
     }
+    struct farpage_area_options options = {
+        .slots = trial->pages,
+        .flags = FARPAGE_AREA_SHARED | (cli->keep ? 0 : FARPAGE_AREA_TRANSIENT)};
     if (status == FARPAGE_NO_AREA) {
-        status = cli_area_open(trial->client, trial->area, trial->pages, &trial->open);
+        status = farpage_area_open(trial->client, trial->area, &options, &trial->open);
     }
     if (status != FARPAGE_OK) complain(complaint, "%s", farpage_error(trial->client));
     return status == FARPAGE_OK;
-}
-
-static bool forget_pages(const struct cli *cli, struct trial *trial, struct complaint *complaint)
-{
-    if (cli->keep || trial->open == NULL) return true;
-    if (farpage_invalidate(trial->open, 0, trial->pages) == FARPAGE_OK) return true;
-    complain(complaint, "%s", farpage_area_error(trial->open));
-    return false;
 }
 
 /* --- out and back --------------------------------------------------------------------------- */
@@ -169,11 +164,7 @@ static bool run_trial(const struct cli *cli, struct trial *trial, struct complai
     trial->page_bytes = farpage_server(trial->client)->page_bytes;
     trial->pages = div_up_u64(trial->memory.bytes, trial->page_bytes);
     trial->pid = trial->subject.pid;
-    struct complaint second;
-    bool good = make_area(cli, trial, complaint) && out_and_back(cli, trial, complaint);
-    if (forget_pages(cli, trial, &second)) return good;
-    if (good) *complaint = second;
-    return false;
+    return make_area(cli, trial, complaint) && out_and_back(cli, trial, complaint);
 }
 
 static int judge(const struct cli *cli, const struct trial *trial)

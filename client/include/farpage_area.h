@@ -71,6 +71,10 @@ farpage_area_open(struct farpage *client, const char *name,
  * the area. NULL inside is fine. Within a callback it takes effect when that one returns. */
 FARPAGE_API void farpage_area_close(struct farpage_area **area);
 
+/* Deletes the area on the server and closes it. FARPAGE_BUSY: others have it open, or it is of the
+ * server's configuration. Unless FARPAGE_OK it stays open here. */
+FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status farpage_area_delete(struct farpage_area **area);
+
 /* After FARPAGE_LOST, and only then: opens the area of that name as it is now, or creates it, as
  * its options say. Whatever was stored before is gone. */
 FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status farpage_area_renew(struct farpage_area *area);

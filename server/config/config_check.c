@@ -183,7 +183,8 @@ static void check_area_name(struct config_build *build, uint32_t i)
 {
     const struct config_area *areas = build->config->areas;
     for (uint32_t k = 0; k < i; k++) {
-        if (areas[i].item.origins[AREA_ROW_NAME].bad || areas[k].item.origins[AREA_ROW_NAME].bad) continue;
+        if (areas[i].item.origins[AREA_ROW_NAME].bad) continue;
+        if (areas[k].item.origins[AREA_ROW_NAME].bad) continue;
         if (strcmp(areas[i].name, areas[k].name) != 0) continue;
         config_error_add(build->errors, place_in_item(build, &areas[i].item, AREA_ROW_NAME),
                          "areas[%" PRIu32 "].name: \"%s\" is areas[%" PRIu32 "]'s already", i,

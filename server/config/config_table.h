@@ -129,7 +129,7 @@ enum config_kind {
       (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
       "Its pages, uncompressed: a multiple of its page_size.")                                     \
     X("areas[].page_size", KIND_SIZE, struct config_area, page_bytes, "0B", 0, 0,                  \
-      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                      \
+      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                     \
       "One of its pages; 0 means storage.page_size.")                                              \
     X("areas[].quota_pages", KIND_COUNT, struct config_area, quota_pages, "0", 0,                  \
       UINT32_MAX, NULL, RESTART,                                                                   \

@@ -104,6 +104,16 @@ def an_area_belongs_to_one_opener_who_is_named_to_others(programs):
         assert "by tcp:127.0.0.1:" in sentence(owner.try_open(b"vm"))
 
 
+def who_has_hung_up_keeps_nobody_out(programs):
+    with Server(programs.farpaged) as server:
+        for round in range(300):
+            last = Session(server, "tcp" if round % 2 else "unix")
+            number = last.open(b"vm", 100)
+            assert last.store(number, 1, page(round)) == OK
+            last.leave()
+        assert last.slots == 100
+
+
 def an_area_may_be_shared_on_request(programs):
     with Server(programs.farpaged) as server:
         a, b, c = Session(server), Session(server), Session(server)
@@ -413,6 +423,51 @@ def a_terabyte_area_costs_nothing_until_it_is_used(programs):
         assert session.load(areas[0], 99 << 21) == page(99)
 
 
+def the_command_makes_shows_and_deletes_areas(programs):
+    with Server(programs.farpaged) as server:
+        said = programs.run(server, "areas", "create", "vm", "--size", "1TiB", "--page-size", "16KiB",
+                            "--quota-pages", "1000", "--quota-bytes", "2MiB")
+        assert said == "area 'vm' created: 67,108,864 slots of 16.0 KiB\n", said
+        lines = programs.run(server, "areas").splitlines()
+        assert lines[2] == ("  16.0 KiB pages, at most 1,000 pages and 2.00 MiB packed, stays, "
+                            "not open"), lines
+        said = programs.run(server, "areas", "create", "vm", "--size", "1TiB", code=1)
+        assert "area 'vm' exists already" in said, said
+        said = programs.run(server, "areas", "create", "b", "--size", "5000B", code=2)
+        assert "--size: not a multiple of its pages" in said, said
+        owner = Session(server)
+        number = owner.open(b"vm")
+        lines = programs.run(server, "areas").splitlines()
+        assert re.match(f"  open exclusively by unix:pid={os.getpid()},uid=\\d+ for ", lines[3]), lines
+        said = programs.run(server, "areas", "delete", "vm", code=1)
+        assert f"area 'vm' is open exclusively by unix:pid={os.getpid()},uid=" in said, said
+        assert owner.open(b"vm", flags=SHARED) == number
+        said = programs.run(server, "areas", "delete", "vm", code=1)
+        assert f"area 'vm' is open shared by unix:pid={os.getpid()},uid=" in said, said
+        owner.leave()
+        told = programs.json(server, "areas", "delete", "vm")
+        assert told["is"] == "deleted" and told["page_bytes"] == 16384, told
+        assert programs.run(server, "areas") == "no areas\n"
+        assert "there is no such area" in programs.run(server, "areas", "delete", "vm", code=1)
+
+
+def the_command_shows_who_is_connected(programs):
+    with Server(programs.farpaged) as server:
+        one, other = Session(server, "tcp"), Session(server)
+        number = one.open(b"vm", 100)
+        one.open(b"more", 100)
+        one.store(number, 1, page(1))
+        sessions = {s["peer"].split(":")[0]: s for s in programs.json(server, "sessions")["sessions"]
+                    if s["dialect"] == "frames" and s["areas"] + s["bytes_out"] > 0}
+        assert sessions["tcp"]["areas"] == 2 and sessions["tcp"]["bytes_in"] > PAGE, sessions
+        assert sessions["tcp"]["listener"].startswith("127.0.0.1:") and sessions["tcp"]["age_ms"] >= 0
+        lines = programs.run(server, "sessions").splitlines()
+        assert lines[0].split()[:6] == ["peer", "age", "idle", "in", "out", "areas"], lines
+        assert any(line.startswith(f"unix:pid={os.getpid()},uid=") for line in lines), lines
+        assert len(lines) >= 4, lines  # the command itself is one
+        other.leave()
+
+
 def areas_come_and_go_under_load(programs):
     """Sessions that open, use, delete and lose the same few areas, beside those who look at all."""
     seconds = 4
@@ -464,7 +519,8 @@ def areas_come_and_go_under_load(programs):
 
 
 if __name__ == "__main__":
-    tell([an_area_belongs_to_one_opener_who_is_named_to_others, an_area_may_be_shared_on_request,
+    tell([an_area_belongs_to_one_opener_who_is_named_to_others, who_has_hung_up_keeps_nobody_out,
+          an_area_may_be_shared_on_request,
           a_client_that_comes_back_takes_its_area_over,
           nothing_of_the_old_session_takes_effect_after_a_take_over,
           a_transient_area_ends_with_its_last_opener_even_a_killed_one,
@@ -475,4 +531,6 @@ if __name__ == "__main__":
           a_quota_is_kept_to_the_page_by_many_connections_at_once,
           a_quota_of_bytes_counts_what_is_packed, a_deleted_area_of_any_size_stalls_nobody,
           areas_of_every_page_size_live_side_by_side, what_makes_no_sense_in_an_open_is_refused,
-          a_terabyte_area_costs_nothing_until_it_is_used, areas_come_and_go_under_load])
+          a_terabyte_area_costs_nothing_until_it_is_used,
+          the_command_makes_shows_and_deletes_areas, the_command_shows_who_is_connected,
+          areas_come_and_go_under_load])

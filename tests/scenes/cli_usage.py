@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 
-COMMANDS = ["ping", "stats", "areas", "store", "load", "verify", "invalidate", "try",
+COMMANDS = ["ping", "stats", "areas", "sessions", "store", "load", "verify", "invalidate", "try",
             "advise", "compact", "compressor", "dictionary", "recompress",
             "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
@@ -91,6 +91,14 @@ ROWS = [
     (["stats", "--server", "127.0.0.1:1"], 69,
      "^farpage: cannot connect to 127.0.0.1 port 1: Connection refused$"),
     (["areas", "--server", NOBODY], 69, "No such file"),
+    (["areas", "create", "--size", "1MiB"], 2, "'areas' needs nothing, create NAME or delete NAME"),
+    (["areas", "make", "a"], 2, "create NAME or delete NAME"),
+    (["areas", "create", "a"], 2, "'areas create' needs --size SIZE"),
+    (["areas", "delete", "a", "--size", "1MiB"], 2, "these options are for 'areas create'"),
+    (["areas", "--quota-pages", "1"], 2, "these options are for 'areas create'"),
+    (["areas", "create", "a", "--size", "x"], 2, "--size"),
+    (["areas", "delete", "a", "--server", NOBODY], 69, "No such file"),
+    (["sessions", "--server", NOBODY], 69, "No such file"),
     (["load", "a", "/dev/null", "--server", NOBODY], 69, "No such file"),
     (["store", "a", "/dev/zero", "--server", NOBODY], 1, "is not a file with a size"),
     (["store", "a", "/nonexistent", "--server", NOBODY], 1, "cannot open '/nonexistent'"),

@@ -47,7 +47,7 @@ MAY_INCLUDE = {
     "server/conns": BASE,
     "server/output": BASE,
     "server/settings": BASE | {"server/config"},
-    "server/openers": BASE | {"protocol", "storage/area", "storage/store"},
+    "server/openers": BASE | {"protocol", "server/conns", "storage/area", "storage/store"},
     "server/session": BASE | {"protocol", "server/conns", "server/openers", "storage/store"},
     "server/shared": BASE | {"protocol", "storage/store", "server/compaction",
                              "server/recompression",
