@@ -44,7 +44,7 @@ struct worker {
     /* private to worker.c */
     pthread_t thread;
     bool started;
-    int wake_fd;
+    int wake_fd, sweep_fd;
     struct event *wake, *sweep;
     struct lock inbox_lock; /* guards the three below */
     struct arrival *inbox;
