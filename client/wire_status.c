@@ -67,6 +67,10 @@ static struct wire_row row_of(uint16_t wire)
         [FRAME_QUOTA] = {FARPAGE_QUOTA, "the area's quota is reached"},
         [FRAME_DRAINING] = {FARPAGE_DRAINING, "the area is being moved and takes no changes now"},
         [FRAME_MOVED] = {FARPAGE_MOVED, "the area is on another server now"},
+        [FRAME_CHANGED] = {FARPAGE_REFUSED, "it has changed since it was mapped"},
+        [FRAME_EXPIRED] = {FARPAGE_REFUSED, "the lease of the map has ended"},
+        [FRAME_NO_MAP] = {FARPAGE_REFUSED, "the server knows no such map"},
+        [FRAME_MAP_MODE] = {FARPAGE_REFUSED, "it is not mapped in that mode"},
         [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},
         [FRAME_BAD_CODEC] = {FARPAGE_REFUSED, "the server takes no page packed like that"},
         [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "

@@ -22,6 +22,11 @@
     X(COMMAND_INCR, "incr", SHAPE_DELTA, "incr KEY DELTA [noreply]")                               \
     X(COMMAND_DECR, "decr", SHAPE_DELTA, "decr KEY DELTA [noreply]")                               \
     X(COMMAND_TOUCH, "touch", SHAPE_TOUCH, "touch KEY EXPTIME [noreply]")                          \
+    X(COMMAND_MAP, "map", SHAPE_MAP, "map KEY ro|rw|wo [lease SECONDS]")                           \
+    X(COMMAND_MREAD, "mread", SHAPE_MAP_READ, "mread ID OFFSET LENGTH")                            \
+    X(COMMAND_MWRITE, "mwrite", SHAPE_MAP_WRITE, "mwrite ID OFFSET LENGTH")                        \
+    X(COMMAND_UNMAP, "unmap", SHAPE_UNMAP, "unmap ID [discard]")                                   \
+    X(COMMAND_MAPS, "maps", SHAPE_BARE, "maps")                                                    \
     X(COMMAND_FLUSH_ALL, "flush_all", SHAPE_FLUSH, "flush_all [DELAY] [noreply]")                  \
     X(COMMAND_STATS, "stats", SHAPE_REST, "stats [SECTION]")                                       \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \

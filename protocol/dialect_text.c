@@ -15,6 +15,7 @@ enum {
 };
 
 #define REFUSAL_BAD_EXPTIME "CLIENT_ERROR invalid exptime argument"
+#define REFUSAL_BAD_LEASE "CLIENT_ERROR invalid lease argument"
 #define REFUSAL_BAD_DELTA "CLIENT_ERROR invalid numeric delta argument"
 
 /* What a shape's reader works on and fills. word[0] is the command. */
@@ -138,6 +139,60 @@ static const char *read_flush(struct reading *reading)
     return read_exptime(reading->word[1], &request->exptime) ? NULL : REFUSAL_BAD_EXPTIME;
 }
 
+static bool read_mode(struct slice word, enum request_map *mode)
+{
+    if (slice_is(word, "ro")) *mode = REQUEST_MAP_RO;
+    else if (slice_is(word, "rw")) *mode = REQUEST_MAP_RW;
+    else if (slice_is(word, "wo")) *mode = REQUEST_MAP_WO;
+    else return false;
+    return true;
+}
+
+static const char *read_map(struct reading *reading)
+{
+    struct request *request = reading->request;
+    uint64_t seconds;
+    request->key = reading->word[1];
+    if (!key_fits(request->key) || !read_mode(reading->word[2], &request->mode))
+        return REFUSAL_BAD_LINE;
+    if (reading->word_count == 3) return NULL;
+    if (!slice_is(reading->word[3], "lease")) return REFUSAL_BAD_LINE;
+    if (!number_wire_u64(reading->word[4], &seconds) || seconds == 0 || seconds > UINT32_MAX)
+        return REFUSAL_BAD_LEASE;
+    request->lease_s = (uint32_t)seconds;
+    return NULL;
+}
+
+static const char *read_map_read(struct reading *reading)
+{
+    struct request *request = reading->request;
+    bool good = number_wire_u64(reading->word[1], &request->map_id) &&
+                number_wire_u64(reading->word[2], &request->offset) &&
+                number_wire_u64(reading->word[3], &request->length);
+    return good ? NULL : REFUSAL_BAD_LINE;
+}
+
+static const char *read_map_write(struct reading *reading)
+{
+    struct request *request = reading->request;
+    uint64_t value_bytes;
+    if (!number_wire_u64(reading->word[3], &value_bytes) || value_bytes > VALUE_BYTES_MAX)
+        return REFUSAL_BAD_LINE;
+    reading->value_bytes = value_bytes; /* from here on a refusal swallows */
+    bool good = number_wire_u64(reading->word[1], &request->map_id) &&
+                number_wire_u64(reading->word[2], &request->offset);
+    return good ? NULL : REFUSAL_BAD_LINE;
+}
+
+/* A word that is misspelt must not publish what was to be discarded. */
+static const char *read_unmap(struct reading *reading)
+{
+    struct request *request = reading->request;
+    request->discard = slice_is(reading->word[2], "discard");
+    if (!number_wire_u64(reading->word[1], &request->map_id)) return REFUSAL_BAD_LINE;
+    return reading->word_count == 2 || request->discard ? NULL : REFUSAL_BAD_LINE;
+}
+
 static const char *read_rest(struct reading *reading)
 {
     struct request *request = reading->request;
@@ -167,6 +222,10 @@ enum shape {
     SHAPE_DELTA,
     SHAPE_TOUCH,
     SHAPE_FLUSH,
+    SHAPE_MAP,
+    SHAPE_MAP_READ,
+    SHAPE_MAP_WRITE,
+    SHAPE_UNMAP,
     SHAPE_REST,
     SHAPE_BARE,
 };
@@ -175,6 +234,8 @@ static shape_read_f *const shape_read[] = {
     [SHAPE_KEYS] = read_keys,     [SHAPE_TOUCH_KEYS] = read_touch_keys, [SHAPE_STORE] = read_store,
     [SHAPE_CAS] = read_cas,       [SHAPE_DELETE] = read_delete,         [SHAPE_DELTA] = read_delta,
     [SHAPE_TOUCH] = read_touch,   [SHAPE_FLUSH] = read_flush,           [SHAPE_REST] = read_rest,
+    [SHAPE_MAP] = read_map,       [SHAPE_MAP_READ] = read_map_read,
+    [SHAPE_UNMAP] = read_unmap,   [SHAPE_MAP_WRITE] = read_map_write,
     [SHAPE_BARE] = read_bare,
 };
 

@@ -31,6 +31,11 @@ enum frame_fields {
     X(8, FRAME_COMPACT, "compact", FRAME_USES_COUNT, "start a compaction, or ask how it goes")     \
     X(9, FRAME_COMMAND, "command", FRAME_USES_NONE, "carry out an operator's command, a line")     \
     X(10, FRAME_CLOSE, "close", FRAME_USES_PAGES, "give an area's number up, or delete the area")  \
+    X(11, FRAME_MAP, "map", FRAME_USES_ALL, "hold the page of a slot as it is, or to write it")    \
+    X(12, FRAME_MREAD, "mread", FRAME_USES_SLOT, "bytes of what is mapped")                        \
+    X(13, FRAME_MWRITE, "mwrite", FRAME_USES_SLOT, "write some of it, for nobody to see yet")      \
+    X(14, FRAME_UNMAP, "unmap", FRAME_USES_SLOT | FRAME_USES_COUNT,                                \
+      "let go of it; what was written is stored, or not")                                          \
     X(15, FRAME_STORE_BATCH, "store batch", FRAME_USES_PAGES, "keep up to 256 pages as they come") \
     X(16, FRAME_LOAD_BATCH, "load batch", FRAME_USES_PAGES, "up to 256 pages, in the order asked") \
     X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")  \
@@ -60,11 +65,15 @@ enum frame_opcode {
     X(14, FRAME_NO_SECTION, "no section", "no statistics of that name")                            \
     X(15, FRAME_OFF, "off", "the configuration has switched that off")                             \
     X(16, FRAME_NO_COMMAND, "no command", "no operator's command of that name")                    \
-    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")             \
+    X(17, FRAME_REFUSED, "refused", "the command changed nothing; the body says why")              \
     X(18, FRAME_PACKED, "packed", "done; the body is the page, packed")                            \
     X(19, FRAME_BUSY, "busy", "in use by another; the body says by whom and since when")           \
+    X(20, FRAME_CHANGED, "changed", "it was stored or invalidated while mapped, and stays so")     \
+    X(21, FRAME_EXPIRED, "expired", "the map's lease has ended; it is not mapped any more")        \
+    X(22, FRAME_NO_MAP, "no map", "no map of that number here")                                    \
     X(23, FRAME_LOST, "lost", "not that area any more: the server restarted, or it was deleted")   \
     X(24, FRAME_QUOTA, "quota", "the area may not hold more; the old page is still there")         \
+    X(25, FRAME_MAP_MODE, "map mode", "read of a write-only map, write of a read-only one")        \
     X(26, FRAME_NO_DICTIONARY, "no dictionary", "not a dictionary that this area has")             \
     X(27, FRAME_DRAINING, "draining", "the area takes no changes for now; loads go on")            \
     X(28, FRAME_MOVED, "moved", "the area is elsewhere now; OPEN's reply says where")              \

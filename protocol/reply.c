@@ -47,3 +47,22 @@ size_t reply_number_line(char line[REPLY_NUMBER_LINE_BYTES_MAX], uint64_t number
     char *at = put_bytes(put_number(line, number), "\r\n", 2);
     return (size_t)(at - line);
 }
+
+size_t reply_mapped_line(char line[REPLY_MAPPED_LINE_BYTES_MAX], const struct reply_mapped *mapped)
+{
+    const uint64_t numbers[] = {mapped->id, mapped->flags, mapped->bytes, mapped->cas};
+    char *at = put_bytes(line, "MAPPED", 6);
+    for (size_t i = 0; i < FP_COUNT_OF(numbers); i++) {
+        *at++ = ' ';
+        at = put_number(at, numbers[i]);
+    }
+    at = put_bytes(at, "\r\n", 2);
+    return (size_t)(at - line);
+}
+
+size_t reply_data_line(char line[REPLY_DATA_LINE_BYTES_MAX], uint64_t bytes)
+{
+    char *at = put_number(put_bytes(line, "DATA ", 5), bytes);
+    at = put_bytes(at, "\r\n", 2);
+    return (size_t)(at - line);
+}

@@ -19,6 +19,18 @@
 #define REPLY_OK "OK\r\n"
 #define REPLY_RESET "RESET\r\n"
 #define REPLY_END "END\r\n"
+#define REPLY_WRITTEN "WRITTEN\r\n"
+#define REPLY_UNMAPPED "UNMAPPED\r\n"
+#define REPLY_BUSY "BUSY\r\n"
+#define REPLY_EXPIRED "EXPIRED\r\n"
+#define REPLY_BEYOND "CLIENT_ERROR beyond the end of what is mapped\r\n"
+#define REPLY_MAPPED_RO "CLIENT_ERROR it is mapped read-only\r\n"
+#define REPLY_MAPPED_WO "CLIENT_ERROR it is mapped write-only\r\n"
+#define REPLY_LEASE_TOO_LONG "CLIENT_ERROR the lease is longer than session.map_lease\r\n"
+#define REPLY_MAPS_MAX "SERVER_ERROR session.maps_max is reached\r\n"
+#define REPLY_MAPPED_MAX "SERVER_ERROR session.mapped_max is reached\r\n"
+#define REPLY_MAPPED_TOTAL_MAX "SERVER_ERROR session.mapped_total_max is reached\r\n"
+#define REPLY_NO_MEMORY_TO_MAP "SERVER_ERROR out of memory mapping object\r\n"
 /* Clients take the major version for what the server can do, and some refuse 0. */
 #define REPLY_VERSION_TEXT "1.6.45-farpage-" FARPAGE_VERSION
 #define REPLY_ERROR "ERROR\r\n"
@@ -32,6 +44,8 @@
 enum {
     REPLY_VALUE_LINE_BYTES_MAX = 6 + KEY_BYTES_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2,
     REPLY_NUMBER_LINE_BYTES_MAX = 24,
+    REPLY_MAPPED_LINE_BYTES_MAX = 6 + 4 * (1 + 20) + 2,
+    REPLY_DATA_LINE_BYTES_MAX = 5 + 20 + 2,
 };
 
 /* "VALUE <key> <flags> <bytes>[ <cas>]\r\n". cas 0 leaves the cas out. Returns the length. */
@@ -40,5 +54,16 @@ size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key,
 
 /* "<number>\r\n", what incr and decr answer. Returns the length. */
 size_t reply_number_line(char line[REPLY_NUMBER_LINE_BYTES_MAX], uint64_t number) FP_NONNULL(1);
+
+struct reply_mapped {
+    uint64_t id, bytes, cas;
+    uint32_t flags;
+};
+/* "MAPPED <id> <flags> <bytes> <cas>\r\n", what map answers. Returns the length. */
+size_t reply_mapped_line(char line[REPLY_MAPPED_LINE_BYTES_MAX], const struct reply_mapped *mapped)
+    FP_NONNULL(1, 2);
+
+/* "DATA <bytes>\r\n", what mread answers before the bytes. Returns the length. */
+size_t reply_data_line(char line[REPLY_DATA_LINE_BYTES_MAX], uint64_t bytes) FP_NONNULL(1);
 
 #endif

@@ -20,6 +20,8 @@
 #include "base/slice.h"
 #include "protocol/command_tbl.h"
 
+enum request_map { REQUEST_MAP_RO = 1, REQUEST_MAP_RW, REQUEST_MAP_WO };
+
 struct request {
     enum command command;
     struct slice key;       /* the first or only key; empty where the command takes none */
@@ -30,6 +32,12 @@ struct request {
     int64_t exptime;        /* as sent: 0 never, negative at once, else memcached's two meanings */
     uint64_t cas;           /* COMMAND_CAS */
     uint64_t delta;         /* COMMAND_INCR, COMMAND_DECR */
+    enum request_map mode;  /* COMMAND_MAP */
+    uint32_t lease_s;       /* COMMAND_MAP: 0 where none was asked for */
+    uint64_t map_id;        /* COMMAND_MREAD, COMMAND_MWRITE, COMMAND_UNMAP */
+    uint64_t offset;        /* COMMAND_MREAD, COMMAND_MWRITE */
+    uint64_t length;        /* COMMAND_MREAD */
+    bool discard;           /* COMMAND_UNMAP */
     bool noreply;           /* answer nothing, not even an error of this command */
     bool has_exptime;       /* COMMAND_FLUSH_ALL: a delay was given */
     size_t size_bytes;      /* what this request took of the buffer: consume just that */

@@ -93,9 +93,11 @@ static void conn_destroy(struct conn *conn)
     if (conn->next != NULL) conn->next->prev = conn->prev;
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
+    maps_unmap_all(&conn->session.maps);
     session_fini(&conn->session, &shared->openers, shared->store);
     close(conn->row.fd); /* which openers look at while they are there */
-    output_fini(&conn->output);
+    output_fini(&conn->output); /* lets go of what was being sent from maps */
+    maps_fini(&conn->session.maps);
     free(conn->kept.bytes);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     free(conn);
@@ -129,6 +131,7 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
     }
     conn->worker = worker;
     conn->session.row = &conn->row;
+    maps_init(&conn->session.maps, &worker->dispatcher, &conn->row);
     conn->charged_bytes = CONN_FIXED_BYTES;
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
@@ -417,12 +420,12 @@ static enum conn_state state_of(const struct conn *conn)
 }
 
 /* What is waiting to be sent counts as memory, though it cannot be refused any more: items give way
- * for it, a few at a time; the maintainer does the rest. */
+ * for it, a few at a time; the maintainer does the rest. What maps lend is charged already. */
 static void charge_output(struct conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
     uint64_t fixed = CONN_FIXED_BYTES + conn->kept.capacity_bytes;
-    uint64_t now = fixed + output_pending(&conn->output);
+    uint64_t now = fixed + output_own_pending(&conn->output);
     if (now > conn->charged_bytes)
         budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
     else
@@ -606,6 +609,7 @@ void conn_sweep(struct conn *conn)
 {
     const struct settings *settings = &conn->worker->shared->settings;
     uint64_t now_ns = conn->worker->now_ns;
+    maps_sweep(&conn->session.maps);
     uint64_t request_ns = setting(&settings->request_timeout_ns);
     bool pending = output_pending(&conn->output) > 0;
     const char *reason = NULL;

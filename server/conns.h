@@ -41,6 +41,8 @@ struct conn_row {
     _Atomic uint64_t bytes_in, bytes_out, pending_bytes;
     _Atomic uint64_t areas; /* open */
     uint64_t opened_ns;
+    _Atomic uint64_t maps, mapped_bytes; /* what it has mapped, sent or not */
+    _Atomic uint64_t oldest_map_ms;      /* store time, of what is mapped longest; 0: nothing is */
 };
 
 struct conns {

@@ -47,7 +47,13 @@
     X(farpage_batches, "batches of stores, loads or invalidations")                                \
     X(farpage_packed_stores, "pages stored as a client packed them")                               \
     X(farpage_packed_loads, "pages given to a client as they are packed")                          \
-    X(farpage_packed_saved_bytes, "bytes of pages that did not travel for it")
+    X(farpage_packed_saved_bytes, "bytes of pages that did not travel for it")                     \
+    X(farpage_maps_made, "maps of pages and items")                                                \
+    X(farpage_maps_busy, "maps refused because another wrote")                                     \
+    X(farpage_maps_refused, "maps refused because of a limit or for want of memory")               \
+    X(farpage_maps_expired, "maps that ended because of session.map_lease")                        \
+    X(farpage_maps_published, "unmaps that stored what was written")                               \
+    X(farpage_maps_changed, "unmaps of writers that stored nothing because it had changed")
 
 enum worker_counter {
 #define X(name, meaning) COUNTER_##name,

@@ -10,22 +10,15 @@
 #define FARPAGE_SERVER_DISPATCH_H
 #include "protocol/frame.h"
 #include "protocol/request.h"
+#include "server/dispatcher.h"
 #include "server/output.h"
 #include "server/session.h"
-#include "server/shared.h"
 
 enum dispatch {
     DISPATCH_DONE,  /* consume the request */
     DISPATCH_MORE,  /* as AGAIN, but at once where the connection's turn is not over */
     DISPATCH_AGAIN, /* give it again when the output has drained, or after the others */
     DISPATCH_CLOSE, /* send what is written, then close */
-};
-
-struct dispatcher { /* one per worker */
-    struct shared *shared;
-    struct worker_counters *counters;
-    struct store_scratch *scratch;
-    uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */
 };
 
 enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *session,
@@ -66,6 +59,9 @@ void dispatch_frame_status(const struct frame *request, enum frame_status status
 /* The commands of dispatch_text by file; same contract. */
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *session,
+                           const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);

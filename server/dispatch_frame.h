@@ -47,5 +47,9 @@ enum dispatch dispatch_close(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_dictionary(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_load_batch(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_invalidate_batch(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_map_page(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_mread(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_mwrite(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_unmap(const struct context *context) FP_NONNULL(1);
 
 #endif

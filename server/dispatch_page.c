@@ -286,6 +286,10 @@ static enum dispatch (*const requests[])(const struct context *context) = {
     [FRAME_COMMAND] = command,
     [FRAME_CLOSE] = dispatch_close,
     [FRAME_DICTIONARY] = dispatch_dictionary,
+    [FRAME_MAP] = dispatch_map_page,
+    [FRAME_MREAD] = dispatch_mread,
+    [FRAME_MWRITE] = dispatch_mwrite,
+    [FRAME_UNMAP] = dispatch_unmap,
     [FRAME_LOAD_BATCH] = dispatch_load_batch,
     [FRAME_INVALIDATE_BATCH] = dispatch_invalidate_batch,
 };

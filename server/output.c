@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
@@ -12,6 +13,7 @@ bool output_init(struct output *output, struct output_desk *desk)
     output->broken = false;
     output->reserved = NULL;
     output->desk = desk;
+    output->lent_bytes = 0;
     output->buffer = evbuffer_new();
     return output->buffer != NULL;
 }
@@ -32,6 +34,7 @@ void output_fini(struct output *output)
     if (is_at_desk(output)) leave_desk(output);
     if (output->buffer != NULL) evbuffer_free(output->buffer);
     output->buffer = NULL;
+    fp_assert(output->lent_bytes == 0);
 }
 
 /* The buffer, with all that was written until now. */
@@ -68,6 +71,46 @@ void output_add(struct output *output, struct slice bytes)
 void output_text(struct output *output, const char *text)
 {
     output_add(output, slice_text(text));
+}
+
+/* --- lending ---------------------------------------------------------------------------------- */
+
+struct loan {
+    struct output *output;
+    void (*done)(void *owner);
+    void *owner;
+};
+
+static void on_loan_over(const void *bytes, size_t size_bytes, void *opaque)
+{
+    (void)bytes;
+    struct loan *loan = opaque;
+    loan->output->lent_bytes -= size_bytes;
+    loan->done(loan->owner);
+    free(loan);
+}
+
+void output_lend(struct output *output, struct slice bytes, void (*done)(void *owner), void *owner)
+{
+    struct loan *loan = malloc(sizeof *loan);
+    if (loan != NULL) {
+        *loan = (struct loan){output, done, owner};
+        struct evbuffer *buffer = whole_buffer(output);
+        if (evbuffer_add_reference(buffer, bytes.bytes, bytes.size_bytes, on_loan_over, loan) ==
+            0) {
+            output->lent_bytes += bytes.size_bytes;
+            return;
+        }
+        free(loan);
+    }
+    output->broken = true;
+    done(owner);
+}
+
+size_t output_own_pending(const struct output *output)
+{
+    size_t pending = output_pending(output);
+    return pending > output->lent_bytes ? pending - output->lent_bytes : 0;
 }
 
 uint8_t *output_reserve(struct output *output, size_t size_bytes)

@@ -31,6 +31,7 @@ struct output {
     struct output_desk *desk; /* NULL: never at one */
     struct evbuffer *buffer;  /* what is pending and not at the desk, before what is */
     uint8_t *reserved; /* by the last output_reserve, until it is committed */
+    uint64_t lent_bytes; /* of output_lend, whose `done` has not been called */
     bool broken;
 };
 
@@ -45,6 +46,15 @@ void output_text(struct output *output, const char *text) FP_NONNULL(1, 2);
  * is added. NULL: out of memory, and the output is broken. */
 uint8_t *output_reserve(struct output *output, size_t size_bytes) FP_NONNULL(1);
 void output_commit(struct output *output, size_t size_bytes) FP_NONNULL(1);
+
+/* Adds bytes without copying them: they must stay as they are until `done` is called, which happens
+ * when the last of them was sent or the output has ended, before output_fini returns; where memory
+ * is out, at once. Then they are charged to whoever owns them, so lend some thousand at a time. */
+void output_lend(struct output *output, struct slice bytes, void (*done)(void *owner), void *owner)
+    FP_NONNULL(1, 3);
+/* What is pending and not lent by somebody else; too little by up to one lending that is partly
+ * sent. */
+size_t output_own_pending(const struct output *output) FP_NONNULL(1);
 
 /* All that is pending, in one piece; good until the next call. Empty where memory ran out. */
 struct slice output_contiguous(struct output *output) FP_NONNULL(1);

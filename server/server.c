@@ -287,6 +287,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     settings_apply(&shared->settings, shared->config);
     conns_init(&shared->conns);
     openers_init(&shared->openers);
+    maps_register_init(&shared->maps);
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
@@ -328,6 +329,7 @@ void server_destroy(struct server **server_ptr)
     if (server->base != NULL) event_base_free(server->base);
     store_destroy(&shared->store);
     free(shared->counters);
+    maps_register_fini(&shared->maps);
     openers_fini(&shared->openers);
     conns_fini(&shared->conns);
     config_destroy(&shared->config);

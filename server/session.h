@@ -11,6 +11,7 @@
 #include "base/attrs.h"
 #include "protocol/frame.h"
 #include "server/conns.h"
+#include "server/maps.h"
 #include "server/openers.h"
 #include "storage/store.h"
 
@@ -30,6 +31,7 @@ struct session {
     struct session_batch batch;
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
     struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */
+    struct maps maps;
 };
 
 /* Opens an area; *number is what the client calls it, the same one where it has it open already.

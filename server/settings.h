@@ -20,6 +20,10 @@ struct settings {
     _Atomic uint64_t recompress_stronger; /* settings_stronger(): algorithm and level in one */
     _Atomic uint64_t recompress_idle_ns;
     _Atomic uint32_t recompress_duty_percent;
+    _Atomic uint32_t session_maps_max;
+    _Atomic uint64_t session_mapped_max_bytes;
+    _Atomic uint64_t session_mapped_total_max_bytes;
+    _Atomic uint64_t session_map_lease_ns; /* 0: none is needed */
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
 };
@@ -28,6 +32,12 @@ struct settings {
 static inline uint64_t settings_stronger(enum config_stronger algorithm, int32_t level)
 {
     return (uint64_t)algorithm << 32 | (uint32_t)level;
+}
+
+static inline uint64_t settings_mapped_total(const struct config *config)
+{
+    uint64_t bytes = config->session.mapped_total_max_bytes;
+    return bytes != 0 ? bytes : config->storage.memory_limit_bytes / 4;
 }
 
 static inline void settings_apply(struct settings *settings, const struct config *config)
@@ -45,6 +55,10 @@ static inline void settings_apply(struct settings *settings, const struct config
                  settings_stronger(config->recompress.algorithm, config->recompress.level));
     atomic_store(&settings->recompress_idle_ns, config->recompress.idle_ns);
     atomic_store(&settings->recompress_duty_percent, config->recompress.duty_percent);
+    atomic_store(&settings->session_maps_max, config->session.maps_max);
+    atomic_store(&settings->session_mapped_max_bytes, config->session.mapped_max_bytes);
+    atomic_store(&settings->session_mapped_total_max_bytes, settings_mapped_total(config));
+    atomic_store(&settings->session_map_lease_ns, config->session.map_lease_ns);
     atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
     atomic_store(&settings->max_connections, config->server.max_connections);
 }

@@ -12,6 +12,7 @@
 #include "server/conns.h"
 #include "server/counters.h"
 #include "server/openers.h"
+#include "server/maps_register.h"
 #include "server/recompression.h"
 #include "server/settings.h"
 #include "storage/store.h"
@@ -26,6 +27,7 @@ struct shared {
     struct settings settings;
     struct conns conns;
     struct openers openers;
+    struct maps_register maps;
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;

@@ -22,7 +22,7 @@ static const struct section {
     {"slabs", stats_slabs},      {"items", stats_nothing},     {"compressors", stats_compressors},
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries},
-    {"recompress", stats_recompress},
+    {"recompress", stats_recompress}, {"maps", stats_maps},
 };
 
 bool stats_report(struct shared *shared, struct slice section, stats_emit *emit, void *context)
@@ -39,7 +39,7 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items compressors dictionaries "
-           "compaction recompress conns sessions reset";
+           "compaction recompress conns sessions maps reset";
 }
 
 void stats_reset(struct shared *shared)

@@ -86,7 +86,7 @@ void stats_areas(struct shared *shared, const struct stats_sink *sink)
 
 struct sessions_context {
     const struct stats_sink *sink;
-    uint64_t now_ns;
+    uint64_t now_ns, store_ms;
 };
 
 static void emit_session(void *opaque, const struct conn_row *row)
@@ -105,10 +105,16 @@ static void emit_session(void *opaque, const struct conn_row *row)
     stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));
     stats_number(&sink, "pending_bytes", atomic_load(&row->pending_bytes));
     stats_number(&sink, "areas", atomic_load(&row->areas));
+    stats_number(&sink, "maps", atomic_load(&row->maps));
+    stats_number(&sink, "mapped_bytes", atomic_load(&row->mapped_bytes));
+    uint64_t oldest_ms = atomic_load(&row->oldest_map_ms);
+    bool newer = oldest_ms == 0 || oldest_ms > context->store_ms;
+    stats_number(&sink, "oldest_map_ms", newer ? 0 : context->store_ms - oldest_ms);
 }
 
 void stats_sessions(struct shared *shared, const struct stats_sink *sink)
 {
     struct sessions_context context = {.sink = sink, .now_ns = clock_monotonic_ns()};
+    context.store_ms = shared_store_ms(shared, context.now_ns);
     conns_each(&shared->conns, emit_session, &context);
 }

@@ -17,6 +17,7 @@ void stats_ratio(const struct stats_sink *sink, const char *name, uint64_t over,
 void stats_general(struct shared *shared, const struct stats_sink *sink);
 void stats_settings(struct shared *shared, const struct stats_sink *sink);
 void stats_conns(struct shared *shared, const struct stats_sink *sink);
+void stats_maps(struct shared *shared, const struct stats_sink *sink);
 void stats_memory(struct shared *shared, const struct stats_sink *sink);
 void stats_areas(struct shared *shared, const struct stats_sink *sink);
 void stats_sessions(struct shared *shared, const struct stats_sink *sink);

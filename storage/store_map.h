@@ -52,7 +52,8 @@ struct map_wish {
 };
 
 /* FP_ABSENT. FP_BUSY: somebody else writes. FP_TOO_BIG: for bytes_max; nothing was charged.
- * FP_CORRUPT. FP_NO_MEMORY: and no items left that could give way. FP_RANGE: no such slot. */
+ * FP_CORRUPT. FP_NO_MEMORY: and no items left that could give way. FP_RANGE: no such slot.
+ * FP_LOST, FP_MOVED: so the area is, which otherwise the map keeps a use of. */
 enum fp_status store_map_item(struct store *store, struct store_scratch *scratch, struct slice key,
                               const struct map_wish *wish, struct store_map **map)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
@@ -78,8 +79,9 @@ enum fp_status store_map_write(struct store_map *map, struct store_scratch *scra
                                uint64_t offset, struct slice bytes) FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* Lets the slot or key have what was written, if it still holds what was mapped: else FP_EXISTS,
- * also where nothing was written. FP_NO_MEMORY, FP_CORRUPT: nothing has changed, and the map is as
- * good as before. A reader has nothing to publish: FP_OK. */
+ * also where nothing was written. FP_NO_MEMORY, FP_CORRUPT, and for a page FP_QUOTA, FP_FROZEN,
+ * FP_LOST, FP_MOVED: nothing has changed, and the map is as good as before. A reader has nothing to
+ * publish: FP_OK. */
 enum fp_status store_map_publish(struct store_map *map, struct store_scratch *scratch)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 

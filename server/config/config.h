@@ -29,7 +29,7 @@ enum {
     CONFIG_AREAS_MAX = 256,
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
-    CONFIG_KEYS_MAX = 48,      /* rows of the table */
+    CONFIG_KEYS_MAX = 64,      /* rows of the table */
     CONFIG_ITEM_KEYS_MAX = 5,  /* rows of one list */
     CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */
     CONFIG_SOCKET_BYTES = 108, /* sun_path, with its final zero */
@@ -104,6 +104,12 @@ struct config {
         enum config_dictionaries dictionaries;
         enum config_switch from_clients;
     } compressor;
+    struct {
+        uint32_t maps_max;
+        uint64_t mapped_max_bytes;
+        uint64_t mapped_total_max_bytes; /* 0: a quarter of memory_limit_bytes; <= half of it */
+        uint64_t map_lease_ns;           /* 0: none is needed */
+    } session;
     struct {
         enum config_draining draining;
         enum config_stronger algorithm;

@@ -31,20 +31,21 @@ static struct config_place place_of_either(const struct config_build *build,
     return place_of(build, first->from != CONFIG_FROM_DEFAULT ? first : second);
 }
 
-static void check_item_size(struct config_build *build)
+/* A size that must not be more than half of the memory limit, by the path of its key. */
+static void check_half(struct config_build *build, const char *path, uint64_t bytes)
 {
     const struct config *config = build->config;
-    const struct config_origin *item = origin_of(config, "storage.item_size_max");
+    const struct config_origin *size = origin_of(config, path);
     const struct config_origin *limit = origin_of(config, "storage.memory_limit");
-    if (item->bad || limit->bad) return;
-    if (config->storage.item_bytes_max <= config->storage.memory_limit_bytes / 2) return;
-    char item_text[NUMBER_TEXT_BYTES];
+    if (size->bad || limit->bad) return;
+    if (bytes <= config->storage.memory_limit_bytes / 2) return;
+    char size_text[NUMBER_TEXT_BYTES];
     char limit_text[NUMBER_TEXT_BYTES];
-    number_size_text(config->storage.item_bytes_max, item_text);
+    number_size_text(bytes, size_text);
     number_size_text(config->storage.memory_limit_bytes, limit_text);
-    config_error_add(build->errors, place_of_either(build, item, limit),
-                     "storage.item_size_max: %s is more than half of storage.memory_limit (%s)",
-                     item_text, limit_text);
+    config_error_add(build->errors, place_of_either(build, size, limit),
+                     "%s: %s is more than half of storage.memory_limit (%s)", path, size_text,
+                     limit_text);
 }
 
 /* What the server needs before it keeps a byte; it measures itself again at the start. */
@@ -195,7 +196,8 @@ static void check_area_name(struct config_build *build, uint32_t i)
 
 void config_check(struct config_build *build)
 {
-    check_item_size(build);
+    check_half(build, "storage.item_size_max", build->config->storage.item_bytes_max);
+    check_half(build, "session.mapped_total_max", build->config->session.mapped_total_max_bytes);
     check_memory(build);
     check_levels(build);
     check_listeners(build);

@@ -39,6 +39,7 @@ enum config_kind {
          "Where clients come in.")                                                                 \
     MAP("storage", "The memory that pages and items are kept in.")                                 \
     MAP("compressor", "How they are packed.")                                                      \
+    MAP("session", "What one connection may have mapped.")                                         \
     MAP("recompress", "How what is stored is packed once more, in the background.")                \
     LIST("areas", struct config_area, areas, 0, CONFIG_AREAS_MAX,                                  \
          "Areas of page slots that exist from the start; clients may create more.")                \
@@ -109,6 +110,17 @@ enum config_kind {
     X("compressor.from_clients", KIND_CHOICE, struct config, compressor.from_clients, "on", 0, 0,  \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Clients may pack pages themselves and unpack what they load; off: all travels plain.")      \
+    X("session.maps_max", KIND_COUNT, struct config, session.maps_max, "256", 0, 65536, NULL,      \
+      RELOAD, "Maps of one connection at once; 0 means that nothing can be mapped.")               \
+    X("session.mapped_max", KIND_SIZE, struct config, session.mapped_max_bytes, "16MiB",           \
+      CONFIG_KIB(64), CONFIG_TIB(1), NULL, RELOAD,                                                 \
+      "Bytes that one connection has mapped at once.")                                             \
+    X("session.mapped_total_max", KIND_SIZE, struct config, session.mapped_total_max_bytes, "0B",  \
+      0, CONFIG_TIB(64), NULL, RELOAD,                                                             \
+      "Bytes mapped by all together, at most half of storage.memory_limit; 0 means a quarter.")    \
+    X("session.map_lease", KIND_DURATION, struct config, session.map_lease_ns, "1m", 0,            \
+      CONFIG_HOURS(7 * 24), NULL, RELOAD,                                                          \
+      "A map that is not used for so long ends; clients may ask for less. 0 means never.")         \
     X("recompress.draining", KIND_CHOICE, struct config, recompress.draining, "auto", 0, 0,        \
       CONFIG_CHOICES("auto", "manual"), RELOAD,                                                    \
       "When what an earlier compressor packed is packed with the present one: soon after the "     \

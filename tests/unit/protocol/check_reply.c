@@ -58,6 +58,25 @@ START_TEST(a_number_line_is_what_printf_writes)
 }
 END_TEST
 
+START_TEST(the_longest_lines_of_maps_fit)
+{
+    struct reply_mapped mapped = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX};
+    char *line = malloc(REPLY_MAPPED_LINE_BYTES_MAX); /* so that ASan sees its end */
+    char *data = malloc(REPLY_DATA_LINE_BYTES_MAX);
+    ck_assert(line != NULL && data != NULL);
+    ck_assert(slice_is(slice_of(line, reply_mapped_line(line, &mapped)),
+                       "MAPPED 18446744073709551615 4294967295 18446744073709551615 "
+                       "18446744073709551615\r\n"));
+    mapped = (struct reply_mapped){.id = 1, .bytes = 5, .cas = 42, .flags = 7};
+    ck_assert(slice_is(slice_of(line, reply_mapped_line(line, &mapped)), "MAPPED 1 7 5 42\r\n"));
+    ck_assert(slice_is(slice_of(data, reply_data_line(data, UINT64_MAX)),
+                       "DATA 18446744073709551615\r\n"));
+    ck_assert(slice_is(slice_of(data, reply_data_line(data, 0)), "DATA 0\r\n"));
+    free(line);
+    free(data);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reply");
@@ -66,6 +85,7 @@ int main(void)
     tcase_add_test(tcase, a_cas_of_0_is_left_out);
     tcase_add_test(tcase, the_longest_value_line_fits);
     tcase_add_test(tcase, a_number_line_is_what_printf_writes);
+    tcase_add_test(tcase, the_longest_lines_of_maps_fit);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

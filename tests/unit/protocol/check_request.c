@@ -23,7 +23,10 @@ struct row {
     uint32_t flags;
     int64_t exptime;
     uint64_t cas, delta, swallow_bytes;
-    bool noreply, has_exptime, drop_old;
+    enum request_map mode;
+    uint32_t lease_s;
+    uint64_t map_id, offset, length;
+    bool noreply, has_exptime, drop_old, discard;
     size_t left_bytes; /* of `sent`, not taken */
     size_t more_bytes;
 };
@@ -34,6 +37,7 @@ struct row {
 #define LOST .parse = REQUEST_LOST, .refusal
 #define BAD_LINE "CLIENT_ERROR bad command line format"
 #define BAD_EXPTIME "CLIENT_ERROR invalid exptime argument"
+#define BAD_LEASE "CLIENT_ERROR invalid lease argument"
 #define BAD_DELTA "CLIENT_ERROR invalid numeric delta argument"
 #define BAD_CHUNK "CLIENT_ERROR bad data chunk"
 #define TOO_LARGE "SERVER_ERROR object too large for cache"
@@ -177,6 +181,51 @@ static const struct row rows[] = {
     {"touch without time is badly formed", "touch k\r\n", REFUSED = BAD_LINE,
      .command = COMMAND_TOUCH},
 
+    /* map and what goes with it */
+    {"map takes a key and a mode", "map k ro\r\n", READY, .command = COMMAND_MAP, .key = "k",
+     .mode = REQUEST_MAP_RO},
+    {"map may ask for a lease", "map k rw lease 007\r\n", READY, .command = COMMAND_MAP,
+     .key = "k", .mode = REQUEST_MAP_RW, .lease_s = 7},
+    {"the longest lease has 32 bits", "map k wo lease 4294967295\n", READY,
+     .command = COMMAND_MAP, .key = "k", .mode = REQUEST_MAP_WO, .lease_s = UINT32_MAX},
+    {"map without mode is badly formed", "map k\r\n", REFUSED = BAD_LINE, .command = COMMAND_MAP,
+     .key = "k"},
+    {"map of no mode is badly formed", "map k RO\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_MAP, .key = "k"},
+    {"a lease needs its word", "map k ro 5\r\n", REFUSED = BAD_LINE, .command = COMMAND_MAP,
+     .key = "k", .mode = REQUEST_MAP_RO},
+    {"a lease of nothing is refused", "map k ro lease 0\r\n", REFUSED = BAD_LEASE,
+     .command = COMMAND_MAP, .key = "k", .mode = REQUEST_MAP_RO},
+    {"a lease of 2^32 is refused", "map k ro lease 4294967296\r\n", REFUSED = BAD_LEASE,
+     .command = COMMAND_MAP, .key = "k", .mode = REQUEST_MAP_RO},
+    {"a lease without seconds is refused", "map k ro lease\r\n", REFUSED = BAD_LEASE,
+     .command = COMMAND_MAP, .key = "k", .mode = REQUEST_MAP_RO},
+    {"mread takes three numbers of 64 bits", "mread 1 18446744073709551615 3\r\n", READY,
+     .command = COMMAND_MREAD, .map_id = 1, .offset = UINT64_MAX, .length = 3},
+    {"mread of two is badly formed", "mread 1 2\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_MREAD, .map_id = 1, .offset = 2},
+    {"mread of a negative place is badly formed", "mread 1 -2 3\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_MREAD, .map_id = 1},
+    {"mwrite brings its bytes", "mwrite 5 6 3\r\nbar\r\n", READY, .command = COMMAND_MWRITE,
+     .map_id = 5, .offset = 6, .value = "bar"},
+    {"mwrite of nothing is one", "mwrite 5 6 0\r\n\r\n", READY, .command = COMMAND_MWRITE,
+     .map_id = 5, .offset = 6},
+    {"mwrite without end is a bad chunk", "mwrite 5 6 1\r\nbar\r\n", REFUSED = BAD_CHUNK,
+     .command = COMMAND_MWRITE, .map_id = 5, .offset = 6, .left_bytes = 2},
+    {"mwrite of too much is swallowed", "mwrite 5 6 1001\r\n", REFUSED = TOO_LARGE,
+     .command = COMMAND_MWRITE, .map_id = 5, .offset = 6, .swallow_bytes = 1003},
+    {"mwrite to no map is swallowed", "mwrite x 6 3\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_MWRITE, .swallow_bytes = 5},
+    {"mwrite without length is badly formed", "mwrite 5 6\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_MWRITE},
+    {"unmap takes an id", "unmap 9\r\n", READY, .command = COMMAND_UNMAP, .map_id = 9},
+    {"unmap may discard", "unmap 9 discard\r\n", READY, .command = COMMAND_UNMAP, .map_id = 9,
+     .discard = true},
+    {"another word is badly formed", "unmap 9 now\r\n", REFUSED = BAD_LINE,
+     .command = COMMAND_UNMAP, .map_id = 9},
+    {"unmap alone is badly formed", "unmap\r\n", REFUSED = BAD_LINE, .command = COMMAND_UNMAP},
+    {"maps", "maps\r\n", READY, .command = COMMAND_MAPS},
+
     /* the rest */
     {"flush_all is at once", "flush_all\r\n", READY, .command = COMMAND_FLUSH_ALL},
     {"flush_all may wait", "flush_all 10\r\n", READY, .command = COMMAND_FLUSH_ALL, .exptime = 10,
@@ -272,6 +321,9 @@ static void expect_request(const struct row *row, const struct request *got, siz
     ck_assert_msg(got->cas == row->cas, "%s: cas", s);
     ck_assert_msg(got->delta == row->delta, "%s: delta", s);
     ck_assert_msg(got->has_exptime == row->has_exptime, "%s: has_exptime", s);
+    ck_assert_msg(got->mode == row->mode && got->lease_s == row->lease_s, "%s: map", s);
+    ck_assert_msg(got->map_id == row->map_id && got->discard == row->discard, "%s: id", s);
+    ck_assert_msg(got->offset == row->offset && got->length == row->length, "%s: range", s);
 }
 
 START_TEST(every_sentence_of_the_table_holds)
