@@ -32,7 +32,9 @@ static bool exchange(int fd, struct frame *frame, struct slice body, const char 
 bool greeting_exchange(int fd, uint64_t slots, uint32_t *area)
 {
     uint8_t body[BODY_BYTES_MAX];
-    struct frame_hello hello = {.version_lowest = FRAME_VERSION, .version_highest = FRAME_VERSION};
+    struct frame_hello hello = {.version_lowest = FRAME_VERSION,
+                                .version_highest = FRAME_VERSION,
+                                .features = FRAME_FEATURE_PACKED};
     struct frame_open open = {
         .flags = FRAME_OPEN_CREATE, .slots = slots, .name = slice_text("bench")};
     struct frame first = {.opcode = FRAME_HELLO}, second = {.opcode = FRAME_OPEN};

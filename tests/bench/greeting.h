@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * greeting - the first words of a connection to farpaged, for benchmarks that speak frames
- * themselves: hello, and the area opened, made where it is not there. Blocks. */
+ * themselves: hello (packed pages are welcome), and the area opened, made where it is not there.
+ * Blocks. */
 #ifndef FARPAGE_TESTS_BENCH_GREETING_H
 #define FARPAGE_TESTS_BENCH_GREETING_H
 #include <stdbool.h>

@@ -70,8 +70,8 @@ static void issue_set(struct load *load, struct peer *peer, struct request *requ
     held->busy = true;
     request->version = ++held->sent;
     uint32_t page = pageset_index(load->options.pages, request->key, request->version);
-    peer->out_end += wire_set(peer->out + peer->out_end, request->key,
-                              pageset_page(load->options.pages, page));
+    struct slice value = slice_of(pageset_page(load->options.pages, page), PAGESET_PAGE_BYTES);
+    peer->out_end += wire_set(peer->out + peer->out_end, request->key, value);
 }
 
 static void issue(struct load *load, struct peer *peer, uint64_t now_ns)
@@ -144,7 +144,7 @@ static void settle(struct load *load, const struct request *request,
     result->gets += request->is_get;
     result->misses += reply->kind == WIRE_MISS;
     result->refused += reply->kind == WIRE_REFUSED;
-    if (reply->kind == WIRE_VALUE) result->wrong += !is_right(load, request, reply->page);
+    if (reply->kind == WIRE_VALUE) result->wrong += !is_right(load, request, reply->value.bytes);
     if (request->is_get) return;
     struct held *held = &load->held[request->key];
     held->busy = false;
@@ -155,10 +155,10 @@ static void read_replies(struct load *load, struct peer *peer, uint64_t now_ns)
 {
     while (peer->count > 0 && peer->in_start < peer->in_end) {
         const struct request *request = &peer->requests[peer->first];
-        const uint8_t *bytes = peer->in + peer->in_start;
-        size_t size = peer->in_end - peer->in_start;
-        struct wire_reply reply = request->is_get ? wire_read_get(bytes, size, request->key)
-                                                  : wire_read_set(bytes, size);
+        struct wire_wanted wanted = {request->key, PAGESET_PAGE_BYTES, true};
+        struct slice bytes = slice_of(peer->in + peer->in_start, peer->in_end - peer->in_start);
+        struct wire_reply reply = request->is_get ? wire_read_get(bytes, &wanted)
+                                                  : wire_read_set(bytes);
         if (reply.kind == WIRE_PARTIAL) break;
         if (reply.kind == WIRE_BROKEN) {
             fail(load, "a reply that is none");

@@ -44,6 +44,7 @@ static const struct row rows[] = {
     {"get-percent", NUMBER, BENCH_ITEMS, AT(get_percent), 0, 100, "gets in the mixed phase"},
     {"keys-by", TEXT, BENCH_ITEMS, AT(keys_by), 0, 0, "zipf or uniform"},
     {"algorithms", TEXT, PACKED, AT(algorithms), 0, 0, "compressors, separated by commas"},
+    {"ways", TEXT, BENCH_WIRE, AT(ways), 0, 0, "only rows with all of these: unix,load,depth 32"},
     {"seed", NUMBER, PAGED, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
     {"set", TEXT, SERVERS, AT(set), 0, 0, "KEY=VALUE for it, as its own --set"},
@@ -67,6 +68,7 @@ static const struct options defaults = {
     .algorithms = "lz4,zstd,none",
     .farpaged = FARPAGE_BENCH_FARPAGED,
     .memcached = "memcached",
+    .ways = "",
 };
 static char sample[] = FARPAGE_BENCH_SAMPLE;
 static char *const sample_files[] = {sample};

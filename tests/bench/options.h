@@ -36,6 +36,7 @@ struct options {
     const char *farpaged;
     const char *set; /* KEY=VALUE for farpaged, or NULL */
     const char *memcached;
+    const char *ways; /* words that a way must have to be measured; "" for all */
     bool json;
     char *const *files;
     int file_count;

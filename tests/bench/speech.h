@@ -6,22 +6,28 @@
  * byte that comes back. What the echo server sends is checksummed as well, and not believed. */
 #ifndef FARPAGE_TESTS_BENCH_SPEECH_H
 #define FARPAGE_TESTS_BENCH_SPEECH_H
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/slice.h"
-#include "tests/bench/pageset.h"
+#include "tests/bench/packs.h"
 
 enum work { WORK_STORE, WORK_LOAD, WORKS };
+
+/* How pages travel, and are thus packed by the server or by the client. */
+enum form {
+    FORM_PLAIN,      /* as they are */
+    FORM_PACKED,     /* packed ahead of the clock; packed bytes that come back are checksummed */
+    FORM_PACKED_NOW, /* packed and unpacked while the clock runs, as a client has to */
+    FORMS
+};
 
 enum {
     SPEECH_ASK_BYTES_MAX = PAGESET_PAGE_BYTES + 128, /* of a request, for each of its pages */
     SPEECH_ANSWER_BYTES_MAX = PAGESET_PAGE_BYTES + 512,
+    SPEECH_BATCH_MAX = 256,
 };
 
 struct talk { /* what all requests of a measurement have in common */
-    const struct pageset *pages;
+    struct packs *packs;
+    enum form form;
     enum work work;
     uint32_t area; /* farpage's number of it */
 };
@@ -29,8 +35,8 @@ struct talk { /* what all requests of a measurement have in common */
 struct ask { /* one page, on the way */
     uint32_t slot;
     uint32_t page; /* of the pageset: the one that goes to the slot, or must come from it */
-    uint32_t tag;
-    bool ends_request; /* the last page of its request */
+    uint32_t tag;  /* of its request */
+    bool ends_request; /* the last page of it */
     uint64_t sent_ns;
 };
 
@@ -45,11 +51,14 @@ struct speech {
                        size_t *used);
 };
 
-extern const struct speech speech_frames; /* farpage */
-extern const struct speech speech_text;   /* memcached */
-extern const struct speech speech_echo;   /* requests and replies as long as farpage's */
+/* farpage: a frame for each page, or, of several or packed ones, a batch. */
+extern const struct speech speech_frames;
+/* memcached: sets one after the other, gets of several keys; packed pages are shorter values. */
+extern const struct speech speech_text;
+/* Requests and replies as long as farpage's. */
+extern const struct speech speech_echo;
 
-/* How long farpage's answer to the page is. */
+/* How long farpage's answer to the page is, as long as it keeps it as it was sent. */
 size_t speech_frames_answer_bytes(const struct talk *talk, const struct ask *ask);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,17 +50,16 @@ static uint32_t choose_slot(struct stream *stream)
     return slot;
 }
 
-static void fill_ask(struct stream *stream, struct ask *ask, bool ends_request)
+static void fill_ask(struct stream *stream, struct ask *ask)
 {
     ask->slot = choose_slot(stream);
     if (stream->plan->talk.work == WORK_STORE) {
         stream->busy[ask->slot] = true;
         stream->versions[ask->slot]++;
     }
-    ask->page = pageset_index(stream->plan->talk.pages, ask->slot, stream->versions[ask->slot]);
-    ask->tag = (uint32_t)++stream->asked;
-    ask->ends_request = ends_request;
-    ask->sent_ns = clock_monotonic_ns();
+    const struct pageset *pages = stream->plan->talk.packs->pages;
+    ask->page = pageset_index(pages, ask->slot, stream->versions[ask->slot]);
+    stream->asked++;
 }
 
 /* Requests of whole batches, as many as may be on the way. */
@@ -70,8 +70,13 @@ static size_t compose(struct stream *stream, bool more)
     while (more && plan->depth - stream->count >= plan->batch) {
         if (plan->each_slot_once && stream->asked == stream->slots) break;
         struct ask *asks = &stream->asks[(stream->first + stream->count) % plan->depth];
-        for (uint32_t i = 0; i < plan->batch; i++)
-            fill_ask(stream, &asks[i], i + 1 == plan->batch);
+        uint32_t tag = (uint32_t)stream->asked + 1;
+        uint64_t now_ns = clock_monotonic_ns();
+        for (uint32_t i = 0; i < plan->batch; i++) {
+            asks[i] = (struct ask){
+                .tag = tag, .ends_request = i + 1 == plan->batch, .sent_ns = now_ns};
+            fill_ask(stream, &asks[i]);
+        }
         stream->count += plan->batch;
         size += plan->speech->ask(&plan->talk, asks, plan->batch, stream->out + size);
     }

@@ -14,7 +14,7 @@
 #include "tests/bench/draw.h"
 #include "tests/bench/speech.h"
 
-enum { STREAM_DEPTH_MAX = 256 };
+enum { STREAM_DEPTH_MAX = SPEECH_BATCH_MAX };
 
 struct stream;
 

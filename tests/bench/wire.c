@@ -20,8 +20,6 @@
 #include "tests/bench/pin.h"
 #include "tests/bench/stream.h"
 
-const struct shape wire_shapes[SHAPES] = {{1, 1}, {8, 1}, {32, 1}};
-
 struct side { /* one server, as the client sees it */
     struct target target;
     struct stream *stream;
@@ -48,13 +46,16 @@ static const struct speech *speech_of(enum target_kind kind)
 /* --- one way, of one server ------------------------------------------------------------------- */
 
 static struct stream_plan plan_of(const struct round *round, enum target_kind kind,
-                                  const struct shape *shape, enum work work)
+                                  const struct way *way)
 {
     return (struct stream_plan){
         .speech = speech_of(kind),
-        .talk = {.pages = &round->bench->pages, .work = work, .area = round->sides[kind].area},
-        .depth = shape->depth,
-        .batch = shape->batch,
+        .talk = {.packs = &round->bench->packs,
+                 .form = way->form,
+                 .work = way->work,
+                 .area = round->sides[kind].area},
+        .depth = way->shape.depth,
+        .batch = way->shape.batch,
         .duration_ns = round->bench->options.milliseconds * 1000000,
     };
 }
@@ -94,16 +95,29 @@ static bool measure(struct round *round, enum target_kind kind, const struct str
 
 /* --- all ways, of all servers ----------------------------------------------------------------- */
 
+/* Every slot is there before any is loaded. */
+static bool fill(struct round *round, enum target_kind kind, enum form form)
+{
+    static struct stream_result result;
+    static const struct shape shape = {32, 1};
+    struct way way = {.shape = shape, .form = form, .work = WORK_STORE};
+    struct draw unused = {0};
+    struct stream_plan plan = plan_of(round, kind, &way);
+    plan.each_slot_once = true;
+    return stream_run(round->sides[kind].stream, &plan, &unused, &result);
+}
+
 /* Each way begins with another server, so that none is always the one after the same. */
-static bool measure_way(struct round *round, enum place place, unsigned shape, enum work work)
+static bool measure_way(struct round *round, unsigned index, const struct way *way)
 {
     struct bench *bench = round->bench;
-    struct cell *cell = &bench->cells[round->over][place][shape][work];
     for (unsigned turn = 0; turn < TARGET_KINDS; turn++) {
-        enum target_kind kind = (enum target_kind)((round->number + shape + turn) % TARGET_KINDS);
-        if (bench->is_missing[kind]) continue;
-        struct stream_plan plan = plan_of(round, kind, &wire_shapes[shape], work);
-        if (!measure(round, kind, &plan, cell->figures[kind])) return false;
+        enum target_kind kind = (enum target_kind)((round->number + index + turn) % TARGET_KINDS);
+        /* What packing costs the client is the same whomever it sends to. */
+        bool needless = kind != TARGET_FARPAGED && way->form == FORM_PACKED_NOW;
+        if (bench->is_missing[kind] || needless) continue;
+        struct stream_plan plan = plan_of(round, kind, way);
+        if (!measure(round, kind, &plan, bench->cells[index].figures[kind])) return false;
     }
     return true;
 }
@@ -111,12 +125,19 @@ static bool measure_way(struct round *round, enum place place, unsigned shape, e
 static bool measure_ways(struct round *round)
 {
     const struct bench *bench = round->bench;
-    for (int place = 0; place < PLACES; place++) {
-        if (!pin_self(place == APART ? bench->client_processor : bench->server_processor))
+    enum form filled = FORM_PLAIN;
+    for (unsigned index = 0; index < WAYS; index++) {
+        struct way way = wire_way(index);
+        if (way.over != round->over || !wire_way_has(&way, bench->options.ways)) continue;
+        if (!pin_self(way.place == APART ? bench->client_processor : bench->server_processor))
             return false;
-        for (unsigned shape = 0; shape < SHAPES; shape++)
-            for (int work = 0; work < WORKS; work++)
-                if (!measure_way(round, (enum place)place, shape, (enum work)work)) return false;
+        /* memcached keeps what it is given, and packed values are other ones. */
+        bool other = way.form != filled && way.form != FORM_PACKED_NOW;
+        if (other && !bench->is_missing[TARGET_MEMCACHED] &&
+            !fill(round, TARGET_MEMCACHED, way.form))
+            return false;
+        if (other) filled = way.form;
+        if (!measure_way(round, index, &way)) return false;
     }
     return true;
 }
@@ -135,17 +156,6 @@ static bool open_side(struct round *round, enum target_kind kind)
             greeting_exchange(stream_socket(side->stream), bench->slots, &side->area));
 }
 
-/* Every slot is there before any is loaded. */
-static bool fill_side(struct round *round, enum target_kind kind)
-{
-    static struct stream_result result;
-    static const struct shape filling = {32, 1};
-    struct stream_plan plan = plan_of(round, kind, &filling, WORK_STORE);
-    struct draw unused = {0};
-    plan.each_slot_once = true;
-    return stream_run(round->sides[kind].stream, &plan, &unused, &result);
-}
-
 static bool open_sides(struct round *round)
 {
     const struct bench *bench = round->bench;
@@ -154,7 +164,8 @@ static bool open_sides(struct round *round)
         if (!bench->is_missing[kind] && !open_side(round, (enum target_kind)kind)) return false;
     if (!pin_self(bench->client_processor)) return false;
     for (int kind = 0; kind < TARGET_KINDS; kind++)
-        if (!bench->is_missing[kind] && !fill_side(round, (enum target_kind)kind)) return false;
+        if (!bench->is_missing[kind] && !fill(round, (enum target_kind)kind, FORM_PLAIN))
+            return false;
     return true;
 }
 
@@ -199,10 +210,12 @@ static bool prepare(struct bench *bench)
     bench->is_missing[TARGET_MEMCACHED] = !child_could_start(bench->options.memcached);
     if (bench->is_missing[TARGET_MEMCACHED])
         fprintf(stderr, "bench: %s is not there: not compared with it\n", bench->options.memcached);
-    if (bench->slots > STREAM_DEPTH_MAX)
-        return pin_choose(&bench->client_processor, &bench->server_processor);
-    fprintf(stderr, "bench: more than %d slots, please\n", STREAM_DEPTH_MAX);
-    return false;
+    if (bench->slots <= STREAM_DEPTH_MAX) {
+        fprintf(stderr, "bench: more than %d slots, please\n", STREAM_DEPTH_MAX);
+        return false;
+    }
+    return pin_choose(&bench->client_processor, &bench->server_processor) &&
+           packs_make(&bench->pages, &bench->packs);
 }
 
 int main(int argc, char **argv)
@@ -211,9 +224,12 @@ int main(int argc, char **argv)
     options_read(argc, argv, BENCH_WIRE, &bench.options);
     child_guard();
     if (!pageset_read(bench.options.files, bench.options.file_count, &bench.pages)) return 1;
-    bool good = prepare(&bench) && measure_all(&bench);
+    if (!prepare(&bench)) return 1;
+    bool good = measure_all(&bench);
     if (good && bench.options.json) wire_print_json(&bench);
     if (good && !bench.options.json) wire_print_table(&bench);
+    if (good && !bench.options.json) wire_print_goals(&bench);
+    packs_free(&bench.packs);
     pageset_free(&bench.pages);
     return good ? 0 : 1;
 }
