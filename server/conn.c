@@ -22,6 +22,7 @@
 #include <event2/event_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 #include "base/clock.h"
 #include "protocol/limits.h"
 #include "protocol/reply.h"
+#include "server/conn_kept.h"
 
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
@@ -38,11 +40,6 @@ enum {
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
-};
-
-struct kept { /* input left over, in memory of its own */
-    uint8_t *bytes;
-    size_t size_bytes, capacity_bytes;
 };
 
 struct conn {
@@ -98,7 +95,7 @@ static void conn_destroy(struct conn *conn)
     close(conn->row.fd); /* which openers look at while they are there */
     output_fini(&conn->output); /* lets go of what was being sent from maps */
     maps_fini(&conn->session.maps);
-    free(conn->kept.bytes);
+    kept_drop(&conn->kept, &worker->dispatcher);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     free(conn);
     atomic_fetch_sub(&worker->conn_count, 1);
@@ -158,59 +155,18 @@ static size_t always_bytes(const struct conn *conn)
     return max_u64(page, KEPT_ALWAYS_BYTES);
 }
 
-static bool charge_kept(struct conn *conn, uint64_t more)
+static struct kept_room room_for(const struct conn *conn, size_t capacity, bool anyway)
 {
-    struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    while (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more))
-        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) return false;
-    return true;
-}
-
-/* Makes room for `capacity` bytes in all, charged. False: there is no memory for it; `anyway` is
- * for bytes that have arrived already. */
-static bool kept_grow(struct conn *conn, size_t capacity, bool anyway)
-{
-    struct kept *kept = &conn->kept;
-    if (capacity <= kept->capacity_bytes) return true;
-    uint64_t more = capacity - kept->capacity_bytes;
-    if (!charge_kept(conn, more)) {
-        if (!anyway && capacity > always_bytes(conn)) return false;
-        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, more);
-    }
-    uint8_t *bytes = realloc(kept->bytes, capacity);
-    if (bytes == NULL) {
-        budget_return(budget_of(conn), BUDGET_CONNECTIONS, more);
-        return false;
-    }
-    kept->bytes = bytes;
-    kept->capacity_bytes = capacity;
-    conn->charged_bytes += more;
-    return true;
-}
-
-static void kept_drop(struct conn *conn)
-{
-    struct kept *kept = &conn->kept;
-    budget_return(budget_of(conn), BUDGET_CONNECTIONS, kept->capacity_bytes);
-    conn->charged_bytes -= kept->capacity_bytes;
-    free(kept->bytes);
-    *kept = (struct kept){0};
+    return (struct kept_room){
+        .capacity_bytes = capacity, .always_bytes = always_bytes(conn), .anyway = anyway};
 }
 
 /* Keeps what is left of the input, which may lie in `kept` itself. */
 static bool keep(struct conn *conn, struct slice left)
 {
-    if (left.size_bytes == 0) {
-        if (conn->kept.bytes != NULL) kept_drop(conn);
-        return true;
-    }
-    bool own = conn->kept.bytes != NULL && left.bytes >= conn->kept.bytes &&
-               left.bytes < conn->kept.bytes + conn->kept.capacity_bytes;
-    size_t room = max_u64(left.size_bytes, min_u64(conn->need_bytes, always_bytes(conn)));
-    if (!own && !kept_grow(conn, room, true)) return false;
-    memmove(conn->kept.bytes, left.bytes, left.size_bytes);
-    conn->kept.size_bytes = left.size_bytes;
-    return true;
+    size_t needed = min_u64(conn->need_bytes, always_bytes(conn));
+    struct kept_room room = room_for(conn, max_u64(left.size_bytes, needed), true);
+    return kept_set(&conn->kept, &conn->worker->dispatcher, left, &room);
 }
 
 /* --- one request ------------------------------------------------------------------------------ */
@@ -424,8 +380,7 @@ static enum conn_state state_of(const struct conn *conn)
 static void charge_output(struct conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    uint64_t fixed = CONN_FIXED_BYTES + conn->kept.capacity_bytes;
-    uint64_t now = fixed + output_own_pending(&conn->output);
+    uint64_t now = CONN_FIXED_BYTES + output_own_pending(&conn->output);
     if (now > conn->charged_bytes)
         budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
     else
@@ -480,23 +435,29 @@ static void work(struct conn *conn, struct slice input)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* Where the next bytes go: behind those kept, or into the worker's buffer. False: no memory. When
- * memory is nearly full no more is read than may be kept in any case. */
+/* Where the next bytes go. Behind few bytes that are kept they go into the worker's buffer, where
+ * those are brought before them: so that what follows an incomplete request is read with its rest.
+ * Behind many they go where those are, which is not read twice. False: no memory. When memory is
+ * nearly full no more is read than may be kept in any case. */
 static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
 {
     struct kept *kept = &conn->kept;
-    if (kept->size_bytes == 0) {
+    if (kept->size_bytes < KEPT_ALWAYS_BYTES) {
         const struct budget *budget = budget_of(conn);
         bool tight = budget_total(budget) + 2 * WORKER_INPUT_BYTES > budget_limit(budget);
-        *at = conn->worker->input;
-        *room = min_u64(tight ? always_bytes(conn) : WORKER_INPUT_BYTES, WORKER_INPUT_BYTES);
+        size_t most = min_u64(tight ? always_bytes(conn) : WORKER_INPUT_BYTES, WORKER_INPUT_BYTES);
+        *at = conn->worker->input + kept->size_bytes;
+        *room = most - kept->size_bytes;
         return true;
     }
     /* A line says only that it needs more: then it is doubled, not fed byte by byte. */
     size_t doubled = 2 * kept->capacity_bytes;
     size_t needed = conn->need_bytes > kept->size_bytes + 1 ? conn->need_bytes : doubled;
     size_t wanted = max_u64(min_u64(needed, doubled), always_bytes(conn));
-    if (kept->size_bytes == kept->capacity_bytes && !kept_grow(conn, wanted, false)) return false;
+    struct kept_room more = room_for(conn, wanted, false);
+    if (kept->size_bytes == kept->capacity_bytes &&
+        !kept_grow(kept, &conn->worker->dispatcher, &more))
+        return false;
     *at = kept->bytes + kept->size_bytes;
     *room = kept->capacity_bytes - kept->size_bytes;
     return true;
@@ -507,7 +468,7 @@ static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
 static uint64_t refuse_text(struct conn *conn)
 {
     static const struct request_limits none = {.item_bytes_max = 0};
-    struct slice input = slice_of(conn->kept.bytes, conn->kept.size_bytes);
+    struct slice input = kept_slice(&conn->kept);
     struct request request;
     size_t more_bytes;
     const char *refusal;
@@ -535,8 +496,30 @@ static void refuse_for_memory(struct conn *conn)
         dispatch_frame_status(&frame, FRAME_NO_MEMORY, &conn->output);
     }
     conn->swallow_bytes = whole > kept->size_bytes ? whole - kept->size_bytes : 0;
-    kept_drop(conn);
+    kept_drop(kept, &conn->worker->dispatcher);
     settle(conn, whole == 0 ? STEP_CLOSE : STEP_WAIT);
+}
+
+/* `at` is where place_to_read said. */
+static void arrived(struct conn *conn, uint8_t *at, size_t got)
+{
+    struct kept *kept = &conn->kept;
+    uint8_t *input = conn->worker->input;
+    bool beside = at == input + kept->size_bytes; /* the worker's buffer */
+    size_t size = kept->size_bytes + got;
+    bool enough = size >= conn->need_bytes || conn->eof;
+    if (kept->size_bytes > 0 && beside && !enough && size <= kept->capacity_bytes) {
+        memcpy(kept->bytes + kept->size_bytes, at, got);
+        kept->size_bytes = size;
+        return;
+    }
+    if (!beside) {
+        kept->size_bytes = size;
+        if (enough) work(conn, kept_slice(kept));
+        return;
+    }
+    if (kept->size_bytes > 0) memcpy(input, kept->bytes, kept->size_bytes);
+    work(conn, slice_of(input, size));
 }
 
 static void on_read(evutil_socket_t fd, short what, void *opaque)
@@ -558,18 +541,12 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     conn->eof = got == 0;
     count(conn, COUNTER_bytes_read, (uint64_t)got);
     atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
-    if (at == conn->worker->input) {
-        work(conn, slice_of(at, (size_t)got));
-        return;
-    }
-    conn->kept.size_bytes += (size_t)got;
-    if (conn->kept.size_bytes >= conn->need_bytes || conn->eof)
-        work(conn, slice_of(conn->kept.bytes, conn->kept.size_bytes));
+    arrived(conn, at, (size_t)got);
 }
 
 static void resume(struct conn *conn)
 {
-    work(conn, slice_of(conn->kept.bytes, conn->kept.size_bytes));
+    work(conn, kept_slice(&conn->kept));
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *opaque)
