@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "codec/codec_solo.h"
 #include "codec/dictionary_gain.h"
@@ -36,8 +37,7 @@ struct part { /* of one group */
 struct desk { /* what is worked with */
     struct part *parts; /* owned */
     unsigned count;
-    size_t page_bytes;
-    uint8_t *packed, *out; /* owned; room for the measured pages of a part; a page */
+    uint8_t *packed, *out; /* owned; room for the measured pages of any part; for any page */
     size_t *sizes;         /* owned; of what they packed to, 0: kept plain */
 };
 
@@ -95,21 +95,23 @@ static void desk_fini(struct desk *desk)
 static enum fp_status desk_init(struct desk *desk, const struct advice_group *groups,
                                 unsigned count, struct advice *advice)
 {
-    size_t most = 0;
-    *desk = (struct desk){.count = count, .page_bytes = 1};
+    size_t most = 0, most_bytes = 0, page_bytes = 0;
+    *desk = (struct desk){.count = count};
     desk->parts = calloc(count > 0 ? count : 1, sizeof *desk->parts);
     if (desk->parts == NULL) return FP_NO_MEMORY;
     for (unsigned i = 0; i < count; i++) {
         if (!part_init(&desk->parts[i], &groups[i], advice)) return FP_NO_MEMORY;
-        if (groups[i].pages.count > 0) desk->page_bytes = groups[i].pages.page_bytes;
-        if (desk->parts[i].measured.count > most) most = desk->parts[i].measured.count;
+        const struct dictionary_samples *measured = &desk->parts[i].measured;
+        most = max_u64(most, measured->count);
+        most_bytes = max_u64(most_bytes, measured->count * measured->page_bytes);
+        page_bytes = max_u64(page_bytes, measured->page_bytes);
     }
     uint64_t filled = advice->measured_pages + advice->trained_pages;
     advice->same_filled_pages = advice->found_pages - filled;
     if (filled < ADVICE_PAGES_MIN) return FP_INVALID;
-    desk->packed = malloc(most * desk->page_bytes);
+    desk->packed = malloc(most_bytes);
     desk->sizes = calloc(most, sizeof *desk->sizes);
-    desk->out = malloc(desk->page_bytes);
+    desk->out = malloc(page_bytes);
     bool good = desk->packed != NULL && desk->sizes != NULL && desk->out != NULL;
     return good ? FP_OK : FP_NO_MEMORY;
 }
@@ -144,8 +146,9 @@ static enum fp_status pack_all(struct desk *desk, const struct part *part,
                                struct codec_solo *solo, double *took_us)
 {
     double began_us = processor_us();
+    size_t page_bytes = part->measured.page_bytes;
     for (size_t i = 0; i < part->measured.count; i++) {
-        struct space space = {desk->packed + i * desk->page_bytes, desk->page_bytes - 1};
+        struct space space = {desk->packed + i * page_bytes, page_bytes - 1};
         struct packed packed = {.size_bytes = 0};
         enum fp_status status =
             codec_solo_pack(solo, page_at(&part->measured, i), space, &packed);
@@ -160,9 +163,10 @@ static enum fp_status unpack_all(struct desk *desk, const struct part *part,
                                  struct codec_solo *solo, double *took_us)
 {
     double began_us = processor_us();
+    size_t page_bytes = part->measured.page_bytes;
     for (size_t i = 0; i < part->measured.count; i++) {
-        struct packed packed = {desk->packed + i * desk->page_bytes, desk->sizes[i]};
-        struct space space = {desk->out, desk->page_bytes};
+        struct packed packed = {desk->packed + i * page_bytes, desk->sizes[i]};
+        struct space space = {desk->out, page_bytes};
         if (packed.size_bytes != 0 && codec_solo_unpack(solo, packed, space) != FP_OK)
             return FP_CORRUPT;
     }
@@ -173,16 +177,17 @@ static enum fp_status unpack_all(struct desk *desk, const struct part *part,
 static void add_bytes(const struct desk *desk, const struct part *part, struct advice_row *row)
 {
     uint64_t objects_bytes = 0;
+    size_t page_bytes = part->measured.page_bytes;
     for (size_t i = 0; i < part->measured.count; i++) {
-        size_t size = desk->sizes[i] != 0 ? desk->sizes[i] : desk->page_bytes;
+        size_t size = desk->sizes[i] != 0 ? desk->sizes[i] : page_bytes;
         size_t units = (HEAD_BYTES + size + UNIT_BYTES - 1) / UNIT_BYTES;
         size_t object = units * UNIT_BYTES + ENTRY_BYTES;
         /* What is no cheaper packed has a run of pages of its own and no entry. */
-        objects_bytes += object < desk->page_bytes ? object : desk->page_bytes;
+        objects_bytes += object < page_bytes ? object : page_bytes;
         row->packed_bytes += size;
     }
     uint64_t pages = part->group->stored - part->group->same_filled;
-    row->plain_bytes += part->measured.count * desk->page_bytes;
+    row->plain_bytes += part->measured.count * page_bytes;
     row->memory_bytes += part->group->stored * SLOT_BYTES;
     if (part->measured.count > 0)
         row->memory_bytes +=

@@ -24,7 +24,7 @@ struct inquiry {
     struct table areas, seats;
     struct sampling *samplings;   /* owned; for each row of areas, as the next */
     struct advice_group *groups;  /* owned */
-    uint64_t stored, same_filled; /* of the areas that are asked about */
+    uint64_t stored, same_filled, stored_bytes; /* of the areas that are asked about */
     unsigned area_count;          /* of those, areas that hold pages */
     struct advice advice;
 };
@@ -104,10 +104,13 @@ static bool count_pages(const struct cli *cli, struct inquiry *inquiry,
     bool named = cli->operand_count == 0;
     for (size_t r = 0; r < inquiry->areas.row_count; r++) {
         struct advice_group *group = &inquiry->groups[r];
+        uint64_t page_bytes;
         if (!is_asked(cli, &inquiry->areas.rows[r])) continue;
         named = true;
         if (!table_number(&inquiry->areas, r, "stored", &group->stored)) continue;
         if (!table_number(&inquiry->areas, r, "same_filled", &group->same_filled)) continue;
+        if (!table_number(&inquiry->areas, r, "page_bytes", &page_bytes)) continue;
+        inquiry->stored_bytes += group->stored * page_bytes;
         inquiry->stored += group->stored;
         inquiry->same_filled += group->same_filled;
         inquiry->area_count += group->stored > 0;
@@ -140,7 +143,8 @@ static bool sample_area(struct inquiry *inquiry, size_t r, uint64_t wanted,
 
 static bool sample(const struct cli *cli, struct inquiry *inquiry, struct complaint *complaint)
 {
-    uint64_t wanted = SAMPLE_BYTES / farpage_server(inquiry->client)->page_bytes;
+    uint64_t page_bytes = inquiry->stored > 0 ? inquiry->stored_bytes / inquiry->stored : 1;
+    uint64_t wanted = SAMPLE_BYTES / page_bytes;
     if (cli->has_pages) wanted = cli->pages;
     for (size_t r = 0; r < inquiry->areas.row_count; r++)
         if (inquiry->groups[r].stored > 0 && !sample_area(inquiry, r, wanted, complaint))
@@ -224,10 +228,9 @@ static void print_advice(const char *word, const struct advice_row *row)
 static void print_text(const struct inquiry *inquiry)
 {
     const struct advice *advice = &inquiry->advice;
-    uint64_t page_bytes = farpage_server(inquiry->client)->page_bytes;
     printf("%s pages stored in %u area%s (%s), %s of them same-filled; %s sampled, %s measured\n\n",
            human_count(inquiry->stored).text, inquiry->area_count,
-           inquiry->area_count == 1 ? "" : "s", human_size(inquiry->stored * page_bytes).text,
+           inquiry->area_count == 1 ? "" : "s", human_size(inquiry->stored_bytes).text,
            human_count(inquiry->same_filled).text, human_count(advice->found_pages).text,
            human_count(advice->measured_pages).text);
     print_rows(advice);
@@ -259,7 +262,7 @@ static void print_json(const struct inquiry *inquiry)
     json_init(&json, stdout);
     json_object(&json, NULL);
     json_number(&json, "areas", inquiry->area_count);
-    json_number(&json, "page_bytes", farpage_server(inquiry->client)->page_bytes);
+    json_number(&json, "stored_bytes", inquiry->stored_bytes);
     json_number(&json, "stored_pages", inquiry->stored);
     json_number(&json, "same_filled_pages", inquiry->same_filled);
     json_number(&json, "sampled_pages", advice->found_pages);

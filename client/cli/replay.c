@@ -403,10 +403,6 @@ static int run(struct replay *replay)
 {
     struct complaint complaint = {""};
     const struct cli *cli = replay->cli;
-    if (farpage_server(replay->client)->page_bytes != TRACE_PAGE_BYTES) {
-        return cli_fail(cli, CLI_FAILED, "a trace's pages have 4096 bytes, the server's %lu",
-                        (unsigned long)farpage_server(replay->client)->page_bytes);
-    }
     bool good = look_while_empty(replay, &complaint) && open_area(replay, &complaint) &&
                 run_trace(replay, &complaint) && (!cli->verify || verify_all(replay, &complaint));
     if (!good) return cli_fail(cli, CLI_FAILED, "%s", complaint.text);

@@ -71,6 +71,26 @@ START_TEST(memory_grows_with_what_the_area_holds_and_dictionaries_count_once)
 }
 END_TEST
 
+START_TEST(areas_with_pages_of_several_sizes_are_measured_each_with_its_own)
+{
+    struct advice both;
+    struct dictionary_samples small = sample();
+    struct dictionary_samples large = {small.bytes, 4 * small.page_bytes, small.count / 4};
+    for (int order = 0; order < 2; order++) {
+        struct advice_group groups[] = {
+            {.pages = order == 0 ? small : large, .stored = 1000},
+            {.pages = order == 0 ? large : small, .stored = 1000},
+        };
+        ck_assert_int_eq(advice_make(groups, 2, &nothing_known, &both), FP_OK);
+        ck_assert_uint_eq(both.found_pages, small.count + large.count);
+        const struct advice_row *row = row_of(&both, "lz4:1", false);
+        ck_assert_uint_gt(row->plain_bytes, both.measured_pages * KIT_PAGE_BYTES);
+        ck_assert_uint_lt(row->packed_bytes, row->plain_bytes);
+    }
+    done_with(&small);
+}
+END_TEST
+
 START_TEST(same_filled_pages_cost_a_slot_and_are_not_packed)
 {
     struct advice advice, more;
@@ -158,6 +178,7 @@ int main(void)
 {
     return suite_run("advice", each_compressor_is_tried_with_a_dictionary_and_without,
                      memory_grows_with_what_the_area_holds_and_dictionaries_count_once,
+                     areas_with_pages_of_several_sizes_are_measured_each_with_its_own,
                      same_filled_pages_cost_a_slot_and_are_not_packed,
                      what_is_in_use_is_marked_and_tried_whatever_it_is, the_advice_keeps_its_word,
                      too_few_pages_are_refused_with_their_counts);
