@@ -7,7 +7,9 @@
 #include "client/client.h"
 #include "protocol/limits.h"
 
+/* The packer has nothing of its own yet: it is copied. */
 static struct farpage_area *area_create(struct farpage *client, const struct opening *opening,
+                                        const struct packer *packer,
                                         const struct farpage_area_options *options)
 {
     struct farpage_area *area = calloc(1, sizeof *area);
@@ -19,7 +21,10 @@ static struct farpage_area *area_create(struct farpage *client, const struct ope
     if (options->timeout_ms != 0) engine.timeout_ns = options->timeout_ms * 1000000ull;
     if (options->depth != 0) engine.depth = (uint32_t)min_u64(options->depth, FLIGHT_OPS_MAX);
     area->timeout_ns = engine.timeout_ns;
-    if (engine_init(&area->engine, &engine, &area->opening)) return area;
+    area->packer = *packer;
+    bool good = engine_init(&area->engine, &engine, &area->opening);
+    area->engine.packer = &area->packer;
+    if (good) return area;
     area_destroy(area);
     return NULL;
 }
@@ -27,6 +32,7 @@ static struct farpage_area *area_create(struct farpage *client, const struct ope
 void area_destroy(struct farpage_area *area)
 {
     engine_fini(&area->engine);
+    packer_fini(&area->packer);
     free(area);
 }
 
@@ -36,9 +42,10 @@ static void explain_refusal(struct farpage *client, const struct opening *refuse
 {
     struct opening any;
     struct farpage_area_options shared = {.flags = FARPAGE_AREA_SHARED};
+    struct packer packer = {.wish = FARPAGE_PACK_OFF};
     struct reason unused;
     if (opening_init(&any, refused->name, &shared, &unused) != FARPAGE_OK) return;
-    struct farpage_area *area = area_create(client, &any, &shared);
+    struct farpage_area *area = area_create(client, &any, &packer, &shared);
     if (area == NULL) return;
     enum farpage_status status = engine_open(&area->engine);
     const struct frame_opened *is = &area->opening.is;
@@ -66,8 +73,12 @@ static enum farpage_status open_area(struct farpage *client, const char *name,
     }
     struct opening opening;
     enum farpage_status status = opening_init(&opening, name, options, reason);
+    struct packer packer;
+    if (status == FARPAGE_OK) {
+        status = packer_init(&packer, options->pack, options->pack_level, reason);
+    }
     if (status != FARPAGE_OK) return status;
-    struct farpage_area *made = area_create(client, &opening, options);
+    struct farpage_area *made = area_create(client, &opening, &packer, options);
     if (made == NULL) {
         reason_set(reason, "out of memory for an area");
         return FARPAGE_NO_MEMORY;

@@ -21,6 +21,7 @@ struct farpage_area {
     struct farpage *client;
     struct list place; /* among the client's areas */
     struct opening opening;
+    struct packer packer;
     struct engine engine;
     struct reason reason; /* why the last failed operation failed */
     uint64_t timeout_ns;

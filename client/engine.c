@@ -179,7 +179,7 @@ void engine_break(struct engine *engine, enum farpage_status status)
     transport_close(&engine->transport);
     engine->out_start = engine->out_end = 0;
     engine->in_start = engine->in_end = 0;
-    engine->mute = false;
+    engine->mute = engine->shaking = engine->look_again = false;
     recall(engine, &unsure);
     bool over = engine->first || !engine->options.reconnect;
     engine->phase = over ? ENGINE_ENDED : ENGINE_DOWN;

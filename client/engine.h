@@ -31,6 +31,7 @@
 #include "client/list.h"
 #include "client/op.h"
 #include "client/opening.h"
+#include "client/packer.h"
 #include "client/reason.h"
 #include "client/transport.h"
 #include "protocol/frame.h"
@@ -62,6 +63,9 @@ struct engine_options {
 struct engine {
     struct engine_options options;
     struct opening *opening; /* NULL: no area; the engine only greets. The owner's */
+    struct packer *packer;   /* NULL: pages travel plain. The owner's */
+    bool look_again;         /* what is open may have another dictionary now */
+    bool shaking;            /* a request of the engine's own is on the way */
     enum engine_phase phase;
     bool first;   /* no attempt was good yet */
     bool lost;

@@ -40,13 +40,21 @@ static void shake(struct engine *engine, const struct op_request *request, uint6
     }
     op->request = *request;
     op->shake = true;
+    engine->shaking = true;
     engine_compose(engine, op, now_ns);
+}
+
+static uint32_t features_of(const struct engine *engine)
+{
+    bool packs = engine->packer != NULL && packer_wants(engine->packer);
+    return packs ? FRAME_FEATURE_PACKED : 0;
 }
 
 static void greet(struct engine *engine, uint64_t now_ns)
 {
     uint8_t body[FRAME_HELLO_BYTES];
-    frame_hello_encode(&(struct frame_hello){FRAME_VERSION, FRAME_VERSION, 0}, body);
+    frame_hello_encode(&(struct frame_hello){FRAME_VERSION, FRAME_VERSION, features_of(engine)},
+                       body);
     engine->phase = ENGINE_GREETING;
     engine->sent_bytes = engine->composed_bytes = 0;
     struct op_request hello = {
@@ -61,7 +69,6 @@ static void greet(struct engine *engine, uint64_t now_ns)
 static void ask_open(struct engine *engine)
 {
     uint8_t body[OPENING_BODY_BYTES_MAX];
-    engine->phase = ENGINE_OPENING;
     struct op_request open = {
         .opcode = FRAME_OPEN,
         .body = slice_of(body, opening_encode(engine->opening, body)),
@@ -70,6 +77,20 @@ static void ask_open(struct engine *engine)
         .said_bytes_max = REFUSAL_BYTES_MAX,
     };
     shake(engine, &open, clock_monotonic_ns());
+}
+
+static void agree(struct engine *engine)
+{
+    const struct frame_opened *is = &engine->opening->is;
+    bool packed = (engine->welcome.features & FRAME_FEATURE_PACKED) != 0;
+    struct packer_terms terms = {
+        .codecs = packed ? engine->welcome.codecs : 0,
+        .page_bytes = is->page_bytes,
+        .hint = is->codec,
+        .hint_level = is->level,
+        .dictionary_id = is->dictionary_id,
+    };
+    if (engine->packer != NULL) packer_agree(engine->packer, &terms);
 }
 
 static void become_ready(struct engine *engine)
@@ -90,16 +111,19 @@ static void take_welcome(struct engine *engine, const struct reply *reply)
 {
     struct frame_welcome *welcome = &engine->welcome;
     bool sensible = frame_welcome_decode(reply->body, welcome);
-    sensible = sensible && welcome->version == FRAME_VERSION && welcome->features == 0;
+    sensible = sensible && welcome->version == FRAME_VERSION;
+    sensible = sensible && (welcome->features & ~features_of(engine)) == 0;
     sensible = sensible && opening_page_bytes_possible(welcome->page_bytes);
     if (!sensible || welcome->body_bytes_max < welcome->page_bytes) {
         refuse(engine, FARPAGE_PROTOCOL, "the server's welcome makes no sense");
         return;
     }
-    if (engine->opening != NULL)
-        ask_open(engine);
-    else
+    if (engine->opening == NULL) {
         become_ready(engine);
+        return;
+    }
+    engine->phase = ENGINE_OPENING;
+    ask_open(engine);
 }
 
 static void take_opened(struct engine *engine, const struct reply *reply)
@@ -107,7 +131,8 @@ static void take_opened(struct engine *engine, const struct reply *reply)
     enum farpage_status status =
         opening_take(engine->opening, engine->welcome.boot_id, &reply->frame, reply->body);
     if (status == FARPAGE_OK) {
-        become_ready(engine);
+        agree(engine);
+        if (engine->phase != ENGINE_READY) become_ready(engine);
         return;
     }
     if (status == FARPAGE_LOST) {
@@ -134,9 +159,53 @@ static void take_refusal(struct engine *engine, const struct reply *reply)
     refuse(engine, status, wire_status_sentence(wire));
 }
 
+/* --- while it is ready ---------------------------------------------------------------------- */
+
+/* Of a dictionary or of what is open now, only that it is lost concerns the pages on the way. */
+static void take_while_ready(struct engine *engine, const struct reply *reply)
+{
+    bool good = reply->frame.status == FRAME_OK;
+    if (reply->frame.opcode == FRAME_DICTIONARY) {
+        packer_learn(engine->packer, good ? reply->body : slice_of(NULL, 0));
+        engine->look_again = engine->look_again || !good;
+    } else if (good) {
+        take_opened(engine, reply);
+    } else if (wire_status(reply->frame.status) == FARPAGE_LOST) {
+        take_refusal(engine, reply);
+    }
+}
+
+static void ask_dictionary(struct engine *engine, uint64_t now_ns)
+{
+    struct op_request dictionary = {
+        .opcode = FRAME_DICTIONARY,
+        .slot = engine->packer->wanted_id,
+        .of_area = true,
+        .ok_bytes_min = 1,
+        .ok_bytes_max = DICTIONARY_BYTES_MAX,
+    };
+    shake(engine, &dictionary, now_ns);
+}
+
+void engine_keep_up(struct engine *engine, uint64_t now_ns)
+{
+    bool can = engine->packer != NULL && engine->phase == ENGINE_READY && !engine->shaking &&
+               ENGINE_OUTBOX_BYTES - engine->out_end >= FRAME_HEADER_BYTES + OPENING_BODY_BYTES_MAX;
+    if (!can) return;
+    if (engine->packer->wanted_id != 0) {
+        ask_dictionary(engine, now_ns);
+    } else if (engine->look_again) {
+        engine->look_again = false;
+        ask_open(engine);
+    }
+}
+
 void engine_shaken(struct engine *engine, const struct reply *reply)
 {
-    if (reply->frame.status != FRAME_OK)
+    engine->shaking = false;
+    if (engine->phase == ENGINE_READY)
+        take_while_ready(engine, reply);
+    else if (reply->frame.status != FRAME_OK)
         take_refusal(engine, reply);
     else if (engine->phase == ENGINE_GREETING)
         take_welcome(engine, reply);

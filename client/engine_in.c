@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "client/engine_parts.h"
 #include "client/wire_status.h"
+#include "protocol/frame_batch.h"
 
 static void nonsense(struct engine *engine, const char *what)
 {
@@ -20,6 +21,10 @@ static void nonsense(struct engine *engine, const char *what)
 
 static bool length_possible(const struct op_request *request, const struct frame *frame)
 {
+    if (frame->status == FRAME_PACKED) {
+        return frame->body_bytes > FRAME_PACKED_BYTES &&
+               frame->body_bytes < FRAME_PACKED_BYTES + request->ok_bytes_max;
+    }
     if (frame->status == FRAME_OK) {
         return frame->body_bytes >= request->ok_bytes_min &&
                frame->body_bytes <= request->ok_bytes_max;
@@ -29,10 +34,15 @@ static bool length_possible(const struct op_request *request, const struct frame
 }
 
 /* One answer to all pages of a frame: they are refused together, or forgotten together. */
+static bool is_good(const struct frame *frame)
+{
+    return frame->status == FRAME_OK || frame->status == FRAME_PACKED;
+}
+
 static bool answers_all(const struct flight *flight, const struct frame *frame)
 {
     if (flight->batch == 0 || flight->left != flight->batch || frame->slot != 0) return false;
-    if (frame->status != FRAME_OK && frame->count == flight->batch) return true;
+    if (!is_good(frame) && frame->count == flight->batch) return true;
     return flight->opcode == FRAME_INVALIDATE_BATCH && frame->count == 0;
 }
 
@@ -42,7 +52,7 @@ static bool about_these(const struct flight *flight, const struct op_request *re
     if (flight->batch == 0) return frame->slot == request->slot && frame->count == request->count;
     if (answers_all(flight, frame)) return true;
     /* Where an entry could not be read, its slot could not either. */
-    bool slot = frame->slot == request->slot || (frame->slot == 0 && frame->status != FRAME_OK);
+    bool slot = frame->slot == request->slot || (frame->slot == 0 && !is_good(frame));
     return slot && frame->count == flight->left - 1 && flight->opcode != FRAME_INVALIDATE_BATCH;
 }
 
@@ -54,6 +64,7 @@ static const char *judge_op(const struct flight *flight, const struct op *op,
     if (!frame_status_known(frame->status)) return "a status that does not exist";
     bool of_hello = frame->status == FRAME_BAD_VERSION || frame->status == FRAME_NO_HELLO;
     if (of_hello && frame->opcode != FRAME_HELLO) return "a status out of place";
+    if (frame->status == FRAME_PACKED && !flight->packed) return "a packed page nobody asked for";
     if (!about_these(flight, request, frame)) return "a reply about other slots";
     if (!length_possible(request, frame)) return "a reply of the wrong length";
     return NULL;
@@ -110,8 +121,52 @@ static void answer_good(struct engine *engine, struct op *op, const struct reply
     engine_answer(engine, op, status, op->spent_ns + reply->latency_ns);
 }
 
+/* Sent again, at once: plain, or without the dictionary that the server has no more. */
+static bool again(struct engine *engine, struct op *op, uint16_t wire)
+{
+    struct packer *packer = engine->packer;
+    if (packer == NULL || op->plain || op->request.opcode != FRAME_STORE) return false;
+    if (wire == FRAME_NO_DICTIONARY && op->dictionary_id != 0) {
+        packer_forget(packer, op->dictionary_id);
+        engine->look_again = true;
+    } else if (wire == FRAME_BAD_CODEC) {
+        op->plain = true;
+        packer_stop(packer);
+    } else {
+        return false;
+    }
+    list_push_front(&engine->queue, &op->place);
+    return true;
+}
+
+static void answer_packed(struct engine *engine, struct op *op, const struct reply *reply)
+{
+    static const char *const whys[] = {
+        [PACKER_CORRUPT] = "the page does not match its checksum",
+        [PACKER_NO_MEMORY] = "out of memory for the page",
+    };
+    enum packer_result result = packer_take(engine->packer, reply->body, op->request.page);
+    uint64_t latency_ns = op->spent_ns + reply->latency_ns;
+    if (result == PACKER_GOOD) {
+        engine_answer(engine, op, FARPAGE_OK, latency_ns);
+    } else if (result == PACKER_UNKNOWN) { /* the server unpacks it, until we can */
+        op->plain = true;
+        op->spent_ns = latency_ns;
+        list_push_front(&engine->queue, &op->place);
+        engine->look_again = true;
+    } else if (result == PACKER_NONSENSE) {
+        list_push_front(&engine->queue, &op->place);
+        nonsense(engine, "a packed page that cannot be one");
+    } else {
+        reason_set(&engine->reason, "%s", whys[result]);
+        engine_answer(engine, op, result == PACKER_CORRUPT ? FARPAGE_CORRUPT : FARPAGE_NO_MEMORY,
+                      latency_ns);
+    }
+}
+
 static void answer_bad(struct engine *engine, struct op *op, const struct reply *reply)
 {
+    if (again(engine, op, reply->frame.status)) return;
     enum farpage_status status = wire_status(reply->frame.status);
     if (status == FARPAGE_LOST && !op->request.of_area) status = FARPAGE_PROTOCOL;
     bool final = status == FARPAGE_LOST || status == FARPAGE_PROTOCOL;
@@ -138,6 +193,8 @@ static bool deliver_to(struct engine *engine, struct op *op, const struct reply 
     } else if (reply->damaged) {
         reason_set(&engine->reason, "the page does not match its checksum");
         engine_answer(engine, op, FARPAGE_CORRUPT, reply->latency_ns);
+    } else if (reply->frame.status == FRAME_PACKED) {
+        answer_packed(engine, op, reply);
     } else if (reply->frame.status != FRAME_OK) {
         answer_bad(engine, op, reply);
     } else if (goes_on(op, reply)) {

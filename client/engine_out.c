@@ -68,6 +68,12 @@ void engine_compose(struct engine *engine, struct op *op, uint64_t now_ns)
 
 /* --- many pages in one frame ---------------------------------------------------------------- */
 
+static bool may_be_packed(const struct engine *engine, const struct op *op)
+{
+    bool page = op->request.opcode == FRAME_STORE || op->request.opcode == FRAME_LOAD;
+    return page && !op->plain && engine->packer != NULL && engine->packer->codecs != 0;
+}
+
 /* The opcode by which several such requests go in one frame; 0: they do not. */
 static uint8_t batch_opcode(const struct op *op)
 {
@@ -88,6 +94,7 @@ static uint32_t batch_count(const struct engine *engine)
 {
     uint32_t count = 0, most = engine->options.depth - engine->flights.ops;
     uint8_t opcode = batch_opcode(first_queued(engine));
+    bool packed = may_be_packed(engine, first_queued(engine));
     size_t room = ENGINE_OUTBOX_BYTES - engine->out_end - FRAME_HEADER_BYTES - FRAME_SLOTS_BYTES;
     if (most > FRAME_BATCH_MAX) most = FRAME_BATCH_MAX;
     const struct list *at = engine->queue.next;
@@ -95,6 +102,7 @@ static uint32_t batch_count(const struct engine *engine)
         const struct op *op = LIST_THING(at, struct op, place);
         size_t need = FRAME_ENTRY_BYTES + op->request.body.size_bytes;
         if (batch_opcode(op) != opcode || need > room) break;
+        if (may_be_packed(engine, op) != packed) break;
         room -= need;
         count++;
         at = at->next;
@@ -102,9 +110,14 @@ static uint32_t batch_count(const struct engine *engine)
     return count;
 }
 
-static size_t put_entry(const struct op *op, uint8_t *at)
+static size_t put_entry(struct engine *engine, struct op *op, uint8_t *at)
 {
     const struct op_request *request = &op->request;
+    op->dictionary_id = 0;
+    if (may_be_packed(engine, op)) {
+        return packer_put(engine->packer, request->slot, request->body.bytes, at,
+                          &op->dictionary_id);
+    }
     uint8_t *page = at + FRAME_ENTRY_BYTES;
     memcpy(page, request->body.bytes, request->body.size_bytes);
     struct frame_entry entry = {
@@ -130,14 +143,15 @@ static void compose_batch(struct engine *engine, uint32_t count, uint64_t now_ns
     };
     uint8_t *body = engine->out + engine->out_end + FRAME_HEADER_BYTES, *at = body;
     flight->batch = count;
+    flight->packed = may_be_packed(engine, first_queued(engine));
     for (uint32_t i = 0; i < count; i++) {
         struct op *op = first_queued(engine);
         flights_board(&engine->flights, flight, op);
         slots[i] = op->request.slot;
-        if (frame.opcode == FRAME_STORE_BATCH) at += put_entry(op, at);
+        if (frame.opcode == FRAME_STORE_BATCH) at += put_entry(engine, op, at);
     }
     if (frame.opcode != FRAME_STORE_BATCH) {
-        at += frame_slots_encode(0, slots, count, at);
+        at += frame_slots_encode(flight->packed ? FRAME_LOAD_PACKED : 0, slots, count, at);
         frame.body_crc = crc32c(body, (size_t)(at - body));
     }
     frame.body_bytes = (uint32_t)(at - body);
@@ -171,11 +185,12 @@ static void close_ranks(struct engine *engine)
 static void fill(struct engine *engine, uint64_t now_ns)
 {
     if (engine->out_start == engine->out_end) engine->out_start = engine->out_end = 0;
+    engine_keep_up(engine, now_ns);
     while (engine_may_compose(engine)) {
         if (!fits(engine)) close_ranks(engine);
         if (!fits(engine)) return;
         uint32_t count = batch_count(engine);
-        if (count > 1)
+        if (count > 1 || may_be_packed(engine, first_queued(engine)))
             compose_batch(engine, count, now_ns);
         else
             engine_compose(engine, first_queued(engine), now_ns);

@@ -26,7 +26,9 @@ void engine_break(struct engine *engine, enum farpage_status status) FP_NONNULL(
 void engine_schedule(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 /* Connects, or sees how far that is, as far as the time allows. */
 void engine_advance(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
-/* The reply to HELLO or OPEN. */
+/* Asks for what the packer lacks, where there is room. */
+void engine_keep_up(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
+/* The reply to a request of the engine's own. */
 void engine_shaken(struct engine *engine, const struct reply *reply) FP_NONNULL(1, 2);
 
 /* --- engine_out.c --- */

@@ -36,6 +36,7 @@ struct flight *flights_begin(struct flights *flights, uint8_t opcode)
     flight->tag = flights->serial << FLIGHT_SEAT_BITS | (uint32_t)(flight - flights->seats);
     flight->opcode = opcode;
     flight->left = flight->batch = 0;
+    flight->packed = false;
     return flight;
 }
 

@@ -24,6 +24,7 @@ struct flight {
     uint32_t tag;        /* 0: free */
     uint32_t left;       /* ops */
     uint32_t batch;      /* as many pages it asked for in one frame; 0: a request of its own */
+    bool packed;         /* its pages may come packed */
     uint64_t sent_ns;
     uint64_t end_bytes;  /* of the connection's stream: where it ends */
     uint8_t opcode;

@@ -57,7 +57,9 @@ struct op {
     uint64_t deadline_ns;
     uint64_t spent_ns; /* on the parts that were answered already */
     bool ghost;        /* answered, and its reply is still to come */
-    bool shake;        /* the engine's own: hello or open */
+    bool shake;        /* the engine's own: hello, open, dictionary */
+    bool plain;        /* its page must not travel packed */
+    uint32_t dictionary_id; /* its page was packed with; 0: none */
 };
 
 #endif

@@ -71,6 +71,8 @@ static struct wire_row row_of(uint16_t wire)
         [FRAME_EXPIRED] = {FARPAGE_REFUSED, "the lease of the map has ended"},
         [FRAME_NO_MAP] = {FARPAGE_REFUSED, "the server knows no such map"},
         [FRAME_MAP_MODE] = {FARPAGE_REFUSED, "it is not mapped in that mode"},
+        [FRAME_PACKED] = {FARPAGE_OK, "done"},
+        [FRAME_NO_DICTIONARY] = {FARPAGE_REFUSED, "the area has no such dictionary"},
         [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},
         [FRAME_BAD_CODEC] = {FARPAGE_REFUSED, "the server takes no page packed like that"},
         [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "

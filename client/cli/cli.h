@@ -79,7 +79,8 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 bool cli_connect(const struct cli *cli, struct farpage **client, int *code) FP_MUST_CHECK;
 
 /* Opens an area as a command does: shared, so that it keeps nobody out who shares it. It is created
- * where `slots` is not 0. Its pages may have any size. */
+ * where `slots` is not 0. Its pages may have any size, and travel plain: what the server makes of
+ * them is what commands are to show. */
 enum farpage_status cli_area_open(struct farpage *client, const char *name, uint64_t slots,
                                   struct farpage_area **area) FP_MUST_CHECK;
 

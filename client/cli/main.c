@@ -77,7 +77,8 @@ bool cli_connect(const struct cli *cli, struct farpage **client, int *code)
 enum farpage_status cli_area_open(struct farpage *client, const char *name, uint64_t slots,
                                   struct farpage_area **area)
 {
-    struct farpage_area_options options = {.slots = slots, .flags = FARPAGE_AREA_SHARED};
+    struct farpage_area_options options = {
+        .slots = slots, .flags = FARPAGE_AREA_SHARED, .pack = FARPAGE_PACK_OFF};
     return farpage_area_open(client, name, &options, area);
 }
 

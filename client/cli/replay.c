@@ -164,7 +164,8 @@ static bool open_area(struct replay *replay, struct complaint *complaint)
 {
     struct farpage_area_options options = {.slots = replay->trace.slots,
                                            .flags = FARPAGE_AREA_SHARED,
-                                           .page_bytes = TRACE_PAGE_BYTES};
+                                           .page_bytes = TRACE_PAGE_BYTES,
+                                           .pack = FARPAGE_PACK_OFF};
     if (farpage_area_open(replay->client, replay->name, &options, &replay->area) != FARPAGE_OK) {
         complain(complaint, "%s (the trace has %llu slots; --area NAME takes another area)",
                  farpage_error(replay->client), (unsigned long long)options.slots);

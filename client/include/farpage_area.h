@@ -22,6 +22,17 @@ enum farpage_area_flags {
     FARPAGE_AREA_ZEROS = 1u << 2,     /* absent slots load as zeros here, as a block device's do */
 };
 
+/* Pages may be packed here, travel packed, and be unpacked here: the server's processors have no
+ * part in it, and less is on the wire. Pages come packed unless it is off, whatever packed them;
+ * this is what stores are packed with. A server that does not take it gets them plain. */
+enum farpage_pack {
+    FARPAGE_PACK_AUTO,  /* what the server packs with, with its dictionary of the area */
+    FARPAGE_PACK_OFF,   /* plain pages, both ways */
+    FARPAGE_PACK_LZ4,   /* level 1 to 65537, higher is faster */
+    FARPAGE_PACK_LZ4HC, /* level 1 to 12, higher is smaller; unpacked as fast as lz4 */
+    FARPAGE_PACK_ZSTD,  /* level -50 to 19, higher is smaller */
+};
+
 struct farpage_area_options {
     uint64_t slots;       /* 0: the area must exist. Else it is created, or must have as many */
     uint32_t flags;       /* enum farpage_area_flags */
@@ -31,6 +42,8 @@ struct farpage_area_options {
     uint64_t quota_pages; /* of a new one: pages that may be stored at once; 0: no limit */
     uint64_t quota_bytes; /* of a new one: what they may take, packed; 0: no limit */
     uint32_t timeout_ms;  /* for each operation; 0: the client's */
+    enum farpage_pack pack;
+    int pack_level;       /* of the codec that pack names; 0: its own */
     uint32_t depth;       /* operations on the way to the server at once; 0: 1024, the most */
     /* Where not NULL, the sentence that says why it could not be opened goes here, and not to
      * farpage_error(): for threads that open areas of one client at once. */

@@ -287,7 +287,8 @@ static bool open_area(struct bench *bench, const struct target *target)
 {
     struct farpage_options options = {.server = target->address};
     struct farpage_area_options area = {.slots = bench->slots,
-                                        .page_bytes = PAGESET_PAGE_BYTES};
+                                        .page_bytes = PAGESET_PAGE_BYTES,
+                                        .pack = FARPAGE_PACK_OFF};
     memset(bench->stored, 0, bench->slots);
     if (farpage_connect(&options, &bench->client) == FARPAGE_OK &&
         farpage_area_open(bench->client, "bench", &area, &bench->area) == FARPAGE_OK)

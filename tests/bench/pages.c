@@ -148,7 +148,8 @@ static bool open_area(struct bench *bench, const struct target *target)
 {
     struct farpage_options options = {.server = target->address};
     struct farpage_area_options area = {.slots = bench->slots,
-                                        .page_bytes = PAGESET_PAGE_BYTES};
+                                        .page_bytes = PAGESET_PAGE_BYTES,
+                                        .pack = FARPAGE_PACK_OFF};
     for (uint32_t i = 0; i < bench->slots; i++) bench->versions[i] = bench->marks[i] = 0;
     bench->batch = 0;
     if (farpage_connect(&options, &bench->client) == FARPAGE_OK &&

@@ -161,7 +161,8 @@ static bool measure(struct bench *bench, struct swapper *swapper)
 {
     struct farpage_options options = {.server = bench->target.address};
     struct farpage_area_options area = {.slots = bench->slots,
-                                        .page_bytes = PAGESET_PAGE_BYTES};
+                                        .page_bytes = PAGESET_PAGE_BYTES,
+                                        .pack = FARPAGE_PACK_OFF};
     *swapper = (struct swapper){.address = bench->target.address, .good = true};
     bool good = farpage_connect(&options, &bench->client) == FARPAGE_OK &&
                 farpage_area_open(bench->client, "bench", &area, &bench->area) == FARPAGE_OK;

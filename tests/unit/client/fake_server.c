@@ -27,12 +27,17 @@ enum {
     SLOTS_KEPT_MAX = 4096, /* of larger areas only these can hold pages */
     PENDING_MAX = 2048,
     IN_BYTES = 1 << 20,
+    FAKE_BODY_BYTES_MAX = 256 << 10,
 };
 
 struct area {
     char name[AREA_NAME_BYTES_MAX + 1];
     uint64_t slots;
     uint8_t *pages[SLOTS_KEPT_MAX];
+    struct kept { /* instead: the body of a `packed` reply */
+        uint8_t *bytes;
+        size_t size_bytes;
+    } packed[SLOTS_KEPT_MAX];
 };
 
 struct reply {
@@ -62,7 +67,9 @@ struct fake_server {
     pthread_t thread;
     struct area areas[AREAS_MAX];
     unsigned area_count, plan_replies, lies;
-    atomic_uint invalidations, greeted, boots, obeyed;
+    atomic_uint invalidations, greeted, boots, obeyed, packed, with_dictionary, dictionaries;
+    struct frame_entry entry; /* that is being carried out */
+    bool gives_packed;
     struct reply pending[PENDING_MAX], late[LATE_MAX];
     unsigned pending_count, late_count;
 };
@@ -99,10 +106,38 @@ static void answer_open(struct fake_server *server, struct slice body, struct fr
     }
     reply->area = (uint32_t)(found - server->areas) + 1;
     struct frame_opened opened = {.slots = found->slots,
+                                  .codec = server->plan.hint,
+                                  .dictionary_id = server->plan.dictionary_id,
                                   .page_bytes = server->page_bytes,
                                   .generation = 77 + atomic_load(&server->boots)};
     frame_opened_encode(&opened, out);
     reply->body_bytes = FRAME_OPENED_BYTES;
+}
+
+static void forget_packed(struct area *area, uint64_t slot)
+{
+    free(area->packed[slot].bytes);
+    area->packed[slot] = (struct kept){NULL, 0};
+}
+
+/* Keeps an entry as it came. */
+static void keep_packed(struct fake_server *server, uint32_t number,
+                        const struct frame_entry *entry, const uint8_t *bytes)
+{
+    struct area *area = area_of(server, number);
+    fp_assert(area != NULL && entry->slot < SLOTS_KEPT_MAX);
+    struct frame_packed packed = {.codec = entry->codec,
+                                  .dictionary_id = entry->dictionary_id,
+                                  .page_crc = entry->page_crc & FRAME_PACKED_CRC_MASK};
+    struct kept kept = {malloc(FRAME_PACKED_BYTES + entry->size_bytes),
+                        FRAME_PACKED_BYTES + entry->size_bytes};
+    fp_assert(kept.bytes != NULL);
+    frame_packed_encode(&packed, kept.bytes);
+    memcpy(kept.bytes + FRAME_PACKED_BYTES, bytes, entry->size_bytes);
+    forget_packed(area, entry->slot);
+    area->packed[entry->slot] = kept;
+    atomic_fetch_add(&server->packed, 1);
+    atomic_fetch_add(&server->with_dictionary, entry->dictionary_id != 0);
 }
 
 static void answer_page(struct fake_server *server, const struct frame *request, struct slice body,
@@ -123,6 +158,13 @@ static void answer_page(struct fake_server *server, const struct frame *request,
         if (*page == NULL) *page = malloc(server->page_bytes);
         fp_assert(*page != NULL);
         memcpy(*page, body.bytes, server->page_bytes);
+        forget_packed(area, request->slot);
+    } else if (request->opcode == FRAME_LOAD && server->gives_packed &&
+               area->packed[request->slot].bytes != NULL) {
+        const struct kept *kept = &area->packed[request->slot];
+        memcpy(out, kept->bytes, kept->size_bytes);
+        reply->status = FRAME_PACKED;
+        reply->body_bytes = (uint32_t)kept->size_bytes;
     } else if (*page == NULL) {
         reply->status = FRAME_ABSENT;
     } else {
@@ -161,6 +203,19 @@ static void answer_invalidations(struct fake_server *server, const struct frame 
     reply->count = reply->status == FRAME_OK ? 0 : request->count;
 }
 
+static void answer_dictionary(struct fake_server *server, const struct frame *request,
+                              struct frame *reply, uint8_t *out)
+{
+    const struct fake_plan *plan = &server->plan;
+    atomic_fetch_add(&server->dictionaries, 1);
+    if (request->slot != plan->dictionary_id || plan->dictionary_bytes == 0) {
+        reply->status = FRAME_NO_DICTIONARY;
+        return;
+    }
+    memcpy(out, plan->dictionary, plan->dictionary_bytes);
+    reply->body_bytes = (uint32_t)plan->dictionary_bytes;
+}
+
 static void answer_stats(struct slice section, struct frame *reply, uint8_t *out)
 {
     const char *text = "pid 7\nfarpage_resident_bytes 1048576\nname with blanks\n";
@@ -191,14 +246,19 @@ static void answer_command(struct slice line, struct frame *reply, uint8_t *out)
     memcpy(out, text, reply->body_bytes);
 }
 
-static void answer_hello(struct fake_server *server, struct frame *reply, uint8_t *out)
+static void answer_hello(struct fake_server *server, struct slice body, struct frame *reply,
+                         uint8_t *out)
 {
+    struct frame_hello hello;
+    fp_assert(frame_hello_decode(body, &hello));
     atomic_fetch_add(&server->greeted, 1);
     struct frame_welcome welcome = {.version = 1,
                                     .boot_id = "0123456789abcde",
                                     .page_bytes = server->page_bytes,
                                     .body_bytes_max = FRAME_BODY_BYTES_MAX,
                                     .requests_ahead_max = 64};
+    if (server->plan.codecs != 0) welcome.features = hello.features & FRAME_FEATURE_PACKED;
+    if (welcome.features != 0) welcome.codecs = server->plan.codecs;
     welcome.boot_id[0] = (uint8_t)(welcome.boot_id[0] + atomic_load(&server->boots));
     frame_welcome_encode(&welcome, out);
     reply->body_bytes = FRAME_WELCOME_BYTES;
@@ -212,7 +272,7 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     reply->body_bytes = reply->body_crc = 0;
     switch ((enum frame_opcode)request->opcode) {
     case FRAME_HELLO:
-        answer_hello(server, reply, out);
+        answer_hello(server, body, reply, out);
         break;
     case FRAME_PING:
         memcpy(out, body.bytes, body.size_bytes);
@@ -247,9 +307,11 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_INVALIDATE_BATCH:
         answer_invalidations(server, request, body, reply);
         break;
+    case FRAME_DICTIONARY:
+        answer_dictionary(server, request, reply, out);
+        break;
     case FRAME_STORE_BATCH: /* answered page by page */
     case FRAME_LOAD_BATCH:
-    case FRAME_DICTIONARY:
         fp_assert(false);
     }
 }
@@ -317,10 +379,17 @@ static void compose(struct fake_server *server, const struct frame *frame,
                     const struct frame *request, struct slice body)
 {
     struct frame reply;
-    uint8_t *bytes = calloc(2, FRAME_HEADER_BYTES + PAGE_BYTES_MAX);
+    uint8_t *bytes = calloc(2, FRAME_HEADER_BYTES + FAKE_BODY_BYTES_MAX);
     fp_assert(bytes != NULL);
     uint8_t *out = bytes + FRAME_HEADER_BYTES;
-    answer(server, request, body, &reply, out);
+    if (request->opcode == FRAME_STORE && server->entry.codec != FRAME_CODEC_PLAIN) {
+        reply = *request;
+        reply.magic = FRAME_MAGIC_REPLY;
+        reply.body_bytes = reply.body_crc = 0;
+        keep_packed(server, request->area, &server->entry, body.bytes);
+    } else {
+        answer(server, request, body, &reply, out);
+    }
     if (frame != request) {
         reply.opcode = frame->opcode;
         reply.count = request->count;
@@ -350,6 +419,7 @@ static void compose_loads(struct fake_server *server, const struct frame *frame,
 {
     struct frame_slots slots;
     fp_assert(frame_body_good(frame, body) && frame_slots_decode(body, frame->count, &slots));
+    server->gives_packed = (slots.flags & FRAME_LOAD_PACKED) != 0;
     for (uint32_t i = 0; i < slots.count && !server->at->hang_up; i++) {
         struct frame one = *frame;
         one.opcode = FRAME_LOAD;
@@ -357,6 +427,7 @@ static void compose_loads(struct fake_server *server, const struct frame *frame,
         one.count = slots.count - i - 1;
         compose(server, frame, &one, slice_of(NULL, 0));
     }
+    server->gives_packed = false;
 }
 
 static void compose_stores(struct fake_server *server, const struct frame *frame, struct slice body)
@@ -375,9 +446,11 @@ static void compose_stores(struct fake_server *server, const struct frame *frame
         one.count = left - 1;
         one.body_bytes = entry.size_bytes;
         one.body_crc = entry.page_crc;
+        server->entry = entry;
         compose(server, frame, &one, slice_of(at + FRAME_ENTRY_BYTES, entry.size_bytes));
         at += FRAME_ENTRY_BYTES + entry.size_bytes;
     }
+    server->entry.codec = FRAME_CODEC_PLAIN;
 }
 
 static void refuse_whole(struct fake_server *server, const struct frame *frame)
@@ -542,6 +615,7 @@ static void forget_areas(struct fake_server *server)
     for (unsigned i = 0; i < server->area_count; i++) {
         for (unsigned slot = 0; slot < SLOTS_KEPT_MAX; slot++) {
             free(server->areas[i].pages[slot]);
+            forget_packed(&server->areas[i], slot);
         }
         server->areas[i] = (struct area){.slots = 0};
     }
@@ -654,4 +728,19 @@ void fake_server_cut(struct fake_server *server)
 void fake_server_reboot(struct fake_server *server)
 {
     order(server, 'b');
+}
+
+unsigned fake_server_packed(const struct fake_server *server)
+{
+    return atomic_load(&server->packed);
+}
+
+unsigned fake_server_with_dictionary(const struct fake_server *server)
+{
+    return atomic_load(&server->with_dictionary);
+}
+
+unsigned fake_server_dictionaries(const struct fake_server *server)
+{
+    return atomic_load(&server->dictionaries);
 }

@@ -46,6 +46,11 @@ struct fake_plan {
     size_t amount;
     const void *body; /* FAKE_BODY: `amount` bytes, borrowed */
     uint32_t page_bytes; /* 0: 4096 */
+    uint32_t codecs;     /* it takes, a bit for each; 0: pages travel plain */
+    uint8_t hint;        /* what it says that it packs with */
+    uint32_t dictionary_id;
+    const void *dictionary; /* `dictionary_bytes` of it, borrowed */
+    size_t dictionary_bytes;
     int receive_buffer_bytes; /* 0: the system's; small ones make senders wait */
 };
 
@@ -58,6 +63,9 @@ void fake_server_destroy(struct fake_server **server);
 const char *fake_server_address(const struct fake_server *server); /* "unix:/..." */
 unsigned fake_server_invalidations(const struct fake_server *server); /* requests seen so far */
 unsigned fake_server_greeted(const struct fake_server *server); /* hellos, so connections */
+unsigned fake_server_packed(const struct fake_server *server); /* entries that were not plain */
+unsigned fake_server_with_dictionary(const struct fake_server *server); /* of these */
+unsigned fake_server_dictionaries(const struct fake_server *server); /* requests for one */
 
 void fake_server_cut(struct fake_server *server);    /* closes every connection */
 void fake_server_reboot(struct fake_server *server); /* and forgets its areas, with a new boot id */
