@@ -347,15 +347,20 @@ def a_deleted_area_of_any_size_stalls_nobody(programs):
             assert {reply(bulk.s)["status"] for _ in range(256)} == {OK}
         held = int(stats(server, "memory")["total_bytes"])
         assert held - before > pages * 60, (before, held)
+        begun = time.monotonic()
         assert bulk.close_area(number, delete=True)["status"] == OK
-        worst = 0
+        answered = time.monotonic() - begun
+        took = []
         while int(stats(server)["farpage_areas_deleted"]) > 0:
             for _ in range(50):
-                begun = time.monotonic()
+                asked = time.monotonic()
                 assert other.ask(frame(PING, b"there"))["status"] == OK
-                worst = max(worst, time.monotonic() - begun)
-        assert worst < (2 if sanitized(programs.farpaged) else 0.25), worst
-        print(f"{pages} pages deleted, a ping took {worst * 1000:.1f} ms at most")
+                took.append(time.monotonic() - asked)
+        emptied, took = time.monotonic() - begun, sorted(took)
+        print(f"{pages} pages: deleted in {answered * 1000:.1f} ms, emptied in {emptied * 1000:.0f} "
+              f"ms; meanwhile {len(took)} pings took {took[len(took) // 2] * 1000:.2f} ms, "
+              f"{took[-1] * 1000:.1f} at most")
+        assert took and took[len(took) // 2] < 0.1 and answered < emptied
         eventually(lambda: int(stats(server, "memory")["total_bytes"]) < before + 2 * MIB)
 
 
