@@ -24,6 +24,12 @@ static uint8_t codec_of(const char *algorithm)
     return strcmp(algorithm, "zstd") == 0 ? CODEC_ZSTD : CODEC_LZ4; /* lz4hc packs for lz4 */
 }
 
+/* lz4's levels go a little further than the field: a hint may be less. */
+static int16_t level_of(int level)
+{
+    return (int16_t)(level > INT16_MAX ? INT16_MAX : level);
+}
+
 static enum dispatch reply_opened(const struct context *context, uint32_t number)
 {
     const struct opener *opener = session_opener(context->session, number);
@@ -41,7 +47,7 @@ static enum dispatch reply_opened(const struct context *context, uint32_t number
                                   .dictionary_id = dictionary.packs ? dictionary.id : 0,
                                   .generation = area->generation,
                                   .codec = codec_of(current.algorithm),
-                                  .level = (int16_t)current.level,
+                                  .level = level_of(current.level),
                                   .flags = opener->flags | (transient ? FRAME_OPEN_TRANSIENT : 0),
                                   .stored = atomic_load(&area->counters.stored)};
     frame_opened_encode(&opened, body);
