@@ -37,6 +37,7 @@ struct cli {
       "show the server's areas and who has them open, create one, or delete it")                   \
     X(SESSIONS, "sessions", "", 0, 0, cli_sessions,                                                \
       "show who is connected, since when, and what he has open")                                   \
+    X(MAPS, "maps", "", 0, 0, cli_maps, "show what is mapped, by whom and for how long")           \
     X(STORE, "store", "AREA FILE", 2, 2, cli_store, "keep the pages of a file in an area")         \
     X(LOAD, "load", "AREA FILE", 2, 2, cli_load, "write an area's pages to a file, - for stdout")  \
     X(VERIFY, "verify", "AREA FILE", 2, 2, cli_verify, "compare an area's pages with a file")      \

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 
-COMMANDS = ["ping", "stats", "areas", "sessions", "store", "load", "verify", "invalidate", "try",
+COMMANDS = ["ping", "stats", "areas", "sessions", "maps", "store", "load", "verify", "invalidate", "try",
             "advise", "compact", "compressor", "dictionary", "recompress",
             "replay", "help"]
 NOBODY = "unix:/nonexistent/farpage"
@@ -99,6 +99,7 @@ ROWS = [
     (["areas", "create", "a", "--size", "x"], 2, "--size"),
     (["areas", "delete", "a", "--server", NOBODY], 69, "No such file"),
     (["sessions", "--server", NOBODY], 69, "No such file"),
+    (["maps", "--server", NOBODY], 69, "No such file"),
     (["load", "a", "/dev/null", "--server", NOBODY], 69, "No such file"),
     (["store", "a", "/dev/zero", "--server", NOBODY], 1, "is not a file with a size"),
     (["store", "a", "/nonexistent", "--server", NOBODY], 1, "cannot open '/nonexistent'"),
