@@ -14,10 +14,10 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "storage/store_recompress.h"
-#include "tests/unit/storage/bench.h"
+#include "tests/model/movers.h"
+#include "tests/model/numbered.h"
 
-enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24, VALUE_MAX = 20000 };
+enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24 };
 
 struct worker {
     pthread_t thread;
@@ -28,24 +28,6 @@ struct worker {
     uint64_t stores, refused, loads, puts, gets, swaps;
 };
 
-/* Bytes that say what they are: the number first, then what it makes. */
-static void make(uint64_t number, uint8_t *bytes, size_t size)
-{
-    struct rng rng = {.state = number};
-    if (number % 4 == 0) rng_fill(&rng, bytes, size);
-    else rng_fill_text(&rng, bytes, size);
-    memcpy(bytes, &number, sizeof number);
-}
-
-static void verify(const uint8_t *bytes, size_t size)
-{
-    uint8_t expected[VALUE_MAX];
-    uint64_t number;
-    memcpy(&number, bytes, sizeof number);
-    make(number, expected, size);
-    fp_assert(memcmp(bytes, expected, size) == 0);
-}
-
 static void own_page(struct worker *worker)
 {
     uint8_t page[KIT_PAGE_BYTES], expected[KIT_PAGE_BYTES];
@@ -53,7 +35,7 @@ static void own_page(struct worker *worker)
     uint64_t slot = SHARED_SLOTS + worker->number * OWN_SLOTS + at;
     if (rng_below(&worker->rng, 3) > 0) {
         uint64_t number = rng_next(&worker->rng) | 1;
-        make(number, page, sizeof page);
+        numbered_make(number, page, sizeof page);
         enum fp_status status = bench_store(&worker->bench, slot, page);
         fp_assert(status == FP_OK || status == FP_NO_MEMORY);
         if (status == FP_OK) worker->pages[at] = number;
@@ -63,7 +45,7 @@ static void own_page(struct worker *worker)
     enum fp_status status = bench_load(&worker->bench, slot, page);
     fp_assert(status == (worker->pages[at] ? FP_OK : FP_ABSENT));
     if (status == FP_OK) {
-        make(worker->pages[at], expected, sizeof expected);
+        numbered_make(worker->pages[at], expected, sizeof expected);
         fp_assert(memcmp(page, expected, sizeof page) == 0);
     }
     worker->loads++;
@@ -74,12 +56,12 @@ static void shared_page(struct worker *worker)
     uint8_t page[KIT_PAGE_BYTES];
     uint64_t slot = rng_below(&worker->rng, SHARED_SLOTS);
     if (rng_below(&worker->rng, 2) == 0) {
-        make(rng_next(&worker->rng), page, sizeof page);
+        numbered_make(rng_next(&worker->rng), page, sizeof page);
         (void)!bench_store(&worker->bench, slot, page);
     }
     enum fp_status status = bench_load(&worker->bench, slot, page);
     fp_assert(status == FP_OK || status == FP_ABSENT);
-    if (status == FP_OK) verify(page, sizeof page);
+    if (status == FP_OK) (void)numbered_verify(page, sizeof page);
 }
 
 static void invalidate(struct worker *worker)
@@ -95,9 +77,9 @@ static void invalidate(struct worker *worker)
 
 static void put_item(struct worker *worker, struct slice key)
 {
-    uint8_t value[VALUE_MAX];
+    uint8_t value[NUMBERED_BYTES_MAX];
     size_t size = 8 + rng_below(&worker->rng, sizeof value - 8);
-    make(rng_next(&worker->rng), value, size);
+    numbered_make(rng_next(&worker->rng), value, size);
     struct item_put put = {.mode = (enum item_mode)rng_below(&worker->rng, ITEM_REPLACE + 1),
                            .key = key,
                            .value = slice_of(value, size),
@@ -109,13 +91,13 @@ static void put_item(struct worker *worker, struct slice key)
 
 static void get_item(struct worker *worker, struct slice key)
 {
-    uint8_t value[VALUE_MAX];
+    uint8_t value[NUMBERED_BYTES_MAX];
     int64_t touch = (int64_t)rng_below(&worker->rng, 3);
     struct item *item = store_item_acquire(worker->bench.store, worker->bench.scratch, key,
                                            rng_below(&worker->rng, 3) ? NULL : &touch);
     if (item == NULL) return;
     fp_assert(store_item_read(worker->bench.store, worker->bench.scratch, item, value) == FP_OK);
-    verify(value, item->value_bytes);
+    (void)numbered_verify(value, item->value_bytes);
     store_item_release(worker->bench.store, worker->bench.scratch, &item);
     worker->gets++;
 }
@@ -195,59 +177,11 @@ static void *work(void *argument)
     return NULL;
 }
 
-static atomic_bool stop_compacting, stop_recompressing;
-
-static void *compact(void *pool)
-{
-    uint64_t moved = 0, freed = 0;
-    while (!atomic_load(&stop_compacting)) {
-        struct zpool_step step = zpool_compact(pool, 32);
-        moved += step.moved_count;
-        freed += step.freed_pages;
-    }
-    printf("compaction: moved %" PRIu64 " freed pages %" PRIu64 "\n", moved, freed);
-    return NULL;
-}
-
-/* One walk after the other; each third is a turn of the clock, each fifth is left early. */
-static void *recompress(void *argument)
-{
-    static const struct compressor_config strong = {"zstd", 5, NULL};
-    struct bench *bench = argument;
-    struct recompress_counts counts = {0};
-    struct recompress *walk;
-    struct store_scratch *scratch;
-    fp_assert(recompress_create(bench->store, &walk) == FP_OK);
-    fp_assert(store_scratch_create(bench->store, &scratch) == FP_OK);
-    scratch->unix_s = BENCH_START_UNIX_S;
-    for (uint64_t turn = 0; !atomic_load(&stop_recompressing); turn++) {
-        struct recompress_plan plan = {
-            .drain = turn % 3 != 0, .cool = turn % 3 == 0, .idle_ms = 1, .plain = turn % 2 == 0};
-        struct recompress_limits limits = {.looks = 200, .tries = 8};
-        if (turn % 2 == 0)
-            fp_assert(compressor_acquire_config(store_compressors(bench->store), &strong,
-                                                scratch->codec, &plan.cold) == FP_OK);
-        (void)recompress_begin(walk, &plan);
-        do scratch->now_ms = clock_monotonic_ns() / 1000000 + 10000;
-        while (!recompress_step(walk, scratch, limits, &counts) && turn % 5 != 4);
-        if (plan.cold != NULL) compressor_release(&plan.cold, scratch->codec);
-    }
-    printf("recompression: looked %" PRIu64 " rewritten %" PRIu64 " changed %" PRIu64
-           " in use %" PRIu64 " no memory %" PRIu64 "\n",
-           counts.looked, counts.rewritten, counts.skipped_changed, counts.skipped_in_use,
-           counts.skipped_no_memory);
-    fp_assert(counts.rewritten > 0 && counts.corrupt == 0);
-    recompress_destroy(&walk);
-    store_scratch_destroy(&scratch);
-    return NULL;
-}
-
 static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint64_t seconds)
 {
     uint64_t until_ns = clock_monotonic_ns() + seconds * 1000000000;
-    pthread_t mover, repacker;
-    fp_assert(pthread_create(&mover, NULL, compact, store_zpool(bench->store)) == 0);
-    fp_assert(pthread_create(&repacker, NULL, recompress, bench) == 0);
+    struct movers movers;
+    movers_start(&movers, bench->store);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].bench = *bench;
         workers[i].rng.state = seed + i;
@@ -265,10 +199,7 @@ static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint
                i, workers[i].stores, workers[i].refused, workers[i].loads, workers[i].puts,
                workers[i].gets, workers[i].swaps);
     }
-    atomic_store(&stop_compacting, true);
-    fp_assert(pthread_join(mover, NULL) == 0);
-    atomic_store(&stop_recompressing, true);
-    fp_assert(pthread_join(repacker, NULL) == 0);
+    movers_stop(&movers);
 }
 
 /* After all that, every page that was acknowledged is there, and then nothing is. */
@@ -281,7 +212,7 @@ static void settle(struct bench *bench, const struct worker *workers)
         enum fp_status status = bench_load(bench, SHARED_SLOTS + i, page);
         fp_assert(status == (number ? FP_OK : FP_ABSENT));
         if (number == 0) continue;
-        make(number, expected, sizeof expected);
+        numbered_make(number, expected, sizeof expected);
         fp_assert(memcmp(page, expected, sizeof page) == 0);
     }
     bench_invalidate(bench, 0, bench->area->slot_count);

@@ -23,6 +23,7 @@ OK, ABSENT, RANGE, NO_AREA, BAD_AREA, BAD_LENGTH = 0, 1, 4, 5, 6, 7
 BAD_CHECKSUM, BAD_OPCODE, BAD_VERSION, NO_HELLO, BAD_HEADER, LIMIT, NO_SECTION = 8, 9, 10, 11, 12, 13, 14
 NO_COMMAND, REFUSED = 16, 17
 HELLO, PING, STATS, OPEN, STORE, LOAD, INVALIDATE, COMPACT, COMMAND = range(1, 10)
+MAP, MREAD, MWRITE, UNMAP = range(11, 15)
 
 
 def crc32c_table():
@@ -135,6 +136,54 @@ def cut_after_every_byte(program):
                 s.sendall(store[:cut])
         expect_served(server)
         print(f"cut_after_every_byte: {count} connections cut")
+
+
+def maps_cut_after_every_byte(program):
+    """Wherever a client vanishes that maps, nothing stays pinned, and nothing it wrote is stored."""
+    big = os.urandom(30000).replace(b"\n", b" ")
+    text = b"".join([b"map k ro\r\n", b"map k rw lease 7\r\n", b"mread 1 0 3\r\n",
+                     b"mwrite 2 1 2\r\nxy\r\n", b"mread 2 0 3\r\n", b"maps\r\n", b"map big ro\r\n",
+                     b"mread 3 0 30000\r\n", b"map k rw\r\n", b"unmap 1\r\n", b"unmap 3 discard\r\n",
+                     b"mwrite 2 0 9999999\r\n" + b"v" * 30])
+    frames = b"".join([hello(), open_area(b"cut"), frame(MAP, bytes(8), area=1, slot=1, count=1),
+                       frame(MAP, bytes(8), area=1, slot=1, count=2),
+                       frame(MAP, bytes(8), area=1, slot=2, count=3),
+                       frame(MREAD, struct.pack(">II", 0, 100), slot=1),
+                       frame(MWRITE, bytes(8) + b"written", slot=2), frame(UNMAP, slot=1),
+                       frame(MWRITE, bytes(8) + b"written", slot=3)])
+    with Server(program) as server:
+        with server.connect() as s:
+            s.sendall(b"set k 0 0 3\r\nold\r\nset big 0 0 %d\r\n%s\r\n" % (len(big), big))
+            assert receive(s, 16) == b"STORED\r\n" * 2
+        with server.connect() as s:
+            s.sendall(hello() + open_area(b"cut") + frame(STORE, PAGE, area=1, slot=1, count=1))
+            assert [reply(s)["status"] for _ in range(3)] == [OK] * 3
+        for requests in (text, frames):
+            for cut in range(len(requests) + 1):
+                with server.connect("tcp" if cut % 2 else "unix") as s:
+                    s.sendall(requests[:cut])
+                    if cut % 3 == 1:
+                        s.shutdown(socket.SHUT_WR)
+                        assert is_closed(s, 10), cut
+                    if cut % 3 == 2:
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        until = time.monotonic() + 10
+        while int(stats(server, "zpool")["pinned"]) or int(stats(server, "maps")["maps"]):
+            assert time.monotonic() < until, "something is still mapped"
+            time.sleep(0.05)
+        assert stats(server, "maps")["mapped_bytes"] == "0"
+        assert stats(server, "memory")["maps_bytes"] == "0"
+        with server.connect() as s:
+            want = b"VALUE k 0 3\r\nold\r\nEND\r\nMAPPED 1 0 3 1\r\n"
+            s.sendall(b"get k\r\nmap k rw\r\n")
+            assert receive(s, len(want)) == want
+        with server.connect() as s:
+            s.sendall(hello() + open_area(b"cut") + frame(LOAD, area=1, slot=1, count=1)
+                      + frame(LOAD, area=1, slot=2, count=1))
+            got = [reply(s) for _ in range(4)]
+            assert got[2]["body"] == PAGE and got[3]["status"] == ABSENT
+        expect_served(server)
+        print(f"maps_cut_after_every_byte: {len(text) + len(frames) + 2} connections cut")
 
 
 def never_reads(program):
@@ -357,8 +406,9 @@ def a_long_line_costs_its_length(program):
         assert spent < (20 if sanitized(program) else 2), f"{spent} s of CPU"
 
 
-WAYS = [cut_after_every_byte, never_reads, impossible_lengths, a_byte_a_second, bad_frames,
-        enormous_areas, a_crowd_that_does_not_read, a_long_line_costs_its_length]
+WAYS = [cut_after_every_byte, maps_cut_after_every_byte, never_reads, impossible_lengths,
+        a_byte_a_second, bad_frames, enormous_areas, a_crowd_that_does_not_read,
+        a_long_line_costs_its_length]
 
 
 def main(arguments):
