@@ -19,6 +19,7 @@ static struct farpage_area *area_create(struct farpage *client, const struct ope
     area->opening = *opening;
     struct engine_options engine = client->options;
     if (options->timeout_ms != 0) engine.timeout_ns = options->timeout_ms * 1000000ull;
+    if ((options->flags & FARPAGE_AREA_DRAIN) != 0) engine.reconnect = false;
     if (options->depth != 0) engine.depth = (uint32_t)min_u64(options->depth, FLIGHT_OPS_MAX);
     area->timeout_ns = engine.timeout_ns;
     area->packer = *packer;
@@ -195,6 +196,12 @@ uint32_t farpage_area_page_bytes(const struct farpage_area *area)
 uint64_t farpage_area_generation(const struct farpage_area *area)
 {
     return area->opening.is.generation;
+}
+
+const char *farpage_area_moved_to(const struct farpage_area *area)
+{
+    const char *address = area->opening.moved_to;
+    return area->engine.moved ? address : NULL;
 }
 
 const char *farpage_area_error(const struct farpage_area *area)

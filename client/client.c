@@ -33,13 +33,15 @@ static void take_options(struct farpage *client, const struct farpage_options *o
         .backoff_ns_max = backoff_ms * 1000000ull,
         .depth = FLIGHT_OPS_MAX,
         .reconnect = (options->flags & FARPAGE_NO_RECONNECT) == 0,
+        .follow = (options->flags & FARPAGE_FOLLOW_MOVES) != 0,
     };
 }
 
 static enum farpage_status open_connection(struct farpage *client,
                                            const struct farpage_options *options)
 {
-    if ((options->flags & ~(uint32_t)FARPAGE_NO_RECONNECT) != 0) {
+    uint32_t known = FARPAGE_NO_RECONNECT | FARPAGE_FOLLOW_MOVES;
+    if ((options->flags & ~known) != 0) {
         reason_set(&client->reason, "there is no such flag of a client");
         return FARPAGE_INVALID;
     }

@@ -21,6 +21,7 @@ bool engine_init(struct engine *engine, const struct engine_options *options,
     list_init(&engine->queue);
     list_init(&engine->due);
     list_init(&engine->free_ops);
+    list_init(&engine->held);
     engine->random = clock_monotonic_ns() ^ (uint64_t)(uintptr_t)engine;
     engine->retry_at_ns = UINT64_MAX;
     engine->out = malloc(ENGINE_OUTBOX_BYTES);
@@ -42,6 +43,7 @@ void engine_fini(struct engine *engine)
         free(op);
     }
     flights_fini(&engine->flights);
+    free(engine->followed);
     free(engine->out);
     free(engine->in);
     engine->out = engine->in = NULL;
@@ -104,6 +106,10 @@ static enum farpage_status check_submit(struct engine *engine)
     if (engine->lost) {
         engine->reason = engine->weather;
         return FARPAGE_LOST;
+    }
+    if (engine->moved) {
+        engine->reason = engine->weather;
+        return FARPAGE_MOVED;
     }
     if (engine->phase == ENGINE_ENDED) {
         reason_set(&engine->reason, "the connection was closed before: %s",
@@ -180,6 +186,7 @@ void engine_break(struct engine *engine, enum farpage_status status)
     engine->out_start = engine->out_end = 0;
     engine->in_start = engine->in_end = 0;
     engine->mute = engine->shaking = engine->look_again = false;
+    list_splice_front(&engine->queue, &engine->held);
     recall(engine, &unsure);
     bool over = engine->first || !engine->options.reconnect;
     engine->phase = over ? ENGINE_ENDED : ENGINE_DOWN;
@@ -187,7 +194,7 @@ void engine_break(struct engine *engine, enum farpage_status status)
     engine->attempt_until_ns = 0;
     engine->broken_by = status;
     if (over) engine->ended_because = status;
-    if (!over && !engine->lost) engine_schedule(engine, clock_monotonic_ns());
+    if (!over && !engine->lost && !engine->moved) engine_schedule(engine, clock_monotonic_ns());
     if (over || !engine_weather(status)) list_splice_front(&queued, &engine->queue);
     list_splice_front(&queued, &unsure);
     bool unsure_only = !over && engine_weather(status);
@@ -201,6 +208,12 @@ static void answer_late(struct engine *engine, struct op *op)
     char patience[REASON_DURATION_BYTES];
     reason_duration(op->request.timeout_ns, patience);
     bool there = engine->phase == ENGINE_READY;
+    if (op->held) {
+        reason_set(&engine->reason, "the area was being moved and took no changes within %s",
+                   patience);
+        engine_answer(engine, op, FARPAGE_DRAINING, 0);
+        return;
+    }
     reason_set(&engine->reason, "the server did not answer within %s%s%.300s", patience,
                there ? "" : ": ", there ? "" : engine->weather.text);
     engine_answer(engine, op, FARPAGE_TIMEOUT, 0);
@@ -234,6 +247,7 @@ uint64_t engine_due_ns(const struct engine *engine)
         due = min_u64(due, LIST_THING(engine->due.next, struct op, due)->deadline_ns);
     }
     if (engine->phase == ENGINE_DOWN) due = min_u64(due, engine->retry_at_ns);
+    if (!list_empty(&engine->held)) due = min_u64(due, engine->held_until_ns);
     if (engine->phase == ENGINE_CONNECTING) due = min_u64(due, engine->address_until_ns);
     if (engine->phase == ENGINE_GREETING || engine->phase == ENGINE_OPENING) {
         due = min_u64(due, engine->attempt_until_ns);
@@ -271,6 +285,7 @@ void engine_process(struct engine *engine, int revents)
     expire(engine, now);
     check_silence(engine, now);
     engine_advance(engine, now);
+    engine_let_go(engine, now);
     engine_send(engine, now);
     engine->entered = false;
 }

@@ -11,7 +11,7 @@
  * Requests are taken in any phase but the last and sent in `ready`; see op.h for their life. When
  * the connection ends, what may be repeated goes back to the head of the queue in its old order,
  * the rest is answered. `lost` is a state of the area, not of the connection: nothing is asked any
- * more until engine_renew().
+ * more until engine_renew(). So is `moved`: the area is elsewhere, and the engine may not follow.
  *
  * Every byte that arrives is checked before it is believed: magic, header checksum, tag, opcode,
  * slot, area, count, status, the length its request must bring, the body's checksum. The first that
@@ -57,7 +57,7 @@ struct engine_options {
     uint64_t timeout_ns;        /* of an operation that has no other; of each attempt to connect */
     uint64_t backoff_ns_max;
     uint32_t depth;             /* operations on the way at once, 1 to FLIGHT_OPS_MAX */
-    bool reconnect;
+    bool reconnect, follow;
 };
 
 struct engine {
@@ -68,7 +68,7 @@ struct engine {
     bool shaking;            /* a request of the engine's own is on the way */
     enum engine_phase phase;
     bool first;   /* no attempt was good yet */
-    bool lost;
+    bool lost, moved;
     bool mute;    /* the other side takes no more bytes; what it still says is worth hearing */
     bool entered; /* within engine_process */
     bool said;    /* `reason` is the server's own sentence */
@@ -93,6 +93,10 @@ struct engine {
     struct list queue;       /* struct op, by place: to be sent */
     struct list due;         /* struct op, by due: the most urgent first */
     struct list free_ops;    /* struct op, by place */
+    struct list held;        /* struct op, by place: refused by a draining area, to be sent again */
+    uint64_t held_until_ns;
+    unsigned holds;          /* in a row */
+    struct peer *followed;   /* owned; where the area moved to; NULL: options.peer */
     size_t waiting;          /* ops that are not answered */
 
     struct reason weather;   /* what the connection last met */

@@ -143,11 +143,26 @@ static void take_opened(struct engine *engine, const struct reply *reply)
     refuse(engine, status, "the server's answer makes no sense");
 }
 
+/* At another address, and at once: nothing has failed. */
+static void go_there(struct engine *engine)
+{
+    bool first = engine->first;
+    engine->first = false;
+    engine_break(engine, FARPAGE_DISCONNECTED);
+    engine->first = first;
+    engine->failures = 0;
+    if (engine->phase == ENGINE_DOWN) engine->retry_at_ns = 0;
+}
+
 /* An area that was known and is not there any more is as lost as one that is another now. */
 static void take_refusal(struct engine *engine, const struct reply *reply)
 {
     enum farpage_status status = wire_status(reply->frame.status);
     bool known = engine->opening != NULL && engine->opening->known;
+    if (status == FARPAGE_MOVED && engine->phase == ENGINE_OPENING) {
+        if (engine_follow(engine, reply->body)) go_there(engine);
+        return;
+    }
     if (known && status == FARPAGE_NO_AREA) status = FARPAGE_LOST;
     engine->lost = known && status == FARPAGE_LOST;
     if (reply->body.size_bytes > 0) {

@@ -29,6 +29,8 @@ static bool length_possible(const struct op_request *request, const struct frame
         return frame->body_bytes >= request->ok_bytes_min &&
                frame->body_bytes <= request->ok_bytes_max;
     }
+    if (frame->status == FRAME_MOVED && request->opcode == FRAME_OPEN)
+        return frame->body_bytes <= FRAME_MOVED_BYTES + MOVED_ADDRESS_BYTES_MAX;
     bool sentence = frame->status == FRAME_REFUSED || frame->status == FRAME_BUSY;
     return frame->body_bytes <= (sentence ? request->said_bytes_max : 0);
 }
@@ -107,6 +109,7 @@ static bool goes_on(struct op *op, const struct reply *reply)
 
 static void answer_good(struct engine *engine, struct op *op, const struct reply *reply)
 {
+    if (op->held) engine->holds = 0;
     enum farpage_status status = FARPAGE_OK;
     if (op->request.take != NULL) status = op->request.take(&op->request, reply);
     if (status == FARPAGE_PROTOCOL) {
@@ -164,12 +167,28 @@ static void answer_packed(struct engine *engine, struct op *op, const struct rep
     }
 }
 
+/* True: the op goes on later, or at another server. */
+static bool drained(struct engine *engine, struct op *op, enum farpage_status status)
+{
+    bool again = op->request.repeatable && op->request.of_area;
+    if (again && status == FARPAGE_DRAINING) {
+        engine_hold(engine, op);
+        return true;
+    }
+    if (!again || status != FARPAGE_MOVED || !engine->options.reconnect) return false;
+    list_push_front(&engine->queue, &op->place);
+    reason_set(&engine->weather, "the area is moving"); /* opened again, it says where to */
+    engine_break(engine, FARPAGE_DISCONNECTED);
+    return true;
+}
+
 static void answer_bad(struct engine *engine, struct op *op, const struct reply *reply)
 {
     if (again(engine, op, reply->frame.status)) return;
     enum farpage_status status = wire_status(reply->frame.status);
     if (status == FARPAGE_LOST && !op->request.of_area) status = FARPAGE_PROTOCOL;
     bool final = status == FARPAGE_LOST || status == FARPAGE_PROTOCOL;
+    if (drained(engine, op, status)) return;
     struct reason *reason = final ? &engine->weather : &engine->reason;
     engine->said = reply->body.size_bytes > 0;
     if (engine->said)

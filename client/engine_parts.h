@@ -31,6 +31,15 @@ void engine_keep_up(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 /* The reply to a request of the engine's own. */
 void engine_shaken(struct engine *engine, const struct reply *reply) FP_NONNULL(1, 2);
 
+/* --- engine_drain.c --- */
+
+/* A draining area does not take the op's change: it is sent again in a while. */
+void engine_hold(struct engine *engine, struct op *op) FP_NONNULL(1, 2);
+/* Lets go of what was held, where its time has come. */
+void engine_let_go(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
+/* OPEN's reply says that the area is elsewhere. True: the engine goes there. */
+bool engine_follow(struct engine *engine, struct slice body) FP_MUST_CHECK FP_NONNULL(1);
+
 /* --- engine_out.c --- */
 
 /* Composes one request, for which there is room. */

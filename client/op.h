@@ -56,6 +56,7 @@ struct op {
     struct op_request request;
     uint64_t deadline_ns;
     uint64_t spent_ns; /* on the parts that were answered already */
+    bool held;         /* by a draining area, the last time it was sent */
     bool ghost;        /* answered, and its reply is still to come */
     bool shake;        /* the engine's own: hello, open, dictionary */
     bool plain;        /* its page must not travel packed */

@@ -13,6 +13,7 @@ static const struct {
     {FARPAGE_AREA_SHARED, FRAME_OPEN_SHARED},
     {FARPAGE_AREA_TRANSIENT, FRAME_OPEN_TRANSIENT},
     {FARPAGE_AREA_ZEROS, FRAME_OPEN_ZEROS},
+    {FARPAGE_AREA_DRAIN, FRAME_OPEN_DRAIN},
 };
 
 static uint32_t wire_flags(uint32_t ours)
@@ -133,4 +134,11 @@ void opening_forget(struct opening *opening)
 {
     opening->known = false;
     opening->number = 0;
+}
+
+void opening_moved(struct opening *opening, const struct frame_moved *moved)
+{
+    if (!opening->known) return; /* what is opened for the first time is found by its name */
+    memcpy(opening->boot_id, moved->boot_id, FRAME_BOOT_ID_BYTES);
+    opening->is.generation = moved->generation;
 }

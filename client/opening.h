@@ -4,6 +4,7 @@
  *   wanted --OPEN, taken--> known: boot id and generation name this very area
  *                             |--OPEN, taken--> known: another connection, the same area
  *                             |--OPEN, another--> FARPAGE_LOST
+ *                             |--opening_moved()--> known: that area, at another server
  *                             '--opening_forget()--> wanted, as at first
  *
  * The server is told the identity and says itself when it is another; what it answers is compared
@@ -16,6 +17,7 @@
 #include "client/include/farpage.h"
 #include "client/reason.h"
 #include "protocol/frame.h"
+#include "protocol/frame_drain.h"
 #include "protocol/limits.h"
 
 struct opening {
@@ -26,6 +28,8 @@ struct opening {
     uint8_t boot_id[FRAME_BOOT_ID_BYTES];
     struct frame_opened is; /* as the last opening found it */
     uint32_t number;        /* the server's, on this connection */
+    unsigned moves;         /* that were followed */
+    char moved_to[MOVED_ADDRESS_BYTES_MAX + 1]; /* where it is since; "" where it was not moved */
 };
 
 enum { OPENING_BODY_BYTES_MAX = FRAME_OPEN_BYTES + AREA_NAME_BYTES_MAX };
@@ -45,6 +49,9 @@ enum farpage_status opening_take(struct opening *opening,
                                  const uint8_t boot_id[FRAME_BOOT_ID_BYTES],
                                  const struct frame *frame, struct slice body) FP_MUST_CHECK
     FP_NONNULL(1, 2, 3);
+
+/* A known area is this one, at another server, from here on. */
+void opening_moved(struct opening *opening, const struct frame_moved *moved) FP_NONNULL(1, 2);
 
 void opening_forget(struct opening *opening) FP_NONNULL(1);
 

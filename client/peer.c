@@ -17,11 +17,11 @@ static void take_unix(struct peer *peer, const struct address *address)
     snprintf(peer->text, sizeof peer->text, "unix:%.90s", address->path);
 }
 
-static enum farpage_status look_up(struct peer *peer, const struct address *address,
+static enum farpage_status look_up(struct peer *peer, const struct address *address, int flags,
                                    struct reason *reason)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    hints.ai_flags = AI_NUMERICSERV;
+    hints.ai_flags = AI_NUMERICSERV | flags;
     struct addrinfo *list = NULL;
     int failure = getaddrinfo(address->host, address->port, &hints, &list);
     if (failure == EAI_MEMORY) {
@@ -47,12 +47,24 @@ static enum farpage_status look_up(struct peer *peer, const struct address *addr
     return FARPAGE_UNREACHABLE;
 }
 
-enum farpage_status peer_resolve(struct peer *peer, const char *text, struct reason *reason)
+static enum farpage_status resolve(struct peer *peer, const char *text, int flags,
+                                   struct reason *reason)
 {
     *peer = (struct peer){0};
     struct address address;
     if (!address_parse(text, &address, reason)) return FARPAGE_INVALID;
-    if (!address.is_unix) return look_up(peer, &address, reason);
+    if (!address.is_unix) return look_up(peer, &address, flags, reason);
     take_unix(peer, &address);
     return FARPAGE_OK;
+}
+
+enum farpage_status peer_resolve(struct peer *peer, const char *text, struct reason *reason)
+{
+    return resolve(peer, text, 0, reason);
+}
+
+enum farpage_status peer_resolve_numbers(struct peer *peer, const char *text,
+                                         struct reason *reason)
+{
+    return resolve(peer, text, AI_NUMERICHOST, reason);
 }

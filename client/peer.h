@@ -30,5 +30,8 @@ struct peer {
  * takes; never for numbers or a unix socket. */
 enum farpage_status peer_resolve(struct peer *peer, const char *text, struct reason *reason)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* The same without blocking: a host's name is no address. */
+enum farpage_status peer_resolve_numbers(struct peer *peer, const char *text,
+                                         struct reason *reason) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 #endif

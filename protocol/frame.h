@@ -36,7 +36,8 @@ enum frame_open_flags {
     FRAME_OPEN_TRANSIENT = 1u << 2, /* it ends with the last session that has it open */
     FRAME_OPEN_ZEROS = 1u << 3,     /* absent slots load as zeros, in this session */
     FRAME_OPEN_EXPECT = 1u << 4,    /* it must be the very area that boot id and generation name */
-    FRAME_OPEN_FLAGS = (1u << 5) - 1,
+    FRAME_OPEN_DRAIN = 1u << 5,     /* beside all others, to take its pages away; frame_drain.h */
+    FRAME_OPEN_FLAGS = (1u << 6) - 1,
 };
 
 /* OFFSET SIZE MEANING, as on the wire:
@@ -79,7 +80,8 @@ bool frame_uses_area(uint8_t opcode) FP_MUST_CHECK;
 bool frame_body_good(const struct frame *frame, struct slice body) FP_MUST_CHECK FP_NONNULL(1);
 
 enum frame_features {
-    FRAME_FEATURE_PACKED = 1u << 0, /* pages may travel packed; frame_batch.h */
+    FRAME_FEATURE_PACKED = 1u << 0,  /* pages may travel packed; frame_batch.h */
+    FRAME_FEATURE_NOTICES = 1u << 1, /* the server may say UNUSE; frame_drain.h */
 };
 
 /* HELLO's body:  0 2 lowest version, 2 2 highest version, 4 4 features the client knows. */

@@ -11,6 +11,21 @@ void frame_row_encode(const struct frame_row *row, uint8_t *at)
     memcpy(at + 16, row->used, FRAME_ROW_SLOTS / 8);
 }
 
+void frame_stored_encode(uint64_t next, uint8_t body[FRAME_STORED_BYTES])
+{
+    put64(body, next);
+}
+
+bool frame_stored_decode(struct slice body, uint64_t *next, uint32_t *rows)
+{
+    if (body.size_bytes < FRAME_STORED_BYTES) return false;
+    size_t rest = body.size_bytes - FRAME_STORED_BYTES;
+    if (rest % FRAME_ROW_BYTES != 0 || rest / FRAME_ROW_BYTES > FRAME_ROWS_MAX) return false;
+    *next = get64(body.bytes);
+    *rows = (uint32_t)(rest / FRAME_ROW_BYTES);
+    return true;
+}
+
 static uint32_t bits_of(const uint8_t *bytes, size_t size_bytes)
 {
     uint32_t count = 0;
@@ -56,17 +71,19 @@ bool frame_moved_decode(struct slice body, struct frame_moved *moved)
 
 void frame_asked_encode(const struct frame_asked *asked, uint8_t body[FRAME_ASKED_BYTES])
 {
-    put32(body, asked->asked);
-    put32(body + 4, asked->willing);
-    put32(body + 8, asked->refused);
-    put32(body + 12, 0);
+    put64(body, asked->stored);
+    put32(body + 8, asked->asked);
+    put32(body + 12, asked->willing);
+    put32(body + 16, asked->refused);
+    put32(body + 20, 0);
 }
 
 bool frame_asked_decode(struct slice body, struct frame_asked *asked)
 {
     if (body.size_bytes != FRAME_ASKED_BYTES) return false;
-    *asked = (struct frame_asked){.asked = get32(body.bytes),
-                                  .willing = get32(body.bytes + 4),
-                                  .refused = get32(body.bytes + 8)};
-    return get32(body.bytes + 12) == 0;
+    *asked = (struct frame_asked){.stored = get64(body.bytes),
+                                  .asked = get32(body.bytes + 8),
+                                  .willing = get32(body.bytes + 12),
+                                  .refused = get32(body.bytes + 16)};
+    return get32(body.bytes + 20) == 0;
 }

@@ -11,9 +11,10 @@
 enum {
     FRAME_ROW_SLOTS = 1024,
     FRAME_ROW_BYTES = 16 + FRAME_ROW_SLOTS / 8,
-    FRAME_ROWS_MAX = 1024, /* in one reply to STORED */
+    FRAME_ROWS_MAX = 64, /* in one reply to STORED */
+    FRAME_STORED_BYTES = 8, /* before the rows: the slot to go on with; all slots: done */
     FRAME_MOVED_BYTES = FRAME_BOOT_ID_BYTES + 8, /* before the address */
-    FRAME_ASKED_BYTES = 16,
+    FRAME_ASKED_BYTES = 24,
 };
 
 /* DRAIN's count: what is wanted of the area. */
@@ -35,6 +36,10 @@ struct frame_row {
 void frame_row_encode(const struct frame_row *row, uint8_t *at) FP_NONNULL(1, 2);
 /* False: no such row is possible. *row borrows from `at`, FRAME_ROW_BYTES long. */
 bool frame_row_decode(const uint8_t *at, struct frame_row *row) FP_MUST_CHECK FP_NONNULL(1, 2);
+void frame_stored_encode(uint64_t next, uint8_t body[FRAME_STORED_BYTES]) FP_NONNULL(2);
+/* How many whole rows follow; false where the body is no such reply. */
+bool frame_stored_decode(struct slice body, uint64_t *next, uint32_t *rows) FP_MUST_CHECK
+    FP_NONNULL(2, 3);
 static inline bool frame_row_has(const struct frame_row *row, uint32_t index)
 {
     return (row->used[index / 8] >> index % 8 & 1) != 0;
@@ -50,9 +55,10 @@ struct frame_moved {
 size_t frame_moved_encode(const struct frame_moved *moved, uint8_t *body) FP_NONNULL(1, 2);
 bool frame_moved_decode(struct slice body, struct frame_moved *moved) FP_MUST_CHECK FP_NONNULL(2);
 
-/* The reply to ASK and LOOK: 0 4 sessions asked, 4 4 of them will take the pages, 8 4 will not,
- * 12 4 reserved 0; in the header, slot is the number of pages stored. */
+/* The reply to ASK and LOOK: 0 8 pages stored, 8 4 sessions asked, 12 4 of them will take the
+ * pages, 16 4 will not, 20 4 reserved 0. */
 struct frame_asked {
+    uint64_t stored;
     uint32_t asked, willing, refused;
 };
 void frame_asked_encode(const struct frame_asked *asked, uint8_t body[FRAME_ASKED_BYTES])

@@ -39,7 +39,11 @@ enum frame_fields {
     X(15, FRAME_STORE_BATCH, "store batch", FRAME_USES_PAGES, "keep up to 256 pages as they come") \
     X(16, FRAME_LOAD_BATCH, "load batch", FRAME_USES_PAGES, "up to 256 pages, in the order asked") \
     X(17, FRAME_INVALIDATE_BATCH, "invalidate batch", FRAME_USES_PAGES, "forget up to 256 pages")  \
-    X(18, FRAME_DICTIONARY, "dictionary", FRAME_USES_SLOT | FRAME_USES_AREA, "one of the area's")
+    X(18, FRAME_DICTIONARY, "dictionary", FRAME_USES_SLOT | FRAME_USES_AREA, "one of the area's")  \
+    X(19, FRAME_UNUSE, "unuse", FRAME_USES_ALL, "the server asks to take an area's pages")         \
+    X(20, FRAME_UNUSE_ANSWER, "unuse answer", FRAME_USES_AREA | FRAME_USES_COUNT, "will it")       \
+    X(21, FRAME_DRAIN, "drain", FRAME_USES_ALL, "freeze an area, say where it moved, ask for it")  \
+    X(22, FRAME_STORED, "stored", FRAME_USES_ALL, "which slots hold pages, and what changed")
 
 enum frame_opcode {
 #define X(number, name, text, fields, meaning) name = number,

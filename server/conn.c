@@ -401,6 +401,8 @@ static void settle(struct conn *conn, enum step why)
 {
     static const struct timeval at_once = {0, 0};
     if (why == STEP_CLOSE || (why == STEP_WAIT && conn->eof)) conn->closing = true;
+    if (atomic_load_explicit(&conn->row.noticed, memory_order_relaxed) && !conn->closing)
+        dispatch_notices(&conn->session, &conn->output);
     if (!conn->output.broken) send_output(conn);
     bool pending = output_pending(&conn->output) > 0;
     if (conn->output.broken || (conn->closing && !pending)) {
@@ -602,7 +604,11 @@ void conn_sweep(struct conn *conn)
         reason = "it asked nothing for server.idle_timeout";
         counter = COUNTER_idle_kicks;
     }
-    if (reason == NULL) return;
+    if (reason == NULL) {
+        bool idle = !pending && event_pending(&conn->read_event, EV_READ, NULL);
+        if (idle && atomic_load(&conn->row.noticed)) settle(conn, STEP_WAIT);
+        return;
+    }
     count(conn, counter, 1);
     log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
               log_text("peer", conn->row.peer), log_text("reason", reason));

@@ -49,6 +49,10 @@ enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session
 void dispatch_entries(struct dispatcher *dispatcher, struct session *session, struct slice *input,
                       size_t *need_bytes, struct output *output) FP_NONNULL(1, 2, 3, 4, 5);
 
+/* Writes what is to be told the client that it did not ask for; session->row->noticed is false
+ * afterwards. Between two requests only. */
+void dispatch_notices(struct session *session, struct output *output) FP_NONNULL(1, 2);
+
 /* The next entry cannot be taken in for want of memory: refuses it, and what follows. */
 void dispatch_entries_no_memory(struct session *session, struct output *output) FP_NONNULL(1, 2);
 

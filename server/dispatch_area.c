@@ -15,6 +15,7 @@ static bool open_sensible(const struct frame_open *open)
     if ((open->flags & ~(uint32_t)FRAME_OPEN_FLAGS) != 0) return false;
     if (open->page_bytes != 0 && !store_page_bytes_possible(open->page_bytes)) return false;
     bool creates = (open->flags & FRAME_OPEN_CREATE) != 0;
+    if (creates && (open->flags & FRAME_OPEN_DRAIN) != 0) return false;
     return open->slots <= AREA_SLOTS_MAX && (!creates || open->slots > 0);
 }
 
@@ -55,14 +56,33 @@ static enum dispatch reply_opened(const struct context *context, uint32_t number
     return dispatch_reply(context, &reply, slice_of(body, sizeof body));
 }
 
-static enum dispatch refuse_open(const struct context *context, enum fp_status status,
-                                 const char *why)
+/* Where the area moved to, while it is still known. */
+static enum dispatch say_where(const struct context *context, struct slice name)
+{
+    struct area *area = NULL;
+    struct frame reply = *context->frame;
+    reply.status = FRAME_MOVED;
+    enum fp_status status = store_area_acquire(context->dispatcher->shared->store, name, &area);
+    if (status != FP_OK || area_stand(area) != AREA_MOVED) {
+        area_release(&area);
+        return dispatch_refuse(context, FRAME_LOST);
+    }
+    const struct area_forward *forward = &area->forward;
+    enum dispatch done =
+        dispatch_reply(context, &reply, slice_of(forward->bytes, forward->size_bytes));
+    area_release(&area);
+    return done;
+}
+
+static enum dispatch refuse_open(const struct context *context, struct slice name,
+                                 enum fp_status status, const char *why)
 {
     if (status == FP_BUSY) return dispatch_explain(context, FRAME_BUSY, why);
     if (status == FP_ABSENT) return dispatch_refuse(context, FRAME_NO_AREA);
     if (status == FP_EXISTS) return dispatch_refuse(context, FRAME_BAD_AREA);
     if (status == FP_TOO_BIG) return dispatch_refuse(context, FRAME_LIMIT);
     if (status == FP_NOT_STORED) return DISPATCH_AGAIN;
+    if (status == FP_MOVED) return say_where(context, name);
     return dispatch_refuse(context, dispatch_status_of(status));
 }
 
@@ -80,7 +100,7 @@ enum dispatch dispatch_open(const struct context *context)
     if (!open_sensible(&open)) return dispatch_refuse(context, FRAME_BAD_AREA);
     do status = session_open_area(context->session, &shared->openers, &request, &number, why);
     while (store_may_retry(shared->store, dispatcher->scratch, status));
-    if (status != FP_OK) return refuse_open(context, status, why);
+    if (status != FP_OK) return refuse_open(context, open.name, status, why);
     return reply_opened(context, number);
 }
 
@@ -98,7 +118,8 @@ enum dispatch dispatch_close(const struct context *context)
         if (opener_lost(context->opener)) return dispatch_refuse(context, FRAME_LOST);
         status = openers_delete(&shared->openers, shared->store, context->opener, why);
     }
-    if (status != FP_OK) return refuse_open(context, status, why);
+    struct slice name = slice_text(context->opener->area->name);
+    if (status != FP_OK) return refuse_open(context, name, status, why);
     session_close_area(session, &shared->openers, shared->store, number);
     return dispatch_refuse(context, FRAME_OK);
 }

@@ -216,8 +216,10 @@ static enum frame_status batch_status(const struct session *session, const struc
 enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session *session,
                                    const struct frame *frame, struct output *output)
 {
-    const struct area *area = session->greeted ? session_area(session, frame->area) : NULL;
+    const struct opener *opener = session->greeted ? session_opener(session, frame->area) : NULL;
+    const struct area *area = opener != NULL ? opener->area : NULL;
     enum frame_status status = batch_status(session, frame, area);
+    if (status == FRAME_OK && opener_drains(opener)) status = FRAME_REFUSED;
     session->batch = (struct session_batch){.frame = *frame, .left_bytes = frame->body_bytes};
     if (status != FRAME_OK) {
         session->batch.frame.count = 0;
@@ -325,6 +327,7 @@ enum dispatch dispatch_invalidate_batch(const struct context *context)
     struct dispatcher *dispatcher = context->dispatcher;
     struct area *area = context->opener->area;
     struct frame_slots slots;
+    if (opener_drains(context->opener)) return dispatch_refuse(context, FRAME_REFUSED);
     if (!frame_slots_decode(context->body, context->frame->count, &slots))
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
     for (uint32_t i = 0; i < slots.count; i++)

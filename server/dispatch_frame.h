@@ -51,5 +51,8 @@ enum dispatch dispatch_map_page(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_mread(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_mwrite(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_unmap(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_unuse_answer(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_drain(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_stored(const struct context *context) FP_NONNULL(1);
 
 #endif

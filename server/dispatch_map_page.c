@@ -67,6 +67,8 @@ enum dispatch dispatch_map_page(const struct context *context)
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
     if (frame->count < FRAME_MAP_RO || frame->count > FRAME_MAP_WO)
         return dispatch_refuse(context, FRAME_MAP_MODE);
+    if (ask.mode != MAP_READ && opener_drains(context->opener))
+        return dispatch_refuse(context, FRAME_REFUSED);
     struct maps_map *made;
     enum maps_answer answer = maps_make(&context->session->maps, &ask, &made);
     if (answer == MAPS_BUSY) return busy(context, ask.place);

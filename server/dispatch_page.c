@@ -87,7 +87,8 @@ static enum dispatch hello(const struct context *context)
                   atomic_load(&shared->settings.from_clients) == CONFIG_SWITCH_ON;
     context->session->codecs = packed ? FRAME_CODECS_ALL : 0;
     struct frame_welcome welcome = {.version = FRAME_VERSION,
-                                    .features = packed ? FRAME_FEATURE_PACKED : 0,
+                                    .features = (packed ? FRAME_FEATURE_PACKED : 0u) |
+                                                (hello.features & FRAME_FEATURE_NOTICES),
                                     .codecs = context->session->codecs,
                                     .page_bytes = store_page_bytes(shared->store),
                                     .body_bytes_max = FRAME_BODY_BYTES_MAX,
@@ -96,6 +97,7 @@ static enum dispatch hello(const struct context *context)
     uint8_t body[FRAME_WELCOME_BYTES];
     frame_welcome_encode(&welcome, body);
     context->session->greeted = true;
+    context->session->notices = (welcome.features & FRAME_FEATURE_NOTICES) != 0;
     return dispatch_reply(context, context->frame, slice_of(body, sizeof body));
 }
 
@@ -183,6 +185,7 @@ static enum dispatch command(const struct context *context)
 
 static enum dispatch store_page(const struct context *context)
 {
+    if (opener_drains(context->opener)) return dispatch_refuse(context, FRAME_REFUSED);
     struct dispatcher *dispatcher = context->dispatcher;
     const struct frame *frame = context->frame;
     struct page_place place = {.area = context->opener->area, .slot = frame->slot};
@@ -248,6 +251,7 @@ static enum dispatch invalidate(const struct context *context)
     const struct frame *frame = context->frame;
     struct session *session = context->session;
     struct area *area = context->opener->area;
+    if (opener_drains(context->opener)) return dispatch_refuse(context, FRAME_REFUSED);
     if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
     uint64_t end = area->slot_count;
     if (frame->slot >= end) return dispatch_refuse(context, FRAME_RANGE);
@@ -292,6 +296,9 @@ static enum dispatch (*const requests[])(const struct context *context) = {
     [FRAME_UNMAP] = dispatch_unmap,
     [FRAME_LOAD_BATCH] = dispatch_load_batch,
     [FRAME_INVALIDATE_BATCH] = dispatch_invalidate_batch,
+    [FRAME_UNUSE_ANSWER] = dispatch_unuse_answer,
+    [FRAME_DRAIN] = dispatch_drain,
+    [FRAME_STORED] = dispatch_stored,
 };
 
 /* A request for an area: nobody else gets it while this goes on. */

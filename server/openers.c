@@ -37,6 +37,7 @@ static void link_locked(struct opener *opener, struct area *area)
 static void unlink_locked(struct opener *opener)
 {
     if (!opener->linked) return;
+    if (opener_drains(opener)) area_thaw(opener->area);
     if (opener->prev != NULL) opener->prev->next = opener->next;
     else opener->area->openers = opener->next;
     if (opener->next != NULL) opener->next->prev = opener->prev;
@@ -46,6 +47,20 @@ static void unlink_locked(struct opener *opener)
 static bool is_exclusive(const struct opener *opener)
 {
     return (opener->flags & FRAME_OPEN_SHARED) == 0;
+}
+
+static bool drains(uint32_t flags)
+{
+    return (flags & FRAME_OPEN_DRAIN) != 0;
+}
+
+/* Whether who has it keeps out who asks; `open` NULL: who asks wants it to end. */
+static bool is_in_the_way(const struct opener *holder, const struct frame_open *open)
+{
+    if (open == NULL) return true;
+    if (drains(open->flags) || opener_drains(holder))
+        return drains(open->flags) && opener_drains(holder);
+    return (open->flags & FRAME_OPEN_SHARED) == 0 || is_exclusive(holder);
 }
 
 static bool same_client(const struct opener *opener, const struct frame_open *open)
@@ -65,9 +80,10 @@ static void explain(const struct opener *holder, unsigned others, char why[REFUS
     if (gmtime_r(&seconds, &parts) != NULL)
         (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &parts);
     if (others > 0) (void)snprintf(more, sizeof more, ", and by %u more", others);
-    (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is open %s by %s since %s%s",
-                   holder->area->name, is_exclusive(holder) ? "exclusively" : "shared",
-                   holder->row->peer, since, more);
+    const char *how = is_exclusive(holder) ? "open exclusively" : "open shared";
+    if (opener_drains(holder)) how = "being drained";
+    (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is %s by %s since %s%s", holder->area->name,
+                   how, holder->row->peer, since, more);
 }
 
 /* Its client is gone and has left nothing to be carried out. */
@@ -80,18 +96,17 @@ static bool has_hung_up(const struct opener *holder)
     return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
 }
 
-/* FP_OK: nobody is in the way any more. `self` (may be NULL) never is. */
+/* FP_OK: nobody is in the way any more. `self` (may be NULL) never is; open: is_in_the_way. */
 static enum fp_status make_way_locked(struct area *area, const struct frame_open *open,
                                       const struct opener *self, char why[REFUSAL_BYTES_MAX])
 {
-    bool alone = (open->flags & FRAME_OPEN_SHARED) == 0;
     const struct opener *in_the_way = NULL;
     unsigned others = 0;
     for (struct opener *holder = area->openers, *next; holder != NULL; holder = next) {
         next = holder->next;
         if (holder == self) continue;
-        bool comes_back = is_exclusive(holder) && same_client(holder, open);
-        bool would_be = alone || is_exclusive(holder);
+        bool comes_back = open != NULL && is_exclusive(holder) && same_client(holder, open);
+        bool would_be = is_in_the_way(holder, open);
         if (comes_back || (would_be && has_hung_up(holder))) atomic_store(&holder->lost, true);
         if (atomic_load(&holder->lost)) {
             if (atomic_load(&holder->in_use)) return FP_NOT_STORED;
@@ -136,7 +151,9 @@ static enum fp_status find_area(const struct open_request *request, struct area 
     struct area *found = NULL;
     enum fp_status status = store_area_acquire(request->store, open->name, &found);
     if (status != FP_OK) return expects(request) ? FP_LOST : make_area(request, area);
+    bool moved = area_stand(found) == AREA_MOVED && !drains(open->flags);
     if (expects(request) && open->generation != found->generation) status = FP_LOST;
+    else if (moved) status = FP_MOVED;
     else if (open->slots != 0 && open->slots != found->slot_count) status = FP_EXISTS;
     else if (open->page_bytes != 0 && open->page_bytes != found->page_bytes) status = FP_EXISTS;
     if (status == FP_OK) *area = found;
@@ -146,7 +163,7 @@ static enum fp_status find_area(const struct open_request *request, struct area 
 
 static void take_locked(struct opener *opener, const struct frame_open *open)
 {
-    opener->flags = open->flags & (FRAME_OPEN_SHARED | FRAME_OPEN_ZEROS);
+    opener->flags = open->flags & (FRAME_OPEN_SHARED | FRAME_OPEN_ZEROS | FRAME_OPEN_DRAIN);
     memcpy(opener->client_id, open->client_id, sizeof opener->client_id);
 }
 
@@ -199,14 +216,13 @@ void openers_close(struct openers *openers, struct store *store, struct opener *
 enum fp_status openers_delete(struct openers *openers, struct store *store, struct opener *opener,
                               char why[REFUSAL_BYTES_MAX])
 {
-    static const struct frame_open alone = {.flags = 0};
     struct area *area = opener->area;
     enum fp_status status = FP_BUSY;
     lock_take(&openers->lock);
     if (area->lifetime == AREA_CONFIGURED)
         (void)snprintf(why, REFUSAL_BYTES_MAX, "area '%s' is the configuration's", area->name);
     else
-        status = make_way_locked(area, &alone, opener, why);
+        status = make_way_locked(area, NULL, opener, why);
     if (status == FP_OK && !store_area_delete(store, area)) status = FP_LOST;
     lock_drop(&openers->lock);
     return status;
@@ -235,4 +251,33 @@ void openers_each(struct openers *openers, const struct area *area,
     for (const struct opener *opener = area->openers; opener != NULL; opener = opener->next)
         if (!atomic_load(&opener->lost)) each(context, opener);
     lock_drop(&openers->lock);
+}
+
+/* --- asking them to take the pages ------------------------------------------------------------ */
+
+void openers_ask(struct openers *openers, struct area *area, uint32_t seconds)
+{
+    lock_take(&openers->lock);
+    for (struct opener *opener = area->openers; opener != NULL; opener = opener->next) {
+        opener->asked = opener->notices && !opener_drains(opener);
+        if (!opener->asked) continue;
+        atomic_store(&opener->answer, OPENER_SAID_NOTHING);
+        atomic_store(&opener->ask_seconds, seconds);
+        atomic_store(&opener->row->noticed, true);
+    }
+    lock_drop(&openers->lock);
+}
+
+struct openers_asked openers_asked(struct openers *openers, const struct area *area)
+{
+    struct openers_asked sum = {0};
+    lock_take(&openers->lock);
+    for (const struct opener *opener = area->openers; opener != NULL; opener = opener->next) {
+        if (!opener->asked || atomic_load(&opener->lost)) continue;
+        sum.asked++;
+        sum.willing += atomic_load(&opener->answer) == OPENER_WILLING;
+        sum.refused += atomic_load(&opener->answer) == OPENER_REFUSES;
+    }
+    lock_drop(&openers->lock);
+    return sum;
 }

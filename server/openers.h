@@ -12,6 +12,9 @@
  *
  * A transient area is deleted with its last opener.
  *
+ * One opener at a time may be there to drain the area (FRAME_OPEN_DRAIN): it is in nobody's way and
+ * nobody is in its, and what it froze serves again when it ends.
+ *
  * Threads: any; an opener belongs to its session's thread, but what is atomic.
  * Locks:   RANK_OPENERS, and within it RANK_AREAS. Blocks: never.
  */
@@ -28,17 +31,23 @@
 #include "storage/store_area.h"
 
 struct opener {
-    const struct conn_row *row; /* of its connection, which is open as long as the opener is */
+    struct conn_row *row; /* of its connection, which is open as long as the opener is */
+    bool notices;         /* its client takes them; set before it is opened */
     /* Written by openers.c under its lock, but read by the session that it belongs to: */
     struct area *area; /* a use */
-    uint32_t flags;    /* enum frame_open_flags: SHARED and ZEROS */
+    uint32_t flags;    /* enum frame_open_flags: SHARED, ZEROS and DRAIN */
     /* private to openers.c */
     uint8_t client_id[FRAME_CLIENT_ID_BYTES];
     uint64_t since_ns; /* Unix time */
     struct opener *next, *prev; /* of the area's */
     bool linked;
     _Atomic bool lost, in_use;
+    bool asked;                         /* to take the area's pages, in the present drain */
+    _Atomic uint32_t ask_seconds;       /* not told yet; 0: nothing to tell */
+    _Atomic int answer;                 /* enum opener_answer */
 };
+
+enum opener_answer { OPENER_SAID_NOTHING, OPENER_WILLING, OPENER_REFUSES };
 
 struct openers {
     struct lock lock;
@@ -55,7 +64,8 @@ struct open_request {
 
 /* Lets the opener, which has only its row yet, have the area that the request names; makes it
  * where the request says so. FP_LOST: it is not the one that was expected. FP_ABSENT. FP_EXISTS: it
- * has other slots or pages. FP_BUSY: `why` says who has it. FP_TOO_BIG, FP_NO_MEMORY: as
+ * has other slots or pages. FP_MOVED: it is elsewhere; only who drains may have it. FP_BUSY: `why`
+ * says who has it. FP_TOO_BIG, FP_NO_MEMORY: as
  * store_area_create. FP_NOT_STORED: who had it is still at work; ask again after other requests. */
 enum fp_status openers_open(struct openers *openers, const struct open_request *request,
                             struct opener *opener, char why[REFUSAL_BYTES_MAX])
@@ -82,6 +92,21 @@ static inline bool opener_lost(const struct opener *opener) /* once so, always s
 {
     return atomic_load(&opener->lost) || area_deleted(opener->area);
 }
+
+/* It has the area to drain it, and not to change it. */
+static inline bool opener_drains(const struct opener *opener)
+{
+    return (opener->flags & FRAME_OPEN_DRAIN) != 0;
+}
+
+struct openers_asked {
+    uint32_t asked, willing, refused;
+};
+/* Lets the clients of all other openers that take notices know that they are to take the area's
+ * pages within so many seconds (1 or more). Earlier answers are forgotten. */
+void openers_ask(struct openers *openers, struct area *area, uint32_t seconds) FP_NONNULL(1, 2);
+struct openers_asked openers_asked(struct openers *openers, const struct area *area)
+    FP_NONNULL(1, 2);
 
 /* Calls `each` for all who have the area open, with the lock held: it must be quick and take no
  * lock. */

@@ -30,6 +30,7 @@ static enum fp_status open_new(struct session *session, struct openers *openers,
     struct opener *opener = calloc(1, sizeof *opener);
     if (opener == NULL) return FP_NO_MEMORY;
     opener->row = session->row;
+    opener->notices = session->notices;
     enum fp_status status = openers_open(openers, request, opener, why);
     if (status != FP_OK) {
         free(opener);

@@ -27,6 +27,7 @@ struct session {
     struct conn_row *row; /* the connection's, for people */
     bool greeted;      /* a version was agreed on */
     uint32_t codecs;   /* a bit for each enum frame_codec that was agreed on; 0: all is plain */
+    bool notices;      /* the client takes them */
     uint64_t resume;   /* how far a request got that yielded (dispatch.h); 0: at its start */
     struct session_batch batch;
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */

@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "protocol/frame_drain.h"
 #include "server/stats_internal.h"
+#include "storage/area_stand.h"
 #include "storage/store_area.h"
 
 enum { OPENERS_SHOWN = 4 };
@@ -29,11 +31,12 @@ static void emit_opener(void *opaque, const struct opener *opener)
 {
     struct openers_context *context = opaque;
     bool shared = (opener->flags & FRAME_OPEN_SHARED) != 0;
+    const char *how = opener_drains(opener) ? "drain" : shared ? "shared" : "exclusive";
     char name[24], value[CONN_ADDRESS_BYTES + 48];
-    context->exclusive |= !shared;
+    context->exclusive |= !shared && !opener_drains(opener);
     if (++context->count > OPENERS_SHOWN) return;
     snprintf(name, sizeof name, "opener_%" PRIu64, context->count);
-    snprintf(value, sizeof value, "%s %" PRIu64 " %s", shared ? "shared" : "exclusive",
+    snprintf(value, sizeof value, "%s %" PRIu64 " %s", how,
              ms_since(opener->since_ns, context->now_ns), opener->row->peer);
     stats_text(context->sink, name, value);
 }
@@ -48,6 +51,21 @@ static void emit_openers(struct shared *shared, const struct area *area,
     stats_text(sink, "open", context.count == 0 ? "no" : how);
 }
 
+static void emit_stand(const struct area *area, const struct stats_sink *sink)
+{
+    static const char *const stands[] = {"serves", "frozen", "moved", "deleted"};
+    enum area_stand stand = area_stand(area);
+    struct frame_moved moved;
+    stats_text(sink, "state", stands[stand]);
+    const struct area_forward *forward = &area->forward;
+    if (stand != AREA_MOVED) return;
+    if (!frame_moved_decode(slice_of(forward->bytes, forward->size_bytes), &moved)) return;
+    char address[MOVED_ADDRESS_BYTES_MAX + 1];
+    memcpy(address, moved.address.bytes, moved.address.size_bytes);
+    address[moved.address.size_bytes] = '\0';
+    stats_text(sink, "moved_to", address);
+}
+
 static void emit_area(struct shared *shared, const struct area *area,
                       const struct stats_sink *outer)
 {
@@ -60,6 +78,7 @@ static void emit_area(struct shared *shared, const struct area *area,
     stats_number(&sink, "page_bytes", area->page_bytes);
     stats_number(&sink, "generation", area->generation);
     stats_text(&sink, "lifetime", lifetimes[area->lifetime]);
+    emit_stand(area, &sink);
     stats_number(&sink, "quota_pages", area->quota_pages);
     stats_number(&sink, "quota_bytes", area->quota_bytes);
     stats_number(&sink, "stored", atomic_load(&counters->stored));

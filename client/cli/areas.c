@@ -67,7 +67,8 @@ static void print_opener(const char *value)
     uint64_t ms = 0;
     int who = 0;
     if (sscanf(value, "%15s %" SCNu64 " %n", how, &ms, &who) < 2 || who == 0) return;
-    printf("  open %s by ", strcmp(how, "shared") == 0 ? "shared" : "exclusively");
+    if (strcmp(how, "drain") == 0) printf("  being drained by ");
+    else printf("  open %s by ", strcmp(how, "shared") == 0 ? "shared" : "exclusively");
     human_print(stdout, value + who);
     printf(" for %s\n", human_time(ms * 1000000).text);
 }
@@ -82,7 +83,11 @@ static void print_details(const struct table *table, size_t row)
     const char *lifetime = cell(table, row, "lifetime");
     fputs(lifetime[0] != '\0' ? ", " : "", stdout);
     human_print(stdout, lifetime);
-    puts(openers == 0 ? ", not open" : "");
+    fputs(openers == 0 ? ", not open" : "", stdout);
+    const char *moved_to = cell(table, row, "moved_to");
+    fputs(moved_to[0] != '\0' ? ", moved to " : "", stdout);
+    human_print(stdout, moved_to);
+    putchar('\n');
     for (unsigned i = 1; i <= openers; i++) {
         char name[24];
         snprintf(name, sizeof name, "opener_%u", i);

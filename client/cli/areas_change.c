@@ -82,6 +82,10 @@ int cli_areas_delete(const struct cli *cli)
     int code = CLI_GOOD;
     if (!cli_connect(cli, &client, &code)) return code;
     enum farpage_status status = cli_area_open(client, cli->operands[1], 0, &area);
+    /* What is elsewhere is opened to drain it only; what stays behind of it may go as well. */
+    struct farpage_area_options drains = {.flags = FARPAGE_AREA_DRAIN};
+    if (status == FARPAGE_MOVED)
+        status = farpage_area_open(client, cli->operands[1], &drains, &area);
     if (status == FARPAGE_OK) farpage_area_info(area, &info);
     if (status == FARPAGE_OK) status = farpage_area_delete(&area);
     if (status == FARPAGE_OK)

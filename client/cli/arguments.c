@@ -69,6 +69,14 @@ static const struct option_row rows[] = {
      "sample at most so many pages (16 MiB of them)"},
     {"--no-wait", KIND_FLAG, BIT(COMPACT) | BIT(DICTIONARY), FIELD(no_wait), 0, 0, 0, NULL,
      "start it and leave the server to it"},
+    {"--to", KIND_TEXT, BIT(DRAIN), FIELD(to), 0, 0, 0, "SERVER|FILE",
+     "move the pages to another server, HOST:PORT or unix:/path, or to a file"},
+    {"--all", KIND_FLAG, BIT(DRAIN), FIELD(all), 0, 0, 0, NULL,
+     "drain every area; --to then names a server or a folder"},
+    {"--advertise", KIND_TEXT, BIT(DRAIN), FIELD(advertise), 0, 0, 0, "ADDRESS",
+     "where clients find the other server (as --to says)"},
+    {"--wait", KIND_DURATION, BIT(DRAIN), FIELD(wait_ns), FIELD(has_wait), 1000000000,
+     4294967295ull * 1000000000, "TIME", "without --to: how long the owner may take (60s)"},
     {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
      "load every slot at the end and compare it with the page files"},
 };
@@ -305,6 +313,18 @@ static void print_about_advise(void)
            "A dictionary that saves 5 %% or less is 'no gain' and never recommended.\n");
 }
 
+static void print_about_drain(void)
+{
+    printf("\nWithout --to, the clients that have the area open are asked to take their pages.\n"
+           "With it, the pages are copied while the area is used, and copied again where they\n"
+           "change, until little is left; then stores wait, loads go on, the last pages follow,\n"
+           "and the server answers that the area moved, and where to. Whatever ends the drain\n"
+           "before leaves the area as it was. A FILE is what 'farpage load --sparse' writes, and\n"
+           "stores wait until it is written. What has a slash, or no port, is a file.\n"
+           "Once its clients have found the area at the other server, 'farpage areas delete'\n"
+           "takes away what tells them.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -344,6 +364,7 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_COMPRESSOR) print_about_compressor();
     if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();
+    if (command == CLI_DRAIN) print_about_drain();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
     print_options(1u << command, false);

@@ -19,11 +19,11 @@ enum cli_exit {
 struct cli {
     const char *server; /* --server, else FARPAGE_SERVER, else the default; never NULL */
     bool json, help, version;
-    bool pad, sparse, keep, no_wait, verify;
-    const char *area;
-    uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages;
+    bool pad, sparse, keep, no_wait, verify, all;
+    const char *area, *to, *advertise;
+    uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages, wait_ns;
     uint64_t page_bytes, quota_pages, quota_bytes;
-    bool has_size, has_count, has_after, has_pid, has_pages;
+    bool has_size, has_count, has_after, has_pid, has_pages, has_wait;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
     unsigned operand_count;
@@ -56,6 +56,8 @@ struct cli {
       "pack what is stored once more in the background, or see how that goes")                     \
     X(REPLAY, "replay", "TRACE PAGES...", 2, UINT32_MAX, cli_replay,                               \
       "replay a churn trace and tell what each moment costs in RAM")                               \
+    X(DRAIN, "drain", "AREA", 0, 1, cli_drain,                                                     \
+      "give an area's pages back to their owner, or move them to a server or a file")              \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")
 
 enum cli_command {

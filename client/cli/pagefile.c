@@ -245,3 +245,11 @@ bool pagefile_extend(const struct pagefile *file, uint64_t size_bytes, struct co
     complain_errno(complaint, errno, "writing '%.100s'", file->path);
     return false;
 }
+
+bool pagefile_sync(const struct pagefile *file, struct complaint *complaint)
+{
+    /* A pipe has no disk: who reads it has the pages. */
+    if (fsync(file->fd) == 0 || errno == EINVAL || errno == EROFS) return true;
+    complain_errno(complaint, errno, "writing '%.100s'", file->path);
+    return false;
+}

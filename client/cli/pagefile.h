@@ -54,6 +54,9 @@ bool pagefile_read(const struct pagefile *file, const struct piece *piece,
 bool pagefile_write(const struct pagefile *file, const struct piece *piece,
                     struct complaint *complaint) FP_MUST_CHECK;
 
+/* Returns once what was written is on the disk. */
+bool pagefile_sync(const struct pagefile *file, struct complaint *complaint) FP_MUST_CHECK;
+
 /* Gives the file its full length, so that holes at its end count. */
 bool pagefile_extend(const struct pagefile *file, uint64_t size_bytes, struct complaint *complaint)
     FP_MUST_CHECK;

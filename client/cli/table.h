@@ -14,7 +14,7 @@
 #include "client/cli/json.h"
 #include "client/cli/statlines.h"
 
-enum { TABLE_COLUMNS_MAX = 24, TABLE_CELL_BYTES = 128 };
+enum { TABLE_COLUMNS_MAX = 32, TABLE_CELL_BYTES = 128 };
 
 struct table_row {
     struct slice name;                    /* borrowed from the statlines, as all below */

@@ -54,8 +54,9 @@ enum farpage_status {
      * is gone, and every call says so until farpage_area_renew(). */
     FARPAGE_LOST = 18,
     FARPAGE_QUOTA = 19,    /* the area may not hold more; the old page is still there */
-    FARPAGE_DRAINING = 22, /* the area is being moved: no changes for now, loads go on */
-    FARPAGE_MOVED = 23,    /* the area is on another server now */
+    /* It is being moved and takes no changes for now; by the deadline it still took none. */
+    FARPAGE_DRAINING = 22,
+    FARPAGE_MOVED = 23,      /* it is elsewhere now: farpage_area_moved_to() */
 };
 
 struct farpage;      /* a client: a server and the areas that are open there */
@@ -64,6 +65,9 @@ struct farpage_area; /* one open area; farpage_area.h */
 enum farpage_flags {
     /* A connection that ends is not made again: every later call is FARPAGE_DISCONNECTED. */
     FARPAGE_NO_RECONNECT = 1u << 0,
+    /* An area that was moved to another server is opened there, and nobody notices. Only where its
+     * server gave an address in numbers or a unix socket: a name would have to be looked up. */
+    FARPAGE_FOLLOW_MOVES = 1u << 1,
 };
 
 struct farpage_options {
@@ -133,5 +137,6 @@ farpage_command(struct farpage *client, const char *line,
 #endif
 
 #include "farpage_area.h"
+#include "farpage_drain.h"
 #include "farpage_event.h"
 #endif

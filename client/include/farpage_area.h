@@ -20,6 +20,7 @@ enum farpage_area_flags {
     FARPAGE_AREA_SHARED = 1u << 0,
     FARPAGE_AREA_TRANSIENT = 1u << 1, /* it ends when the last who has it open closes it, or dies */
     FARPAGE_AREA_ZEROS = 1u << 2,     /* absent slots load as zeros here, as a block device's do */
+    FARPAGE_AREA_DRAIN = 1u << 3,     /* to take its pages away; farpage_drain.h */
 };
 
 /* Pages may be packed here, travel packed, and be unpacked here: the server's processors have no
@@ -96,6 +97,10 @@ FARPAGE_API void farpage_area_info(const struct farpage_area *area, struct farpa
 FARPAGE_API uint64_t farpage_area_slots(const struct farpage_area *area);
 FARPAGE_API uint32_t farpage_area_page_bytes(const struct farpage_area *area);
 FARPAGE_API uint64_t farpage_area_generation(const struct farpage_area *area);
+
+/* Where its pages are since it answered FARPAGE_MOVED, as its server was told: an address, or
+ * "file:NAME". NULL: it was not moved. */
+FARPAGE_API const char *farpage_area_moved_to(const struct farpage_area *area);
 
 /* What the last failed operation of this area met, as farpage_error() says it. */
 FARPAGE_API const char *farpage_area_error(const struct farpage_area *area);

@@ -300,7 +300,7 @@ def bad_frames(program):
         (frame(OPEN, b"short"), BAD_LENGTH), (open_area(b""), BAD_LENGTH),
         (open_area(b"n" * 65), BAD_LENGTH), (open_area(b"../etc"), BAD_AREA),
         (open_area(b"a b"), BAD_AREA), (open_area(b"odd", page_bytes=1000), BAD_AREA),
-        (open_area(b"zero", slots=0), BAD_AREA), (open_area(b"flags", flags=32), BAD_AREA),
+        (open_area(b"zero", slots=0), BAD_AREA), (open_area(b"flags", flags=64), BAD_AREA),
         (frame(OPEN, unknown), NO_AREA),
         (frame(STORE, PAGE, area=9, count=1), NO_AREA), (frame(LOAD, area=0, count=1), NO_AREA),
         (frame(INVALIDATE, area=(1 << 32) - 1), NO_AREA),

@@ -312,6 +312,10 @@ static void answer(struct fake_server *server, const struct frame *request, stru
         break;
     case FRAME_STORE_BATCH: /* answered page by page */
     case FRAME_LOAD_BATCH:
+    case FRAME_UNUSE:
+    case FRAME_UNUSE_ANSWER:
+    case FRAME_DRAIN:
+    case FRAME_STORED:
         fp_assert(false);
     }
 }

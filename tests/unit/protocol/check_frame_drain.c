@@ -73,9 +73,14 @@ START_TEST(bodies_of_any_length_are_read_within_bounds)
         struct slice body = edge_place(&edge, slice_of(bytes, size));
         struct frame_moved moved;
         struct frame_asked asked;
-        bool fits = size > FRAME_MOVED_BYTES && size <= FRAME_MOVED_BYTES + MOVED_ADDRESS_BYTES_MAX;
+        bool fits = size > FRAME_MOVED_BYTES &&
+                    size <= FRAME_MOVED_BYTES + MOVED_ADDRESS_BYTES_MAX;
         ck_assert(frame_moved_decode(body, &moved) == fits);
-        ck_assert(!frame_asked_decode(body, &asked)); /* of 16 bytes the last are not 0 */
+        ck_assert(!frame_asked_decode(body, &asked)); /* of 24 bytes the last are not 0 */
+        uint64_t next;
+        uint32_t rows;
+        ck_assert(frame_stored_decode(body, &next, &rows) == (size == 8 || size == 152 ||
+                                                              size == 296 || size == 440));
     }
     edge_destroy(&edge);
 }
@@ -83,11 +88,14 @@ END_TEST
 
 START_TEST(what_was_asked_comes_out_as_it_went_in)
 {
-    struct frame_asked in = {.asked = 1, .willing = 0x01020304, .refused = 3}, out;
+    struct frame_asked out;
+    struct frame_asked in = {
+        .stored = 1ull << 33, .asked = 1, .willing = 0x01020304, .refused = 3};
     uint8_t body[FRAME_ASKED_BYTES];
     frame_asked_encode(&in, body);
     ck_assert(frame_asked_decode(slice_of(body, sizeof body), &out));
-    ck_assert(out.asked == 1 && out.willing == 0x01020304 && out.refused == 3);
+    ck_assert(out.stored == 1ull << 33 && out.asked == 1);
+    ck_assert(out.willing == 0x01020304 && out.refused == 3);
     ck_assert(!frame_asked_decode(slice_of(body, sizeof body - 1), &out));
 }
 END_TEST
