@@ -37,6 +37,8 @@ enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
     UNREAD_NS_MAX = 1000000000, /* with memory full and no item left, replies may wait so long */
+    ROOM_BYTES = 1 << 20,    /* less is left: memory is nearly full */
+    HOARD_BYTES = 64 << 10,  /* of one's unread replies is much then */
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
@@ -579,6 +581,15 @@ void conn_stop(struct conn *conn, bool drain)
     else conn_destroy(conn);
 }
 
+/* What waits to be read is needed for others: memory is full, or nearly and this is much of it. To
+ * let go of the few that fill it to the byte would leave no room for anybody's next request. */
+static bool is_in_need(struct conn *conn)
+{
+    const struct budget *budget = budget_of(conn);
+    bool nearly = budget_total(budget) + ROOM_BYTES > budget_limit(budget);
+    return is_short(conn) || (nearly && output_pending(&conn->output) >= HOARD_BYTES);
+}
+
 static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
 {
     return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
@@ -593,7 +604,7 @@ void conn_sweep(struct conn *conn)
     bool pending = output_pending(&conn->output) > 0;
     const char *reason = NULL;
     enum worker_counter counter = COUNTER_farpage_slow_kicks;
-    uint64_t unread_ns = is_short(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
+    uint64_t unread_ns = is_in_need(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
     if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
         reason = "it does not read its replies";
     } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
