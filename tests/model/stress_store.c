@@ -3,6 +3,8 @@
  * Four threads on one store, short of memory, while the compressor changes all the time, a fifth
  * thread compacts and a sixth recompresses, with a stronger compressor for cold things or without.
  *
+ * Pages are stored and loaded plain or packed, as a client would that packs them itself.
+ *
  * Each thread has slots of its own, where it knows what must come back, and all share slots and
  * keys, where every page and value says itself what it is: its first word is the number the rest
  * is made from. At the end all is invalidated, and nothing may be left.
@@ -14,9 +16,12 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "codec/codec_solo.h"
+#include "storage/store_packed.h"
 #include "tests/model/movers.h"
 #include "tests/model/numbered.h"
 
+enum { TOOL_LZ4, TOOL_ZSTD, TOOLS };
 enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24 };
 
 struct worker {
@@ -25,8 +30,55 @@ struct worker {
     struct rng rng;
     uint64_t number, until_ns;
     uint64_t pages[OWN_SLOTS]; /* 0: none, else what the page is made from */
-    uint64_t stores, refused, loads, puts, gets, swaps;
+    struct codec_solo tools[TOOLS];
+    uint64_t stores, refused, loads, packed, puts, gets, swaps;
 };
+
+/* Plain, or packed by one algorithm or another, whatever the store's own is now. */
+static enum fp_status store(struct worker *worker, uint64_t slot, const uint8_t *page)
+{
+    uint8_t room[KIT_PAGE_BYTES - 1];
+    unsigned which = (unsigned)rng_below(&worker->rng, TOOLS + 1);
+    struct page_place place = {worker->bench.area, slot};
+    struct page_packed packed = {
+        .kind = {.format = which == TOOL_ZSTD ? PACKED_ZSTD : PACKED_LZ4},
+        .crc = crc32c(page, KIT_PAGE_BYTES)};
+    struct plain plain = {page, KIT_PAGE_BYTES};
+    struct space space = {room, sizeof room};
+    enum fp_status status = FP_TOO_BIG;
+    if (which < TOOLS)
+        status = codec_solo_pack(&worker->tools[which], plain, space, &packed.bytes);
+    if (status != FP_OK) return bench_store(&worker->bench, slot, page);
+    status =
+        store_page_store_packed(worker->bench.store, worker->bench.scratch, place, &packed);
+    worker->packed += status == FP_OK;
+    return status;
+}
+
+static enum fp_status load(struct worker *worker, uint64_t slot, uint8_t *out)
+{
+    uint8_t bytes[2 * KIT_PAGE_BYTES];
+    struct page_place place = {worker->bench.area, slot};
+    struct page_wish wish = {.formats = (uint32_t)rng_below(&worker->rng, 1 << PACKED_FORMATS),
+                             .out = bytes,
+                             .packed_at = 16};
+    struct page_packed page;
+    if (rng_below(&worker->rng, 2) == 0) return bench_load(&worker->bench, slot, out);
+    enum fp_status status =
+        store_page_load_packed(worker->bench.store, worker->bench.scratch, place, &wish, &page);
+    if (status != FP_OK) return status;
+    if (page.kind.format == PACKED_PLAIN) {
+        memcpy(out, page.bytes.bytes, KIT_PAGE_BYTES);
+    } else {
+        fp_assert(page.kind.format != PACKED_WORD); /* there are none here */
+        struct codec_solo *tool =
+            &worker->tools[page.kind.format == PACKED_ZSTD ? TOOL_ZSTD : TOOL_LZ4];
+        struct space space = {out, KIT_PAGE_BYTES};
+        fp_assert(codec_solo_unpack(tool, page.bytes, space) == FP_OK);
+    }
+    fp_assert(((crc32c(out, KIT_PAGE_BYTES) ^ page.crc) & ~3u) == 0);
+    return FP_OK;
+}
 
 static void own_page(struct worker *worker)
 {
@@ -36,13 +88,13 @@ static void own_page(struct worker *worker)
     if (rng_below(&worker->rng, 3) > 0) {
         uint64_t number = rng_next(&worker->rng) | 1;
         numbered_make(number, page, sizeof page);
-        enum fp_status status = bench_store(&worker->bench, slot, page);
+        enum fp_status status = store(worker, slot, page);
         fp_assert(status == FP_OK || status == FP_NO_MEMORY);
         if (status == FP_OK) worker->pages[at] = number;
         worker->stores += status == FP_OK;
         worker->refused += status != FP_OK;
     }
-    enum fp_status status = bench_load(&worker->bench, slot, page);
+    enum fp_status status = load(worker, slot, page);
     fp_assert(status == (worker->pages[at] ? FP_OK : FP_ABSENT));
     if (status == FP_OK) {
         numbered_make(worker->pages[at], expected, sizeof expected);
@@ -57,9 +109,9 @@ static void shared_page(struct worker *worker)
     uint64_t slot = rng_below(&worker->rng, SHARED_SLOTS);
     if (rng_below(&worker->rng, 2) == 0) {
         numbered_make(rng_next(&worker->rng), page, sizeof page);
-        (void)!bench_store(&worker->bench, slot, page);
+        (void)!store(worker, slot, page);
     }
-    enum fp_status status = bench_load(&worker->bench, slot, page);
+    enum fp_status status = load(worker, slot, page);
     fp_assert(status == FP_OK || status == FP_ABSENT);
     if (status == FP_OK) (void)numbered_verify(page, sizeof page);
 }
@@ -189,15 +241,19 @@ static void run(struct bench *bench, struct worker *workers, uint64_t seed, uint
         workers[i].until_ns = until_ns;
         fp_assert(store_scratch_create(workers[i].bench.store, &workers[i].bench.scratch) == FP_OK);
         workers[i].bench.scratch->unix_s = BENCH_START_UNIX_S;
+        struct compressor_config lz4 = {"lz4", 3, NULL}, zstd = {"zstd", 2, NULL};
+        fp_assert(codec_solo_init(&workers[i].tools[TOOL_LZ4], &lz4) == FP_OK);
+        fp_assert(codec_solo_init(&workers[i].tools[TOOL_ZSTD], &zstd) == FP_OK);
         fp_assert(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         fp_assert(pthread_join(workers[i].thread, NULL) == 0);
         store_scratch_destroy(&workers[i].bench.scratch);
-        printf("thread %u: stores %" PRIu64 " refused %" PRIu64 " loads %" PRIu64 " puts %" PRIu64
-               " gets %" PRIu64 " swaps %" PRIu64 "\n",
-               i, workers[i].stores, workers[i].refused, workers[i].loads, workers[i].puts,
-               workers[i].gets, workers[i].swaps);
+        for (int t = 0; t < TOOLS; t++) codec_solo_fini(&workers[i].tools[t]);
+        printf("thread %u: stores %" PRIu64 " packed %" PRIu64 " refused %" PRIu64
+               " loads %" PRIu64 " puts %" PRIu64 " gets %" PRIu64 " swaps %" PRIu64 "\n",
+               i, workers[i].stores, workers[i].packed, workers[i].refused, workers[i].loads,
+               workers[i].puts, workers[i].gets, workers[i].swaps);
     }
     movers_stop(&movers);
 }
