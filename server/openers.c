@@ -163,6 +163,8 @@ static enum fp_status find_area(const struct open_request *request, struct area 
 
 static void take_locked(struct opener *opener, const struct frame_open *open)
 {
+    bool drained = opener->area != NULL && opener_drains(opener);
+    if (drained && !drains(open->flags)) area_thaw(opener->area);
     opener->flags = open->flags & (FRAME_OPEN_SHARED | FRAME_OPEN_ZEROS | FRAME_OPEN_DRAIN);
     memcpy(opener->client_id, open->client_id, sizeof opener->client_id);
 }
@@ -207,7 +209,9 @@ void openers_close(struct openers *openers, struct store *store, struct opener *
     lock_take(&openers->lock);
     bool was = opener->linked;
     unlink_locked(opener);
-    if (was && area->openers == NULL && area->lifetime == AREA_TRANSIENT)
+    /* Of one that moved stays what tells its clients where to: they may be about to ask. */
+    bool ends = area->lifetime == AREA_TRANSIENT && area_stand(area) != AREA_MOVED;
+    if (was && area->openers == NULL && ends)
         (void)!store_area_delete(store, area); /* which its opener may have done already */
     lock_drop(&openers->lock);
     area_release(&opener->area);

@@ -18,7 +18,7 @@ from story import ask, sample, stats, tell
 
 BUSY, LOST, DRAINING, MOVED = 19, 23, 27, 28
 UNUSE, UNUSE_ANSWER, DRAIN, STORED = 19, 20, 21, 22
-CREATE, SHARED, EXPECT, DRAINS = 1, 2, 16, 32
+CREATE, SHARED, TRANSIENT, EXPECT, DRAINS = 1, 2, 4, 16, 32
 NOTICES = 2
 SLOTS = 3000
 PAGE_BYTES = 4096
@@ -134,6 +134,33 @@ def a_loaded_area_moves_while_it_is_read(programs):
             want = OK if slot % 2 == 0 else ABSENT
             assert got["status"] == want, f"slot {slot}: {got['status']}"
             assert want != OK or got["body"] == page_of(slot), f"slot {slot}"
+
+
+def a_transient_area_tells_where_it_went(programs):
+    """Its only opener leaves to ask where it is, and must not end it by leaving; and who drains an
+    area and then opens it to use it lets go of what it froze."""
+    with Server(programs.farpaged) as here, Server(programs.farpaged) as there:
+        owner = Session(here, flags=CREATE | TRANSIENT)
+        assert owner.store(3, page_of(3)) == OK
+        programs.run(here, "drain", "swap", "--to", "unix:" + there.unix)
+        assert owner.load(3)["status"] == MOVED
+        owner.close()
+        until(lambda: area(here)["openers"] == "0")
+        again = Session(here, flags=EXPECT, slots=0, boot_id=owner.boot_id,
+                        generation=owner.generation)
+        assert again.opened["status"] == MOVED, again.opened
+        identity, _ = where(again.opened)
+        moved = Session(there, flags=EXPECT, slots=0, **identity)
+        assert moved.load(3)["body"] == page_of(3)
+
+        mover = Session(there, flags=DRAINS, slots=0)
+        assert mover.ask(DRAIN, count=1)["status"] == OK
+        assert moved.store(3, page_of(3)) == DRAINING
+        moved.close()
+        until(lambda: area(there)["openers"] == "1")
+        mover.s.sendall(frame(OPEN, open_body(b"swap", SHARED)))
+        assert reply(mover.s)["status"] == OK
+        assert mover.store(3, page_of(3, 1)) == OK
 
 
 def what_is_stored_meanwhile_arrives(programs):
@@ -383,7 +410,8 @@ def what_changed_is_told_by_the_row(programs):
 
 
 if __name__ == "__main__":
-    tell([a_loaded_area_moves_while_it_is_read, what_is_stored_meanwhile_arrives,
-          a_program_follows_its_area, a_drain_that_is_killed_changes_nothing, what_cannot_be_moved_stays,
+    tell([a_loaded_area_moves_while_it_is_read, a_transient_area_tells_where_it_went,
+          what_is_stored_meanwhile_arrives, a_program_follows_its_area,
+          a_drain_that_is_killed_changes_nothing, what_cannot_be_moved_stays,
           an_area_may_be_drained_to_a_file_and_stored_again, its_owner_is_asked_to_take_its_pages,
           what_changed_is_told_by_the_row])
