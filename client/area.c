@@ -21,6 +21,8 @@ static struct farpage_area *area_create(struct farpage *client, const struct ope
     if (options->timeout_ms != 0) engine.timeout_ns = options->timeout_ms * 1000000ull;
     if ((options->flags & FARPAGE_AREA_DRAIN) != 0) engine.reconnect = false;
     if (options->depth != 0) engine.depth = (uint32_t)min_u64(options->depth, FLIGHT_OPS_MAX);
+    engine.unuse = options->unuse;
+    engine.unuse_context = options->unuse_context;
     area->timeout_ns = engine.timeout_ns;
     area->packer = *packer;
     bool good = engine_init(&area->engine, &engine, &area->opening);

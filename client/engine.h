@@ -58,6 +58,8 @@ struct engine_options {
     uint64_t backoff_ns_max;
     uint32_t depth;             /* operations on the way at once, 1 to FLIGHT_OPS_MAX */
     bool reconnect, follow;
+    farpage_unuse *unuse;       /* NULL: the server sends no notices */
+    void *unuse_context;
 };
 
 struct engine {

@@ -47,7 +47,8 @@ static void shake(struct engine *engine, const struct op_request *request, uint6
 static uint32_t features_of(const struct engine *engine)
 {
     bool packs = engine->packer != NULL && packer_wants(engine->packer);
-    return packs ? FRAME_FEATURE_PACKED : 0;
+    bool listens = engine->options.unuse != NULL;
+    return (packs ? FRAME_FEATURE_PACKED : 0u) | (listens ? FRAME_FEATURE_NOTICES : 0u);
 }
 
 static void greet(struct engine *engine, uint64_t now_ns)

@@ -2,6 +2,7 @@
  *
  * An area that is taken away from its server.
  *
+ *   unuse:     the server asks --> the caller will, or will not --> it is told so
  *   draining:  a change --refused--> held --in a while--> queued; at its deadline: FARPAGE_DRAINING
  *   moved:     the connection ends --> OPEN --moved, to where--> followed: that server's OPEN, as
  *              if it had been there always; or FARPAGE_MOVED to all that is and will be asked */
@@ -31,6 +32,30 @@ void engine_hold(struct engine *engine, struct op *op)
 void engine_let_go(struct engine *engine, uint64_t now_ns)
 {
     if (now_ns >= engine->held_until_ns) list_splice_front(&engine->queue, &engine->held);
+}
+
+static void heard(const struct op_request *request, const struct farpage_answer *answer)
+{
+    (void)request, (void)answer; /* if the answer was lost, the server's time passes */
+}
+
+bool engine_unuse(struct engine *engine, const struct frame *frame)
+{
+    const struct engine_options *options = &engine->options;
+    bool sensible = engine->phase == ENGINE_READY && engine->opening != NULL &&
+                    frame->status == FRAME_OK && frame->body_bytes == 0 && frame->count > 0;
+    if (!sensible || options->unuse == NULL || frame->area != engine->opening->number)
+        return false;
+    int takes = options->unuse(options->unuse_context, frame->slot, frame->count);
+    struct op_request answer = {
+        .opcode = FRAME_UNUSE_ANSWER,
+        .count = takes != 0 ? 0 : 1,
+        .of_area = true,
+        .timeout_ns = options->timeout_ns,
+        .done = heard,
+    };
+    (void)!engine_submit(engine, &answer); /* out of memory for it, we say nothing */
+    return true;
 }
 
 /* The address becomes the engine's own. False: it is none that can be gone to without waiting. */

@@ -277,9 +277,24 @@ static bool next_header(struct engine *engine, struct frame *frame, struct fligh
     return fault == NULL;
 }
 
+/* True where what comes next was said unasked, and taken. */
+static bool take_notice(struct engine *engine)
+{
+    struct frame frame;
+    const uint8_t *at = engine->in + engine->in_start;
+    if (engine->in_end - engine->in_start < FRAME_HEADER_BYTES) return false;
+    if (!frame_decode(at, FRAME_MAGIC_REPLY, &frame)) return false;
+    if (frame.opcode != FRAME_UNUSE || frame.tag != 0) return false;
+    engine->in_start += FRAME_HEADER_BYTES;
+    if (engine_unuse(engine, &frame)) return true;
+    nonsense(engine, "a notice that makes no sense");
+    return false;
+}
+
 /* True where it took a whole one. */
 static bool take_reply(struct engine *engine, uint64_t now_ns)
 {
+    if (take_notice(engine)) return true;
     struct frame frame;
     struct flight *flight = NULL;
     if (!next_header(engine, &frame, &flight)) return false;

@@ -37,6 +37,10 @@ void engine_shaken(struct engine *engine, const struct reply *reply) FP_NONNULL(
 void engine_hold(struct engine *engine, struct op *op) FP_NONNULL(1, 2);
 /* Lets go of what was held, where its time has come. */
 void engine_let_go(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
+/* The server asks for the area's pages to be taken; the header is one of UNUSE with tag 0. False:
+ * it makes no sense. */
+bool engine_unuse(struct engine *engine, const struct frame *frame) FP_MUST_CHECK
+    FP_NONNULL(1, 2);
 /* OPEN's reply says that the area is elsewhere. True: the engine goes there. */
 bool engine_follow(struct engine *engine, struct slice body) FP_MUST_CHECK FP_NONNULL(1);
 

@@ -34,6 +34,11 @@ enum farpage_pack {
     FARPAGE_PACK_ZSTD,  /* level -50 to 19, higher is smaller */
 };
 
+/* The server wants to be rid of the area's pages, so many, within so many seconds. Not 0: the
+ * caller will load and invalidate them, at its own pace; 0: it will not, and they stay. Called
+ * within whichever call of the area takes the notice in; it may submit. */
+typedef int farpage_unuse(void *context, uint64_t stored_pages, uint32_t seconds);
+
 struct farpage_area_options {
     uint64_t slots;       /* 0: the area must exist. Else it is created, or must have as many */
     uint32_t flags;       /* enum farpage_area_flags */
@@ -50,6 +55,10 @@ struct farpage_area_options {
      * farpage_error(): for threads that open areas of one client at once. */
     char *why;
     size_t why_bytes;
+    /* NULL: the server is told that it cannot ask. An area that nobody calls or processes hears
+     * nothing, and the server waits in vain. */
+    farpage_unuse *unuse;
+    void *unuse_context;
 };
 
 struct farpage_area_info {

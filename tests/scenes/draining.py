@@ -361,6 +361,21 @@ def its_owner_is_asked_to_take_its_pages(programs):
         assert "nobody who has area 'swap' open" in programs.run(server, "drain", "swap", code=1)
 
 
+def a_program_takes_its_pages_back_when_asked(programs):
+    """A client of the library that listens is asked, takes them, and is done with the server."""
+    with Server(programs.farpaged) as server:
+        client = subprocess.Popen([os.environ["FARPAGE_FOLLOWER"], "unix:" + server.unix, "swap",
+                                   "2000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        assert client.stdout.readline() == "ready\n", client.stderr.read()
+        until(lambda: int(area(server)["stored"]) > 100)
+        said = programs.run(server, "drain", "--all")
+        assert said.startswith("drained 'swap' to its owner"), said
+        assert area(server)["stored"] == "0"
+        _, err = client.communicate(timeout=60)
+        assert client.returncode == 0, err
+
+
 # --- the rows ------------------------------------------------------------------------------------
 
 def what_changed_is_told_by_the_row(programs):
@@ -414,4 +429,4 @@ if __name__ == "__main__":
           what_is_stored_meanwhile_arrives, a_program_follows_its_area,
           a_drain_that_is_killed_changes_nothing, what_cannot_be_moved_stays,
           an_area_may_be_drained_to_a_file_and_stored_again, its_owner_is_asked_to_take_its_pages,
-          what_changed_is_told_by_the_row])
+          a_program_takes_its_pages_back_when_asked, what_changed_is_told_by_the_row])

@@ -6,7 +6,10 @@
  * Creates the area, alone in it; stores, loads and forgets at random, and compares what it loads
  * with what it stored, until standard input ends; then loads all. Any answer but a good one, or a
  * page that differs, ends it with 1 and a line. At the end it tells how much it did and how long it
- * had to wait at most. */
+ * had to wait at most.
+ *
+ * Asked to take its pages, it does: it loads, compares and forgets all, and stores none from there
+ * on. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,17 @@ struct follower {
     struct farpage_area *area;
     uint64_t slots, state, operations, waited_ns;
     uint32_t *versions; /* of each slot; 0: nothing is stored */
+    bool asked;         /* to take its pages */
+    bool taken;
 };
+
+static int unuse(void *context, uint64_t stored_pages, uint32_t seconds)
+{
+    struct follower *follower = context;
+    (void)stored_pages, (void)seconds;
+    follower->asked = true;
+    return 1;
+}
 
 static uint64_t draw(struct follower *follower)
 {
@@ -70,6 +83,18 @@ static void change(struct follower *follower, uint64_t slot)
         give_up(follower, "storing", slot);
 }
 
+static void take_all(struct follower *follower)
+{
+    for (uint64_t slot = 0; slot < follower->slots; slot++) {
+        compare(follower, slot);
+        follower->versions[slot] = 0;
+    }
+    if (farpage_invalidate(follower->area, 0, follower->slots) != FARPAGE_OK)
+        give_up(follower, "forgetting all from", 0);
+    follower->asked = false;
+    follower->taken = true;
+}
+
 static bool input_ended(void)
 {
     struct pollfd entry = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -82,12 +107,13 @@ static void work(struct follower *follower)
     while (!input_ended()) {
         for (int i = 0; i < OPS_PER_LOOK; i++) {
             uint64_t slot = draw(follower) % follower->slots, begun_ns = clock_monotonic_ns();
-            if (draw(follower) % 2 == 0) compare(follower, slot);
+            if (follower->taken || draw(follower) % 2 == 0) compare(follower, slot);
             else change(follower, slot);
             uint64_t took_ns = clock_monotonic_ns() - begun_ns;
             if (took_ns > follower->waited_ns) follower->waited_ns = took_ns;
             follower->operations++;
         }
+        if (follower->asked) take_all(follower);
     }
     for (uint64_t slot = 0; slot < follower->slots; slot++) compare(follower, slot);
 }
@@ -98,7 +124,8 @@ int main(int argc, char **argv)
     struct follower follower = {.state = 1};
     if (argc != 4 || !number_u64(slice_text(argv[3]), &follower.slots)) return 2;
     struct farpage_options options = {.server = argv[1], .flags = FARPAGE_FOLLOW_MOVES};
-    struct farpage_area_options wish = {.slots = follower.slots};
+    struct farpage_area_options wish = {
+        .slots = follower.slots, .unuse = unuse, .unuse_context = &follower};
     follower.versions = calloc(follower.slots, sizeof *follower.versions);
     if (follower.versions == NULL) return 1;
     if (farpage_connect(&options, &client) != FARPAGE_OK ||
