@@ -5,6 +5,8 @@
 
 #include "base/arith.h"
 #include "client/client.h"
+
+enum { CLOSE_TIMEOUT_NS = 1000000000 };
 #include "protocol/limits.h"
 
 /* The packer has nothing of its own yet: it is copied. */
@@ -124,6 +126,24 @@ enum farpage_status farpage_area_open(struct farpage *client, const char *name,
     return status;
 }
 
+/* The server ends an area's use with the connection, but not before it noticed; who opens it again
+ * at once must not be told that it is busy. */
+static void give_up(struct farpage_area *area)
+{
+    struct engine *engine = &area->engine;
+    uint32_t flags = area->opening.wish.flags & (FRAME_OPEN_SHARED | FRAME_OPEN_TRANSIENT);
+    if (flags == FRAME_OPEN_SHARED || area->deleted || engine->phase != ENGINE_READY) return;
+    struct op_request request = {
+        .opcode = FRAME_CLOSE,
+        .of_area = true,
+        .said_bytes_max = REFUSAL_BYTES_MAX,
+        .timeout_ns = min_u64(area->timeout_ns, CLOSE_TIMEOUT_NS),
+    };
+    engine->options.reconnect = false;
+    enum farpage_status told = engine_call(engine, &request, NULL);
+    (void)told; /* where it does not know, it will notice */
+}
+
 void farpage_area_close(struct farpage_area **area)
 {
     if (area == NULL || *area == NULL) return;
@@ -136,6 +156,8 @@ void farpage_area_close(struct farpage_area **area)
     (void)pthread_mutex_lock(&taken->client->lock);
     list_remove(&taken->place);
     (void)pthread_mutex_unlock(&taken->client->lock);
+    engine_abandon(&taken->engine);
+    give_up(taken);
     area_destroy(taken);
 }
 
@@ -151,6 +173,7 @@ enum farpage_status farpage_area_delete(struct farpage_area **area)
     engine->said = false;
     enum farpage_status status = engine_call(engine, &request, NULL);
     if (status == FARPAGE_OK) {
+        (*area)->deleted = true;
         farpage_area_close(area);
         return FARPAGE_OK;
     }

@@ -25,6 +25,7 @@ struct farpage_area {
     struct engine engine;
     struct reason reason; /* why the last failed operation failed */
     uint64_t timeout_ns;
+    bool deleted;
     bool closing; /* from within a callback: when that one has returned */
 };
 
@@ -56,6 +57,11 @@ enum farpage_status client_ask(struct farpage *client, struct op_request *reques
 enum farpage_status page_request(const struct farpage_area *area,
                                  const struct farpage_request *wish, struct op_request *request,
                                  struct reason *reason) FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+
+/* The same for an operation on a map; FARPAGE_NO_MAP: it was never mapped. */
+enum farpage_status map_request(struct farpage_area *area, const struct farpage_request *wish,
+                                struct op_request *request, struct reason *reason)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
 /* Frees an area that is in no list any more. */
 void area_destroy(struct farpage_area *area) FP_NONNULL(1);

@@ -111,6 +111,10 @@ static enum farpage_status check_submit(struct engine *engine)
         engine->reason = engine->weather;
         return FARPAGE_MOVED;
     }
+    if (engine->closing) {
+        reason_set(&engine->reason, "it is being closed");
+        return FARPAGE_DISCONNECTED;
+    }
     if (engine->phase == ENGINE_ENDED) {
         reason_set(&engine->reason, "the connection was closed before: %s",
                    farpage_status_text(engine->ended_because));
@@ -123,10 +127,20 @@ static enum farpage_status check_submit(struct engine *engine)
     return FARPAGE_OK;
 }
 
+/* A map is of one connection. */
+static bool map_is_there(struct engine *engine, const struct op_request *request)
+{
+    bool there = request->connection == 0 || (engine->phase == ENGINE_READY &&
+                                              request->connection == engine->connections);
+    if (!there) reason_set(&engine->reason, "the map ended with its connection");
+    return there;
+}
+
 enum farpage_status engine_submit(struct engine *engine, const struct op_request *request)
 {
     enum farpage_status status = check_submit(engine);
     if (status != FARPAGE_OK) return status;
+    if (!map_is_there(engine, request)) return FARPAGE_NO_MAP;
     struct op *op = engine_take_op(engine);
     if (op == NULL) {
         reason_set(&engine->reason, "out of memory for a request");
@@ -150,9 +164,16 @@ bool engine_weather(enum farpage_status status)
 }
 
 /* What was on the way goes back to the head of the queue, in its order; what must not be sent
- * twice, to `unsure`. */
+ * twice, or has no sense on another connection, to `unsure`. */
 static void recall(struct engine *engine, struct list *unsure)
 {
+    struct list *next;
+    for (struct list *at = engine->queue.next; at != &engine->queue; at = next) {
+        next = at->next;
+        if (LIST_THING(at, struct op, place)->request.connection == 0) continue;
+        list_remove(at);
+        list_push_back(unsure, at);
+    }
     struct flight *flight;
     while ((flight = flights_newest(&engine->flights)) != NULL) {
         struct op *op = flight_last(flight);
@@ -165,6 +186,15 @@ static void recall(struct engine *engine, struct list *unsure)
     }
 }
 
+/* What a map was asked for is over with its connection, but whether it was published is not
+ * known. */
+static enum farpage_status status_of_cut(const struct op *op, enum farpage_status status)
+{
+    if (!engine_weather(status)) return status;
+    bool map = op->request.connection != 0 && op->request.opcode != FRAME_UNMAP;
+    return map ? FARPAGE_NO_MAP : status;
+}
+
 static void answer_all(struct engine *engine, struct list *ops, enum farpage_status status)
 {
     /* Callbacks may submit, and with it change the sentence. */
@@ -173,8 +203,20 @@ static void answer_all(struct engine *engine, struct list *ops, enum farpage_sta
         struct op *op = LIST_THING(ops->next, struct op, place);
         list_remove(&op->place);
         engine->reason = reason;
-        engine_answer(engine, op, status, 0);
+        engine_answer(engine, op, status_of_cut(op, status), 0);
     }
+}
+
+void engine_abandon(struct engine *engine)
+{
+    engine->closing = engine->entered = true;
+    while (!list_empty(&engine->due)) {
+        struct op *op = LIST_THING(engine->due.next, struct op, due);
+        if (op->flight == NULL) list_remove(&op->place);
+        reason_set(&engine->reason, "it was closed");
+        engine_answer(engine, op, FARPAGE_DISCONNECTED, 0);
+    }
+    engine->closing = engine->entered = false;
 }
 
 void engine_break(struct engine *engine, enum farpage_status status)

@@ -73,6 +73,7 @@ struct engine {
     bool lost, moved;
     bool mute;    /* the other side takes no more bytes; what it still says is worth hearing */
     bool entered; /* within engine_process */
+    bool closing; /* nobody may ask for anything any more */
     bool said;    /* `reason` is the server's own sentence */
     enum farpage_status ended_because, broken_by; /* broken_by: the last end of a connection */
 
@@ -132,6 +133,9 @@ uint64_t engine_due_ns(const struct engine *engine) FP_NONNULL(1);  /* UINT64_MA
 /* Waits until there is something to do, and does it: between two calls of engine_process. Whoever
  * loops has a deadline of its own. */
 void engine_step(struct engine *engine) FP_NONNULL(1);
+
+/* Answers whoever waits FARPAGE_DISCONNECTED; their callbacks may not submit. */
+void engine_abandon(struct engine *engine) FP_NONNULL(1);
 
 /* One request, awaited; its `done` and `context` are ours. *latency_ns may be NULL.
  * FARPAGE_INVALID, with a reason, within a callback. */

@@ -10,6 +10,7 @@
 #include "client/engine_parts.h"
 #include "client/wire_status.h"
 #include "protocol/frame_batch.h"
+#include "protocol/frame_map.h"
 
 static void nonsense(struct engine *engine, const char *what)
 {
@@ -96,13 +97,23 @@ static const char *judge(const struct engine *engine, const struct frame *frame,
 
 /* --- whom it answers ------------------------------------------------------------------------ */
 
-/* An invalidation of more slots than one request can count goes on with the next ones. */
+/* An invalidation of more slots than one request can count goes on with the next ones, a write of
+ * more bytes than go with one with the rest. */
 static bool goes_on(struct op *op, const struct reply *reply)
 {
     struct op_request *request = &op->request;
-    if (request->opcode != FRAME_INVALIDATE || request->count == 0) return false;
-    if (request->end - request->slot <= request->count) return false;
-    request->slot += request->count;
+    if (request->opcode == FRAME_INVALIDATE) {
+        if (request->count == 0 || request->end - request->slot <= request->count) return false;
+        request->slot += request->count;
+    } else if (request->opcode == FRAME_MWRITE) {
+        size_t part = engine_part_bytes(request);
+        if (part == request->body.size_bytes) return false;
+        request->body = slice_of(request->body.bytes + part, request->body.size_bytes - part);
+        request->offset += (uint32_t)part;
+        frame_mwrite_encode(request->offset, request->head);
+    } else {
+        return false;
+    }
     op->spent_ns += reply->latency_ns;
     return true;
 }
@@ -186,7 +197,8 @@ static void answer_bad(struct engine *engine, struct op *op, const struct reply 
 {
     if (again(engine, op, reply->frame.status)) return;
     enum farpage_status status = wire_status(reply->frame.status);
-    if (status == FARPAGE_LOST && !op->request.of_area) status = FARPAGE_PROTOCOL;
+    bool area = op->request.of_area || op->request.connection != 0;
+    if (status == FARPAGE_LOST && !area) status = FARPAGE_PROTOCOL;
     bool final = status == FARPAGE_LOST || status == FARPAGE_PROTOCOL;
     if (drained(engine, op, status)) return;
     struct reason *reason = final ? &engine->weather : &engine->reason;
@@ -305,7 +317,9 @@ static bool take_reply(struct engine *engine, uint64_t now_ns)
     reply.body =
         slice_of(engine->in + engine->in_start + FRAME_HEADER_BYTES, frame.body_bytes);
     reply.damaged = !frame_body_good(&frame, reply.body);
-    if (reply.damaged && frame.opcode != FRAME_LOAD && frame.opcode != FRAME_LOAD_BATCH) {
+    bool page = frame.opcode == FRAME_LOAD || frame.opcode == FRAME_LOAD_BATCH ||
+                frame.opcode == FRAME_MREAD;
+    if (reply.damaged && !page) {
         nonsense(engine, "a reply whose checksum does not match");
         return false;
     }

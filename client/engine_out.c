@@ -14,9 +14,14 @@
 #include "client/engine_parts.h"
 #include "protocol/frame_batch.h"
 
+size_t engine_part_bytes(const struct op_request *request)
+{
+    return min_u64(request->body.size_bytes, FRAME_BODY_BYTES_MAX - request->head_bytes);
+}
+
 static size_t frame_bytes(const struct op *op)
 {
-    return FRAME_HEADER_BYTES + op->request.body.size_bytes;
+    return FRAME_HEADER_BYTES + op->request.head_bytes + engine_part_bytes(&op->request);
 }
 
 /* As many of the slots that are left as one request can name; its count 0 means up to the last. */
@@ -39,7 +44,7 @@ static struct frame frame_of(const struct engine *engine, const struct op *op, u
         .slot = request->slot,
         .area = request->of_area ? engine->opening->number : 0,
         .count = count_of(engine, request),
-        .body_bytes = (uint32_t)request->body.size_bytes,
+        .body_bytes = (uint32_t)(request->head_bytes + engine_part_bytes(request)),
     };
 }
 
@@ -61,7 +66,9 @@ void engine_compose(struct engine *engine, struct op *op, uint64_t now_ns)
     flights_board(&engine->flights, flight, op);
     op->request.count = frame.count;
     uint8_t *body = engine->out + engine->out_end + FRAME_HEADER_BYTES;
-    if (frame.body_bytes > 0) memcpy(body, op->request.body.bytes, frame.body_bytes);
+    size_t head_bytes = op->request.head_bytes, part = frame.body_bytes - head_bytes;
+    if (head_bytes > 0) memcpy(body, op->request.head, head_bytes);
+    if (part > 0) memcpy(body + head_bytes, op->request.body.bytes, part);
     frame.body_crc = crc32c(body, frame.body_bytes);
     seal(engine, flight, &frame, now_ns);
 }

@@ -46,6 +46,9 @@ bool engine_follow(struct engine *engine, struct slice body) FP_MUST_CHECK FP_NO
 
 /* --- engine_out.c --- */
 
+/* How much of a long body goes with one request. */
+size_t engine_part_bytes(const struct op_request *request) FP_NONNULL(1);
+
 /* Composes one request, for which there is room. */
 void engine_compose(struct engine *engine, struct op *op, uint64_t now_ns) FP_NONNULL(1, 2);
 /* Composes what may go and sends what the socket takes. */

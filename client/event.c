@@ -18,7 +18,9 @@ enum farpage_status farpage_submit(struct farpage_area *area,
 {
     if (area == NULL || request == NULL || done == NULL) return FARPAGE_INVALID;
     struct op_request op;
-    enum farpage_status status = page_request(area, request, &op, &area->reason);
+    bool map = request->kind >= FARPAGE_OP_MAP && request->kind <= FARPAGE_OP_DISCARD;
+    enum farpage_status status = map ? map_request(area, request, &op, &area->reason)
+                                     : page_request(area, request, &op, &area->reason);
     if (status != FARPAGE_OK) return status;
     if (op.opcode == 0) op.opcode = FRAME_PING; /* nothing to forget: any answer will do */
     if (op.opcode == FRAME_PING) op.slot = op.count = 0, op.of_area = false;

@@ -32,10 +32,14 @@ struct op_request {
     uint64_t slot;
     uint32_t count;      /* as the header has it; of an INVALIDATE, what is left decides */
     uint64_t end;        /* INVALIDATE: one behind the last slot */
-    struct slice body;   /* what goes with it */
+    uint8_t head[8];     /* what goes with it: first these, */
+    uint8_t head_bytes;
+    struct slice body;   /* then this; of an MWRITE, as much of it as one request takes */
+    uint32_t offset;     /* MWRITE: where the body goes */
     void *page;          /* where a page goes */
     bool of_area;        /* its header names the area */
     bool repeatable;     /* asked for twice, it does the same: it is sent again after a cut */
+    uint64_t connection; /* it concerns a map of that one of the area's; 0: no map */
     uint32_t ok_bytes_min, ok_bytes_max; /* of the body that FRAME_OK brings */
     uint32_t said_bytes_max;             /* of a sentence that says why not */
     uint64_t timeout_ns;

@@ -56,6 +56,12 @@ enum farpage_status page_request(const struct farpage_area *area,
         if (wish->count > 0) request->opcode = FRAME_INVALIDATE;
         request->end = wish->slot + wish->count;
         break;
+    case FARPAGE_OP_MAP: /* check() refused these */
+    case FARPAGE_OP_MAP_READ:
+    case FARPAGE_OP_MAP_WRITE:
+    case FARPAGE_OP_UNMAP:
+    case FARPAGE_OP_DISCARD:
+        break;
     }
     return FARPAGE_OK;
 }

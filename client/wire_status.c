@@ -20,6 +20,10 @@
     X(FARPAGE_LIMIT, "limit")               \
     X(FARPAGE_REFUSED, "refused")           \
     X(FARPAGE_BUSY, "busy")                 \
+    X(FARPAGE_CHANGED, "changed")           \
+    X(FARPAGE_EXPIRED, "expired")           \
+    X(FARPAGE_NO_MAP, "no map")             \
+    X(FARPAGE_MAP_MODE, "map mode")         \
     X(FARPAGE_LOST, "lost")                 \
     X(FARPAGE_QUOTA, "quota")               \
     X(FARPAGE_DRAINING, "draining")         \
@@ -67,10 +71,10 @@ static struct wire_row row_of(uint16_t wire)
         [FRAME_QUOTA] = {FARPAGE_QUOTA, "the area's quota is reached"},
         [FRAME_DRAINING] = {FARPAGE_DRAINING, "the area is being moved and takes no changes now"},
         [FRAME_MOVED] = {FARPAGE_MOVED, "the area is on another server now"},
-        [FRAME_CHANGED] = {FARPAGE_REFUSED, "it has changed since it was mapped"},
-        [FRAME_EXPIRED] = {FARPAGE_REFUSED, "the lease of the map has ended"},
-        [FRAME_NO_MAP] = {FARPAGE_REFUSED, "the server knows no such map"},
-        [FRAME_MAP_MODE] = {FARPAGE_REFUSED, "it is not mapped in that mode"},
+        [FRAME_CHANGED] = {FARPAGE_CHANGED, "it has changed since it was mapped"},
+        [FRAME_EXPIRED] = {FARPAGE_EXPIRED, "the lease of the map has ended"},
+        [FRAME_NO_MAP] = {FARPAGE_NO_MAP, "the server knows no such map"},
+        [FRAME_MAP_MODE] = {FARPAGE_MAP_MODE, "it is not mapped in that mode"},
         [FRAME_PACKED] = {FARPAGE_OK, "done"},
         [FRAME_NO_DICTIONARY] = {FARPAGE_REFUSED, "the area has no such dictionary"},
         [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},

@@ -49,11 +49,15 @@ enum farpage_status {
     FARPAGE_PROTOCOL = 11,   /* the other end speaks something else, or another version */
     FARPAGE_LIMIT = 12,      /* a documented limit of the server is reached */
     FARPAGE_REFUSED = 13,    /* the server refused for another reason; farpage_error says which */
-    FARPAGE_BUSY = 14,       /* another has it open; the sentence says who and since when */
+    FARPAGE_BUSY = 14,       /* another has it open, or maps it; the sentence says who */
+    FARPAGE_CHANGED = 15,    /* the slot was stored or invalidated while it was mapped */
+    FARPAGE_EXPIRED = 16,    /* the map's lease has ended; what was written is gone */
+    FARPAGE_NO_MAP = 17,     /* it is not mapped any more; a map ends with its connection */
     /* It is not the area it was: the server was started anew, or the area was deleted. What it held
      * is gone, and every call says so until farpage_area_renew(). */
     FARPAGE_LOST = 18,
-    FARPAGE_QUOTA = 19,    /* the area may not hold more; the old page is still there */
+    FARPAGE_QUOTA = 19,      /* the area may not hold more; the old page is still there */
+    FARPAGE_MAP_MODE = 20,   /* read of a write-only map, write of a read-only one */
     /* It is being moved and takes no changes for now; by the deadline it still took none. */
     FARPAGE_DRAINING = 22,
     FARPAGE_MOVED = 23,      /* it is elsewhere now: farpage_area_moved_to() */
@@ -139,4 +143,5 @@ farpage_command(struct farpage *client, const char *line,
 #include "farpage_area.h"
 #include "farpage_drain.h"
 #include "farpage_event.h"
+#include "farpage_map.h"
 #endif

@@ -71,7 +71,16 @@ struct farpage_area_info {
     uint8_t boot_id[16];
 };
 
-enum farpage_op_kind { FARPAGE_OP_STORE, FARPAGE_OP_LOAD, FARPAGE_OP_INVALIDATE };
+enum farpage_op_kind {
+    FARPAGE_OP_STORE,
+    FARPAGE_OP_LOAD,
+    FARPAGE_OP_INVALIDATE,
+    FARPAGE_OP_MAP, /* this and the next in struct farpage_request only; farpage_map.h */
+    FARPAGE_OP_MAP_READ,
+    FARPAGE_OP_MAP_WRITE,
+    FARPAGE_OP_UNMAP,
+    FARPAGE_OP_DISCARD,
+};
 
 /* One request of a batch. `page` is read by STORE and written by LOAD (page_bytes of it). */
 struct farpage_op {
@@ -90,8 +99,9 @@ farpage_area_open(struct farpage *client, const char *name,
                   const struct farpage_area_options *options, struct farpage_area **area);
 
 /* Closes it and sets *area to NULL; what it holds stays on the server, unless it is transient. What
- * was submitted and has no answer yet is answered FARPAGE_DISCONNECTED. Any thread, while none uses
- * the area. NULL inside is fine. Within a callback it takes effect when that one returns. */
+ * was submitted and has no answer yet is answered FARPAGE_DISCONNECTED. Waits, a second at most,
+ * until the server knows, unless it is shared. Any thread, while none uses the area. NULL inside is
+ * fine. Within a callback it takes effect when that one returns. */
 FARPAGE_API void farpage_area_close(struct farpage_area **area);
 
 /* Deletes the area on the server and closes it. FARPAGE_BUSY: others have it open, or it is of the

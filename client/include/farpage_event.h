@@ -21,12 +21,19 @@
 extern "C" {
 #endif
 
+struct farpage_map;
+
 struct farpage_request {
     enum farpage_op_kind kind;
     uint64_t slot;
     uint64_t count;      /* INVALIDATE: slots from `slot` on */
     void *page;          /* borrowed until the answer: read by STORE, written by LOAD */
     uint32_t timeout_ms; /* 0: the area's */
+    /* Of maps, farpage_map.h: */
+    struct farpage_map *map; /* borrowed until the answer: written by MAP, read by the others */
+    uint32_t mode;           /* MAP: enum farpage_map_mode */
+    uint32_t lease_seconds;  /* MAP */
+    uint32_t offset, bytes;  /* MAP_READ, MAP_WRITE: of the map, so many, to or from `page` */
 };
 
 struct farpage_answer {

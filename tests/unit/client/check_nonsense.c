@@ -44,7 +44,8 @@ static enum farpage_status every_call(struct farpage *client, struct farpage_are
 static struct outcome meet(const struct fake_plan *plan)
 {
     struct fake_server *server = fake_server_create(plan);
-    bool quiet = plan->mischief == FAKE_SILENT || plan->mischief == FAKE_DRIPS;
+    bool quiet = plan->mischief == FAKE_SILENT || plan->mischief == FAKE_DRIPS ||
+                 (plan->mischief == FAKE_STATUS && plan->amount == FRAME_DRAINING);
     struct farpage_options options = {.server = fake_server_address(server),
                                       .timeout_ms = quiet ? TIMEOUT_MS : PATIENCE_MS,
                                       .flags = FARPAGE_NO_RECONNECT};
@@ -268,6 +269,16 @@ static const struct {
     {FRAME_OFF, FARPAGE_REFUSED, true},
     {FRAME_NO_COMMAND, FARPAGE_REFUSED, true},
     {FRAME_REFUSED, FARPAGE_REFUSED, true},
+    {FRAME_BUSY, FARPAGE_BUSY, true},
+    {FRAME_CHANGED, FARPAGE_CHANGED, true},
+    {FRAME_EXPIRED, FARPAGE_EXPIRED, true},
+    {FRAME_NO_MAP, FARPAGE_NO_MAP, true},
+    {FRAME_LOST, FARPAGE_LOST, true},
+    {FRAME_QUOTA, FARPAGE_QUOTA, true},
+    {FRAME_MAP_MODE, FARPAGE_MAP_MODE, true},
+    {FRAME_NO_DICTIONARY, FARPAGE_REFUSED, true},
+    {FRAME_BAD_CODEC, FARPAGE_REFUSED, true},
+    {FRAME_PACKED, FARPAGE_PROTOCOL, false},
     {FRAME_DRAINING, FARPAGE_DRAINING, true},
     {FRAME_MOVED, FARPAGE_MOVED, true},
     {FRAME_BAD_FIELD, FARPAGE_REFUSED, true},

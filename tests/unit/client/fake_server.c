@@ -18,6 +18,7 @@
 #include "base/crc32c.h"
 #include "base/slice.h"
 #include "protocol/frame_batch.h"
+#include "protocol/frame_map.h"
 #include "protocol/limits.h"
 
 enum {
@@ -69,6 +70,9 @@ struct fake_server {
     unsigned area_count, plan_replies, lies;
     atomic_uint invalidations, greeted, boots, obeyed, packed, with_dictionary, dictionaries;
     struct frame_entry entry; /* that is being carried out */
+    uint8_t mapped[PAGE_BYTES_MAX];
+    uint64_t mapped_slot;
+    atomic_uint map_writes;
     bool gives_packed;
     struct reply pending[PENDING_MAX], late[LATE_MAX];
     unsigned pending_count, late_count;
@@ -203,6 +207,39 @@ static void answer_invalidations(struct fake_server *server, const struct frame 
     reply->count = reply->status == FRAME_OK ? 0 : request->count;
 }
 
+/* One map at a time, of the first area. */
+static void answer_map(struct fake_server *server, const struct frame *request, struct slice body,
+                       struct frame *reply, uint8_t *out)
+{
+    struct frame_map_range range = {0};
+    uint8_t **page = &server->areas[0].pages[server->mapped_slot];
+    if (request->opcode == FRAME_MAP) {
+        server->mapped_slot = request->slot;
+        page = &server->areas[0].pages[server->mapped_slot];
+        memset(server->mapped, 0, sizeof server->mapped);
+        if (*page != NULL) memcpy(server->mapped, *page, server->page_bytes);
+        frame_mapped_encode(&(struct frame_mapped){17, server->page_bytes, 60}, out);
+        reply->body_bytes = FRAME_MAPPED_BYTES;
+        return;
+    }
+    fp_assert(request->slot == 17);
+    if (request->opcode == FRAME_MREAD) {
+        fp_assert(frame_mread_decode(body, &range));
+        memcpy(out, server->mapped + range.offset, range.bytes);
+        reply->body_bytes = range.bytes;
+    } else if (request->opcode == FRAME_MWRITE) {
+        struct slice bytes;
+        fp_assert(body.size_bytes <= FRAME_BODY_BYTES_MAX);
+        fp_assert(frame_mwrite_decode(body, &range.offset, &bytes));
+        memcpy(server->mapped + range.offset, bytes.bytes, bytes.size_bytes);
+        atomic_fetch_add(&server->map_writes, 1);
+    } else if (request->count == FRAME_UNMAP_PUBLISH) {
+        if (*page == NULL) *page = malloc(server->page_bytes);
+        fp_assert(*page != NULL);
+        memcpy(*page, server->mapped, server->page_bytes);
+    }
+}
+
 static void answer_dictionary(struct fake_server *server, const struct frame *request,
                               struct frame *reply, uint8_t *out)
 {
@@ -299,10 +336,11 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_INVALIDATE:
         answer_invalidate(server, request, reply);
         break;
-    case FRAME_MAP: /* the library asks for none of these */
+    case FRAME_MAP:
     case FRAME_MREAD:
     case FRAME_MWRITE:
     case FRAME_UNMAP:
+        answer_map(server, request, body, reply, out);
         break;
     case FRAME_INVALIDATE_BATCH:
         answer_invalidations(server, request, body, reply);
@@ -328,6 +366,13 @@ static void replace_body(const struct fake_plan *plan, struct frame *reply, uint
         reply->status = (uint16_t)plan->amount;
         reply->body_bytes = 0;
         if (reply->opcode == FRAME_OPEN) reply->area = 0;
+    }
+    bool page = reply->opcode == FRAME_STORE || reply->opcode == FRAME_LOAD;
+    if (plan->mischief == FAKE_MOVED && (page || reply->opcode == FRAME_OPEN)) {
+        reply->status = FRAME_MOVED;
+        reply->body_bytes = page ? 0 : (uint32_t)plan->amount;
+        if (!page) reply->area = 0;
+        if (!page) memcpy(body, plan->body, plan->amount);
     }
     if (plan->mischief == FAKE_BODY) {
         memcpy(body, plan->body, plan->amount);
@@ -399,7 +444,7 @@ static void compose(struct fake_server *server, const struct frame *frame,
         reply.count = request->count;
     }
     bool lie = server->plan.to == 0 || server->plan.to == request->opcode;
-    lie = lie && server->plan_replies++ >= server->plan.after;
+    if (lie && server->plan_replies++ < server->plan.after) lie = false;
     lie = lie && (server->plan.times == 0 || server->lies++ < server->plan.times);
     if (lie) replace_body(&server->plan, &reply, out);
     size_t size_bytes = FRAME_HEADER_BYTES + reply.body_bytes;
@@ -707,16 +752,6 @@ const char *fake_server_address(const struct fake_server *server)
     return server->address;
 }
 
-unsigned fake_server_invalidations(const struct fake_server *server)
-{
-    return atomic_load(&server->invalidations);
-}
-
-unsigned fake_server_greeted(const struct fake_server *server)
-{
-    return atomic_load(&server->greeted);
-}
-
 static void order(struct fake_server *server, char what)
 {
     unsigned before = atomic_load(&server->obeyed);
@@ -734,17 +769,19 @@ void fake_server_reboot(struct fake_server *server)
     order(server, 'b');
 }
 
-unsigned fake_server_packed(const struct fake_server *server)
+void fake_server_plan_amount(struct fake_server *server, size_t amount)
 {
-    return atomic_load(&server->packed);
+    server->plan.amount = amount;
 }
 
-unsigned fake_server_with_dictionary(const struct fake_server *server)
-{
-    return atomic_load(&server->with_dictionary);
-}
-
-unsigned fake_server_dictionaries(const struct fake_server *server)
-{
-    return atomic_load(&server->dictionaries);
-}
+#define COUNTED(what)                                                                              \
+    unsigned fake_server_##what(const struct fake_server *server)                                  \
+    {                                                                                              \
+        return atomic_load(&server->what);                                                         \
+    }
+COUNTED(invalidations)
+COUNTED(greeted)
+COUNTED(packed)
+COUNTED(with_dictionary)
+COUNTED(dictionaries)
+COUNTED(map_writes)

@@ -36,6 +36,7 @@ enum mischief {
     FAKE_STATUS,          /* the status `amount`, no body */
     FAKE_LAST_WORDS,      /* BAD_HEADER with tag 0, then it closes */
     FAKE_WHOLE,           /* a batch refused as a whole, with the status `amount` */
+    FAKE_MOVED,           /* a page is elsewhere; an OPEN's reply says where: `body` */
     FAKE_BODY,            /* FRAME_OK with `body` as its body, checksums right */
 };
 
@@ -66,6 +67,9 @@ unsigned fake_server_greeted(const struct fake_server *server); /* hellos, so co
 unsigned fake_server_packed(const struct fake_server *server); /* entries that were not plain */
 unsigned fake_server_with_dictionary(const struct fake_server *server); /* of these */
 unsigned fake_server_dictionaries(const struct fake_server *server); /* requests for one */
+/* Before the first connection: what could not be known before it had its address. */
+void fake_server_plan_amount(struct fake_server *server, size_t amount);
+unsigned fake_server_map_writes(const struct fake_server *server); /* requests seen so far */
 
 void fake_server_cut(struct fake_server *server);    /* closes every connection */
 void fake_server_reboot(struct fake_server *server); /* and forgets its areas, with a new boot id */
