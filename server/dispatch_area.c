@@ -2,12 +2,11 @@
  *
  * Areas on the wire: OPEN and CLOSE. What is asked for is looked at first; then the session opens
  * it among all who have areas open, and its number is what the client uses from there on. */
+#include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 #include "server/dispatch_frame.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
-
-enum { CODEC_NONE, CODEC_LZ4, CODEC_ZSTD }; /* of OPEN's reply; docs/protocol.md */
 
 static bool open_sensible(const struct frame_open *open)
 {
@@ -21,8 +20,9 @@ static bool open_sensible(const struct frame_open *open)
 
 static uint8_t codec_of(const char *algorithm)
 {
-    if (strcmp(algorithm, "none") == 0) return CODEC_NONE;
-    return strcmp(algorithm, "zstd") == 0 ? CODEC_ZSTD : CODEC_LZ4; /* lz4hc packs for lz4 */
+    if (strcmp(algorithm, "none") == 0) return FRAME_CODEC_PLAIN;
+    bool zstd = strcmp(algorithm, "zstd") == 0;
+    return zstd ? FRAME_CODEC_ZSTD : FRAME_CODEC_LZ4; /* lz4hc packs for lz4 */
 }
 
 /* lz4's levels go a little further than the field: a hint may be less. */

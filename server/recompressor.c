@@ -151,10 +151,13 @@ static bool walk(struct recompressor *recompressor, struct recompress_counts *su
     return last;
 }
 
-static void log_run(struct recompressor *recompressor, enum recompression_run run, const char *what)
+/* `again`: for what came, or could not leave, since the last run; that may be each second. */
+static void log_run(struct recompressor *recompressor, enum recompression_run run, bool again,
+                    const char *what)
 {
     const struct recompression *recompression = &recompressor->shared->recompression;
-    log_event(recompressor->shared->log, run == RECOMPRESSION_COLD ? LOG_DEBUG : LOG_INFO, what,
+    bool often = again || run == RECOMPRESSION_COLD;
+    log_event(recompressor->shared->log, often ? LOG_DEBUG : LOG_INFO, what,
               log_text("run", recompression_run_name(run)),
               log_number("looked", atomic_load(&recompression->looked)));
 }
@@ -178,12 +181,13 @@ static void run_once(struct recompressor *recompressor, enum recompression_run r
     atomic_store(&recompression->looked, 0);
     atomic_store(&recompression->spent_ns, 0);
     atomic_store(&recompression->to_look, recompress_begin(recompressor->walk, &plan));
-    log_run(recompressor, run, "recompression begins");
+    bool again = run == RECOMPRESSION_DRAINING && !plan.plain;
+    log_run(recompressor, run, again, "recompression begins");
     bool done = walk(recompressor, &sum);
     atomic_store(&recompression->end, done ? RECOMPRESSION_DONE : RECOMPRESSION_CANCELLED);
     atomic_store(&recompression->cancelled, false);
     atomic_store(&recompression->running, false);
-    log_run(recompressor, run, done ? "recompression ends" : "recompression ends early");
+    log_run(recompressor, run, again, done ? "recompression ends" : "recompression ends early");
     uint64_t now_ns = clock_monotonic_ns();
     if (run == RECOMPRESSION_COLD)
         recompressor->cold_due_ns = now_ns + plan.idle_ms * NS_PER_MS;

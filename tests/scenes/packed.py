@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from hostile import BAD_LENGTH, LOAD, OK, expect_served, frame, hello, reply
+from hostile import BAD_LENGTH, LOAD, OK, expect_served, frame, hello, open_area, reply
 from packing import LZ4, PLAIN, WORD, ZSTD, pack, unpack
 from running import Server
 from story import ask, memory_limit, sample, stats, tell
@@ -359,6 +359,41 @@ def full_memory_refuses_packed_pages_too(programs):
             assert taken(load(s, [slot])[0])[3] == data
 
 
+def absent_slots_are_a_word_of_zeros_where_that_is_wanted(programs):
+    with Server(programs.farpaged) as server, server.connect() as s:
+        s.sendall(hello(features=FEATURE_PACKED) + open_area(b"zeros", flags=1 | 2 | 8))
+        assert reply(s)["status"] == OK and reply(s)["status"] == OK
+        assert stored(s, [packed_entry(1, LZ4, page(1))]) == [OK]
+        got = load(s, [0, 1])
+        assert taken(got[0]) == (WORD, 0, page_crc(b"\0" * PAGE) & ~3, b"\0" * 8)
+        assert taken(got[1])[0] == LZ4
+        got = load(s, [0], flags=0)[0]
+        assert got["status"] == OK and got["body"] == b"\0" * PAGE
+        assert load_plain(s, 0)["body"] == b"\0" * PAGE
+
+
+def a_packed_batch_may_be_cut_anywhere(programs):
+    """Whole entries are stored, the others leave nothing: neither a page nor a use of a seat."""
+    sent = store_batch([packed_entry(n, ZSTD, page(n)) for n in range(3)])
+    with Server(programs.farpaged, ["recompress.draining=manual"]) as server:
+        for cut in range(len(sent) + 1):
+            with packer(server) as s:
+                s.sendall(sent[:cut])
+        with packer(server) as s:
+            until = time.monotonic() + 10
+            while stats(server)["curr_connections"] != "2" and time.monotonic() < until:
+                time.sleep(0.05)
+            for n in range(3):
+                assert expect_page(s, n, page(n)) == ZSTD
+            assert seats(server)["zstd:1"]["objects"] == "3"
+            assert area_numbers(server)["stored"] == "3"
+            s.sendall(invalidate_batch(range(3)))
+            assert refused_whole(s) == OK
+            while "zstd:1" in seats(server):
+                assert time.monotonic() < until, "something still uses it"
+                time.sleep(0.05)
+
+
 def packed_pages_of_every_page_size(programs):
     for size in (16384, 65536):
         with Server(programs.farpaged, [f"storage.page_size={size >> 10}KiB"]) as server, \
@@ -380,4 +415,5 @@ tell([packed_pages_are_given_back_as_they_came, what_a_client_packed_is_counted_
       what_cannot_be_kept_packed_is_refused, a_lying_client_fools_nobody_but_itself,
       a_reload_switches_packing_off_and_on, the_welcome_says_what_may_be_packed,
       a_dictionary_goes_to_those_who_pack_with_it, swaps_do_not_disturb_those_who_pack,
-      full_memory_refuses_packed_pages_too, packed_pages_of_every_page_size])
+      full_memory_refuses_packed_pages_too, packed_pages_of_every_page_size,
+      absent_slots_are_a_word_of_zeros_where_that_is_wanted, a_packed_batch_may_be_cut_anywhere])
