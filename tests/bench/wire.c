@@ -180,11 +180,21 @@ static bool close_sides(struct round *round)
     return good;
 }
 
+static bool is_wanted(const struct bench *bench, enum transport over)
+{
+    for (unsigned index = 0; index < WAYS; index++) {
+        struct way way = wire_way(index);
+        if (way.over == over && wire_way_has(&way, bench->options.ways)) return true;
+    }
+    return false;
+}
+
 static bool measure_all(struct bench *bench)
 {
     bench->load_before = meter_load_average();
     for (unsigned number = 0; number < bench->options.rounds; number++)
         for (int over = 0; over < TRANSPORTS; over++) {
+            if (!is_wanted(bench, (enum transport)over)) continue;
             fprintf(stderr, "round %u of %" PRIu64 ": %s\n", number + 1, bench->options.rounds,
                     over == OVER_UNIX ? "unix" : "tcp");
             struct round round = {
