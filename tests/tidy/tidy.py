@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 
+import manual
+
 # Room -> the rooms it may include. A room is a header's path without suffix, or a folder; a file
 # belongs to the longest that fits it.
 BASE = {"base"}
@@ -239,7 +241,21 @@ def output_of(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
 
 
+def check_manuals(breaches, farpage):
+    """What is made from something else is as that makes it; libfarpage(3) names every call."""
+    folder = breaches.root / "docs/man"
+    for page, source in (("farpage.1", farpage), ("farpage-protocol.7", breaches.root)):
+        if (folder / page).read_text() != manual.page_of(page, str(source)):
+            breaches.say(folder / page, 1, "is not what tests/tidy/manual.py prints")
+    calls = set()
+    for header in (breaches.root / "client/include").glob("*.h"):
+        calls |= set(re.findall(r"^(?:FARPAGE_API [^;=]*?)?\b(farpage_[a-z_]+)\(", header.read_text(),
+                                re.M))
+    require(breaches, "docs/man/libfarpage.3", sorted(calls), "call")
+
+
 def check_binaries(breaches, farpaged, farpage):
+    check_manuals(breaches, farpage)
     conf = breaches.root / "conf/farpaged.yaml"
     if output_of(farpaged, "--dump-config=annotated") != conf.read_text():
         breaches.say(conf, 1, "is not what farpaged --dump-config=annotated prints")
