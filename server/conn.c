@@ -537,8 +537,12 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
         refuse_for_memory(conn);
         return;
     }
+    /* Before the socket is empty: who looks whether this client has hung up must not take what it
+     * asked for last, and we are about to carry out, for nothing. */
+    atomic_store(&conn->row.state, CONN_READING);
     ssize_t got = recv(fd, at, room, 0);
     if (got < 0) {
+        atomic_store(&conn->row.state, (int)state_of(conn));
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) conn_destroy(conn);
         return;
     }

@@ -336,8 +336,9 @@ enum dispatch dispatch_invalidate_batch(const struct context *context)
     enum fp_status status = FP_OK;
     for (uint32_t i = 0; i < slots.count && status == FP_OK; i++) {
         uint64_t slot = frame_slots_at(&slots, i), end = slot + 1;
-        status = store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch, area,
-                                            &slot, end);
+        do status = store_page_invalidate_some(dispatcher->shared->store, dispatcher->scratch,
+                                               area, &slot, end);
+        while (status == FP_OK && slot < end);
     }
     dispatcher->more_pages += slots.count - 1;
     count(dispatcher, COUNTER_farpage_page_invalidations, status == FP_OK);

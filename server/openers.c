@@ -105,7 +105,8 @@ static enum fp_status make_way_locked(struct area *area, const struct frame_open
     for (struct opener *holder = area->openers, *next; holder != NULL; holder = next) {
         next = holder->next;
         if (holder == self) continue;
-        bool comes_back = open != NULL && is_exclusive(holder) && same_client(holder, open);
+        bool alike = open != NULL && drains(open->flags) == opener_drains(holder);
+        bool comes_back = alike && is_exclusive(holder) && same_client(holder, open);
         bool would_be = is_in_the_way(holder, open);
         if (comes_back || (would_be && has_hung_up(holder))) atomic_store(&holder->lost, true);
         if (atomic_load(&holder->lost)) {
@@ -193,7 +194,9 @@ enum fp_status openers_open_again(struct openers *openers, const struct open_req
     struct area *area = NULL;
     lock_take(&openers->lock);
     enum fp_status status = find_area(request, &area);
-    fp_assert(status != FP_OK || opener->linked);
+    /* It may have been taken over, or its area deleted, since the session looked. */
+    bool still = opener->linked && !atomic_load(&opener->lost) && opener->area == area;
+    if (status == FP_OK && !still) status = FP_NOT_STORED;
     if (status == FP_OK) status = make_way_locked(area, request->open, opener, why);
     if (status == FP_OK) take_locked(opener, request->open);
     lock_drop(&openers->lock);

@@ -71,7 +71,8 @@ enum fp_status openers_open(struct openers *openers, const struct open_request *
                             struct opener *opener, char why[REFUSAL_BYTES_MAX])
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
-/* The same for an opener that has it already: what it asks for now is to hold from here on. */
+/* The same for an opener that has it already: what it asks for now is to hold from here on.
+ * FP_NOT_STORED also where it was taken over, or the area deleted, in between. */
 enum fp_status openers_open_again(struct openers *openers, const struct open_request *request,
                                   struct opener *opener, char why[REFUSAL_BYTES_MAX])
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

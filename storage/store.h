@@ -100,7 +100,8 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
                                struct page_place place, uint8_t *out, uint32_t *crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
 /* Forgets slots from *slot on, at most about a thousand, and moves *slot behind them; call again
- * until *slot == end. FP_LOST, FP_MOVED, FP_FROZEN: area_writes; those before *slot are gone. */
+ * until *slot == end. FP_LOST, FP_MOVED, FP_FROZEN: area_writes; do it again when that is over, or
+ * elsewhere. */
 enum fp_status store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
                                           struct area *area, uint64_t *slot, uint64_t end)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

@@ -109,7 +109,7 @@ enum fp_status store_page_invalidate_some(struct store *store, struct store_scra
     enum fp_status status = area_writes(area);
     if (status != FP_OK) return status;
     store_page_empty_some(store, scratch, area, slot, end);
-    return *slot < end ? area_writes(area) : FP_OK; /* it may have been frozen meanwhile */
+    return area_writes(area); /* moved meanwhile, it is to be done there, too */
 }
 
 #if FARPAGE_DEBUG_HOOKS

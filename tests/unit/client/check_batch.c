@@ -26,7 +26,7 @@ static struct scene *set_scene(const struct fake_plan *plan)
     ck_assert_ptr_nonnull(scene);
     scene->server = fake_server_create(plan);
     struct farpage_options options = {.server = fake_server_address(scene->server),
-                                      .timeout_ms = 5000,
+                                      .timeout_ms = 50000, /* a deadlock takes longer */
                                       .flags = FARPAGE_NO_RECONNECT};
     ck_assert_int_eq(farpage_connect(&options, &scene->client), FARPAGE_OK);
     struct farpage_area_options size = {.slots = PAGES};

@@ -143,6 +143,36 @@ START_TEST(who_takes_over_waits_for_the_request_that_is_carried_out)
 }
 END_TEST
 
+/* The session looked at its opener a moment before another worker took the area over. */
+START_TEST(what_was_taken_over_meanwhile_is_not_opened_again)
+{
+    struct frame_open open = as_client(alone, "me");
+    struct open_request request = {.store = store, .open = &open, .boot_id = boot_id};
+    open.name = slice_text("vm");
+    uint32_t old = must_open(0, as_client(create, "me"));
+    uint32_t new = must_open(1, as_client(alone, "me"));
+    ck_assert_int_eq(openers_open_again(&openers, &request, opener(0, old), why), FP_NOT_STORED);
+    ck_assert(opener_lost(opener(0, old)) && !opener_lost(opener(1, new)));
+
+    /* Nor is an area of that name that was made since. */
+    ck_assert_int_eq(openers_delete(&openers, store, opener(1, new), why), FP_OK);
+    (void)must_open(2, create);
+    ck_assert_int_eq(openers_open_again(&openers, &request, opener(1, new), why), FP_NOT_STORED);
+}
+END_TEST
+
+START_TEST(who_drains_and_who_uses_an_area_are_not_the_same_client)
+{
+    static const struct frame_open drain = {.flags = FRAME_OPEN_DRAIN};
+    uint32_t mine = must_open(0, as_client(create, "me"));
+    uint32_t mover = must_open(1, as_client(drain, "me"));
+    ck_assert(!opener_lost(opener(0, mine)));
+    uint32_t again = must_open(2, as_client(alone, "me"));
+    ck_assert(opener_lost(opener(0, mine)));
+    ck_assert(!opener_lost(opener(1, mover)) && !opener_lost(opener(2, again)));
+}
+END_TEST
+
 START_TEST(no_client_id_is_nobodys)
 {
     uint32_t number;
@@ -247,6 +277,8 @@ int main(void)
         an_exclusive_opener_keeps_all_others_out,
         sharers_keep_out_who_wants_it_alone_and_no_other,
         who_takes_over_waits_for_the_request_that_is_carried_out,
+        what_was_taken_over_meanwhile_is_not_opened_again,
+        who_drains_and_who_uses_an_area_are_not_the_same_client,
         no_client_id_is_nobodys,
         who_hung_up_keeps_nobody_out_unless_work_of_his_is_left,
         a_transient_area_ends_with_its_last_opener,
