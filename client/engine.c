@@ -82,7 +82,10 @@ void engine_answer(struct engine *engine, struct op *op, enum farpage_status sta
         .why = status == FARPAGE_OK ? "" : engine->reason.text,
         .latency_ns = latency_ns,
     };
-    engine->waiting--;
+    if (op->request.own)
+        engine->own_waiting--;
+    else
+        engine->waiting--;
     list_remove(&op->due);
     op->ghost = op->flight != NULL;
     op->request.done(&op->request, &answer);
@@ -151,7 +154,10 @@ enum farpage_status engine_submit(struct engine *engine, const struct op_request
     if (!add_u64(now, request->timeout_ns, &op->deadline_ns)) op->deadline_ns = UINT64_MAX;
     make_due(engine, op);
     list_push_back(&engine->queue, &op->place);
-    engine->waiting++;
+    if (request->own)
+        engine->own_waiting++;
+    else
+        engine->waiting++;
     return FARPAGE_OK;
 }
 

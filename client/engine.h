@@ -100,7 +100,8 @@ struct engine {
     uint64_t held_until_ns;
     unsigned holds;          /* in a row */
     struct peer *followed;   /* owned; where the area moved to; NULL: options.peer */
-    size_t waiting;          /* ops that are not answered */
+    size_t waiting;          /* ops that are not answered: somebody's, */
+    size_t own_waiting;      /* and the engine's own in the queue or on the way */
 
     struct reason weather;   /* what the connection last met */
     struct reason reason;    /* why the last failed operation failed */

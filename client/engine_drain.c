@@ -15,6 +15,7 @@
 
 enum {
     HOLD_NS_MAX = 100000000,
+    ANSWERS_MAX = 16, /* to notices, that the server has not taken: it asks for nothing but these */
     MOVES_MAX = 8, /* servers that send each other's clients round in circles are not followed */
 };
 
@@ -46,11 +47,13 @@ bool engine_unuse(struct engine *engine, const struct frame *frame)
                     frame->status == FRAME_OK && frame->body_bytes == 0 && frame->count > 0;
     if (!sensible || options->unuse == NULL || frame->area != engine->opening->number)
         return false;
+    if (engine->own_waiting >= ANSWERS_MAX) return false;
     int takes = options->unuse(options->unuse_context, frame->slot, frame->count);
     struct op_request answer = {
         .opcode = FRAME_UNUSE_ANSWER,
         .count = takes != 0 ? 0 : 1,
         .of_area = true,
+        .own = true,
         .timeout_ns = options->timeout_ns,
         .done = heard,
     };

@@ -38,6 +38,7 @@ struct op_request {
     uint32_t offset;     /* MWRITE: where the body goes */
     void *page;          /* where a page goes */
     bool of_area;        /* its header names the area */
+    bool own;            /* the engine's own: nobody outside waits for it */
     bool repeatable;     /* asked for twice, it does the same: it is sent again after a cut */
     uint64_t connection; /* it concerns a map of that one of the area's; 0: no map */
     uint32_t ok_bytes_min, ok_bytes_max; /* of the body that FRAME_OK brings */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The client against a server that is the fuzzer's: the input is a list of what happens, one byte
- * each with its operands, and what is left of it is said by the server as it is.
+ * The client against a server that is the fuzzer's: the input is a byte that says what the
+ * client is
+ * like, then a list of what happens, one byte each with its operands.
  *   - each request is answered once, whatever comes, and nothing of it is touched afterwards (each
  *     page ends where its memory ends, and is freed by its answer);
  *   - a page is only written by an answer that is FARPAGE_OK;
@@ -15,6 +16,8 @@
 #include "client/client.h"
 #include "fuzz.h"
 #include "protocol/frame_batch.h"
+#include "protocol/frame_drain.h"
+#include "protocol/frame_map.h"
 #include "protocol/limits.h"
 
 enum {
@@ -40,6 +43,13 @@ enum happening {
     ASK_FORGET,
     ASK_MANY,
     WAIT,
+    ANSWER_PACKED,  /* a codec, a dictionary, and bytes: of the input, or packed well */
+    ANSWER_MOVED,   /* as an OPEN is, with an address of the input */
+    NOTICE,         /* the server wants its memory back */
+    ASK_MAP,
+    ASK_READ,
+    ASK_WRITE,
+    ASK_UNMAP,
     HAPPENINGS,
 };
 
@@ -53,7 +63,11 @@ struct asked { /* a request the server has read */
     uint32_t left;
 };
 
+enum client_is { PACKING = 1, LISTENING = 2, FOLLOWING = 4, WITH_DICTIONARY = 8 };
+
 struct world {
+    uint8_t like; /* enum client_is */
+    struct farpage_map map;
     struct input input;
     struct farpage *client;
     struct farpage_area *area;
@@ -96,7 +110,8 @@ static void answered(void *context, const struct farpage_answer *answer)
     struct errand *errand = context;
     fp_assert(errand->world->waiting > 0);
     errand->world->waiting--;
-    if (errand->kind == FARPAGE_OP_LOAD && answer->status != FARPAGE_OK) {
+    bool reads = errand->kind == FARPAGE_OP_LOAD || errand->kind == FARPAGE_OP_MAP_READ;
+    if (reads && answer->status != FARPAGE_OK) {
         for (size_t i = 0; i < PAGE; i++) fp_assert(errand->page[i] == UNTOUCHED);
     }
     free(errand->page);
@@ -110,14 +125,30 @@ static void ask(struct world *world, enum farpage_op_kind kind, uint64_t slot)
     *errand = (struct errand){world, kind, malloc(PAGE)};
     fp_assert(errand->page != NULL);
     memset(errand->page, UNTOUCHED, PAGE);
-    struct farpage_request request = {
-        .kind = kind, .slot = slot % SLOTS, .count = 1 + slot / SLOTS, .page = errand->page};
+    for (size_t i = 0; kind == FARPAGE_OP_STORE && slot % 2 == 1 && i < PAGE; i++) {
+        errand->page[i] = (uint8_t)"not one word"[i * slot % 12];
+    }
+    struct farpage_request request = {.kind = kind,
+                                      .slot = slot % SLOTS,
+                                      .count = 1 + slot / SLOTS,
+                                      .page = errand->page,
+                                      .map = &world->map,
+                                      .mode = 1 + (uint32_t)slot % 3,
+                                      .offset = (uint32_t)slot,
+                                      .bytes = 10};
     if (farpage_submit(world->area, &request, answered, errand) == FARPAGE_OK) {
         world->waiting++;
         return;
     }
     free(errand->page);
     free(errand);
+}
+
+static int wanted_back(void *context, uint64_t stored_pages, uint32_t seconds)
+{
+    struct world *world = context;
+    if (stored_pages < 3) ask(world, FARPAGE_OP_LOAD, stored_pages);
+    return (int)(seconds % 2);
 }
 
 static struct farpage_area *make_area(struct world *world)
@@ -133,13 +164,20 @@ static struct farpage_area *make_area(struct world *world)
                                      .timeout_ns = 60000000000ull,
                                      .backoff_ns_max = 1,
                                      .depth = FLIGHT_OPS_MAX,
-                                     .reconnect = true};
+                                     .reconnect = true,
+                                     .follow = (world->like & FOLLOWING) != 0,
+                                     .unuse = (world->like & LISTENING) != 0 ? wanted_back : NULL,
+                                     .unuse_context = world};
     struct farpage_area_options wish = {.slots = SLOTS, .page_bytes = PAGE};
     area->client = client;
     area->timeout_ns = options.timeout_ns;
     list_init(&area->place);
     fp_assert(opening_init(&area->opening, "a", &wish, &area->reason) == FARPAGE_OK);
     fp_assert(engine_init(&area->engine, &options, &area->opening));
+    enum farpage_pack pack =
+        (world->like & PACKING) != 0 ? FARPAGE_PACK_AUTO : FARPAGE_PACK_OFF;
+    fp_assert(packer_init(&area->packer, pack, 0, &area->reason) == FARPAGE_OK);
+    area->engine.packer = &area->packer;
     area->engine.retry_at_ns = 0;
     return area;
 }
@@ -189,32 +227,45 @@ static void hear(struct world *world)
     world->heard_bytes -= taken;
 }
 
-static uint32_t write_welcome(uint8_t *body)
+static uint32_t write_welcome(const struct world *world, uint8_t *body)
 {
     struct frame_welcome welcome = {.version = 1,
                                     .page_bytes = PAGE,
                                     .body_bytes_max = FRAME_BODY_BYTES_MAX,
                                     .requests_ahead_max = 64};
+    bool packs = (world->like & PACKING) != 0;
+    welcome.features = (packs ? FRAME_FEATURE_PACKED : 0u) |
+                       ((world->like & LISTENING) != 0 ? FRAME_FEATURE_NOTICES : 0u);
+    welcome.codecs = packs ? (1u << FRAME_CODECS) - 1 : 0;
     frame_welcome_encode(&welcome, body);
     return FRAME_WELCOME_BYTES;
 }
 
-static uint32_t write_opened(struct frame *reply, uint8_t *body)
+static uint32_t write_opened(const struct world *world, struct frame *reply, uint8_t *body)
 {
     struct frame_opened opened = {.slots = SLOTS, .page_bytes = PAGE, .generation = 1};
+    opened.codec = FRAME_CODEC_LZ4;
+    opened.dictionary_id = (world->like & WITH_DICTIONARY) != 0 ? 7 : 0;
     reply->area = 1;
     frame_opened_encode(&opened, body);
     return FRAME_OPENED_BYTES;
 }
 
 /* The right reply to the next page of that request, or to all of it; its body's length. */
-static uint32_t write_well(struct asked *asked, struct frame *reply, uint8_t *body)
+static uint32_t write_well(const struct world *world, struct asked *asked, struct frame *reply,
+                           uint8_t *body)
 {
     *reply = asked->frame;
     reply->magic = FRAME_MAGIC_REPLY;
     uint8_t opcode = reply->opcode;
-    if (opcode == FRAME_HELLO) return write_welcome(body);
-    if (opcode == FRAME_OPEN) return write_opened(reply, body);
+    if (opcode == FRAME_HELLO) return write_welcome(world, body);
+    if (opcode == FRAME_OPEN) return write_opened(world, reply, body);
+    if (opcode == FRAME_DICTIONARY) return 300;
+    if (opcode == FRAME_MREAD) return 10;
+    if (opcode == FRAME_MAP) {
+        frame_mapped_encode(&(struct frame_mapped){5, PAGE, 60}, body);
+        return FRAME_MAPPED_BYTES;
+    }
     if (opcode == FRAME_INVALIDATE_BATCH) reply->count = 0;
     if (opcode == FRAME_STORE_BATCH || opcode == FRAME_LOAD_BATCH) {
         reply->slot = asked->slots[reply->count - asked->left];
@@ -250,6 +301,53 @@ static void bend(struct input *input, struct frame *reply, uint8_t *body)
     }
 }
 
+/* What an LZ4 block of one page of the letter a is, or bytes of the input. */
+static uint32_t pack(struct input *input, struct frame *reply, uint8_t *body)
+{
+    static const uint8_t block[] = {0x1f, 'a', 1, 0};
+    uint8_t *at = body + FRAME_PACKED_BYTES;
+    struct frame_packed packed = {.codec = next_byte(input), .dictionary_id = next_byte(input)};
+    uint32_t size_bytes = next_byte(input);
+    memset(at, 'a', PAGE);
+    packed.page_crc = crc32c(at, PAGE) & FRAME_PACKED_CRC_MASK;
+    if (size_bytes == 0) {
+        memcpy(at, block, sizeof block);
+        memset(at + sizeof block, 0xff, 16);
+        at[sizeof block + 15] = (uint8_t)(PAGE - 1 - 4 - 15 - 15 * 255 - 5);
+        memcpy(at + sizeof block + 16, "\x50" "aaaaa", 6);
+        size_bytes = sizeof block + 16 + 6;
+    } else {
+        for (uint32_t i = 0; i < size_bytes; i++) at[i] = next_byte(input);
+    }
+    reply->status = FRAME_PACKED;
+    frame_packed_encode(&packed, body);
+    return FRAME_PACKED_BYTES + size_bytes;
+}
+
+static uint32_t move(struct input *input, struct frame *reply, uint8_t *body)
+{
+    struct frame_moved moved = {.generation = next_byte(input)};
+    uint8_t address[32];
+    size_t size_bytes = 1 + next_byte(input) % 31;
+    for (size_t i = 0; i < size_bytes; i++) address[i] = next_byte(input);
+    if (address[0] == 0) memcpy(address, "unix:/x", 7), size_bytes = 7;
+    moved.address = slice_of(address, size_bytes);
+    reply->status = FRAME_MOVED;
+    if (reply->opcode == FRAME_OPEN) reply->area = 0;
+    return (uint32_t)frame_moved_encode(&moved, body);
+}
+
+static void notice(struct world *world)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    struct frame frame = {.magic = FRAME_MAGIC_REPLY, .opcode = FRAME_UNUSE, .area = 1};
+    frame.slot = next_byte(&world->input);
+    frame.count = next_byte(&world->input);
+    frame.area = next_byte(&world->input) % 3;
+    frame_encode(&frame, header);
+    say(world, header, sizeof header);
+}
+
 static void answer(struct world *world, enum happening how)
 {
     static uint8_t bytes[FRAME_HEADER_BYTES + 4 * PAGE];
@@ -261,7 +359,9 @@ static void answer(struct world *world, enum happening how)
     struct frame reply;
     memset(body, 0, 4 * PAGE);
     reply.body_bytes = 0;
-    uint32_t body_bytes = write_well(asked, &reply, body);
+    uint32_t body_bytes = write_well(world, asked, &reply, body);
+    if (how == ANSWER_PACKED) body_bytes = pack(input, &reply, body);
+    if (how == ANSWER_MOVED) body_bytes = move(input, &reply, body);
     reply.body_bytes = body_bytes;
     if (how == ANSWER_STATUS) {
         reply.status = next_byte(input);
@@ -308,7 +408,24 @@ static void happen(struct world *world)
     case ANSWER_BROKEN:
     case ANSWER_STATUS:
     case ANSWER_PART:
+    case ANSWER_PACKED:
+    case ANSWER_MOVED:
         answer(world, what);
+        break;
+    case NOTICE:
+        notice(world);
+        break;
+    case ASK_MAP:
+        ask(world, FARPAGE_OP_MAP, next_byte(input));
+        break;
+    case ASK_READ:
+        ask(world, FARPAGE_OP_MAP_READ, next_byte(input));
+        break;
+    case ASK_WRITE:
+        ask(world, FARPAGE_OP_MAP_WRITE, next_byte(input));
+        break;
+    case ASK_UNMAP:
+        ask(world, next_byte(input) % 2 == 0 ? FARPAGE_OP_UNMAP : FARPAGE_OP_DISCARD, 0);
         break;
     case SAY_BYTES: {
         size_t left = (size_t)(input->end - input->at), size_bytes = next_byte(input);
@@ -346,6 +463,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     fp_assert(world != NULL);
     world->server = -1;
     world->input = (struct input){data, data + size_bytes};
+    world->like = next_byte(&world->input);
     world->area = make_area(world);
     for (int step = 0; step < STEPS_MAX && world->input.at < world->input.end; step++) {
         happen(world);
