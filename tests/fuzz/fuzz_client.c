@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The client against a server that is the fuzzer's: the input is a byte that says what the
- * client is
- * like, then a list of what happens, one byte each with its operands.
+ * The client against a server that is the fuzzer's: the input is a byte that says what the client
+ * is like, then a list of what happens, one byte each with its operands.
  *   - each request is answered once, whatever comes, and nothing of it is touched afterwards (each
  *     page ends where its memory ends, and is freed by its answer);
  *   - a page is only written by an answer that is FARPAGE_OK;
