@@ -320,7 +320,7 @@ static void print_about_drain(void)
            "change, until little is left; then stores wait, loads go on, the last pages follow,\n"
            "and the server answers that the area moved, and where to. Whatever ends the drain\n"
            "before leaves the area as it was. A FILE is what 'farpage load --sparse' writes, and\n"
-           "stores wait until it is written. What has a slash, or no port, is a file.\n"
+           "stores wait until it is written; its name has a slash, as ./swap.pages has.\n"
            "Once its clients have found the area at the other server, 'farpage areas delete'\n"
            "takes away what tells them.\n");
 }

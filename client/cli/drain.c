@@ -116,7 +116,7 @@ static void report(struct drain *drain, const char *name, const char *to,
     printf("drained '%s' to %s: %s pages in %s", name, to, human_count(drained->pages).text,
            human_time((uint64_t)(drained->seconds * 1e9)).text);
     if (drained->rounds > 0)
-        printf(", %u rounds, stores waited %s", drained->rounds,
+        printf(", %u round%s, stores waited %s", drained->rounds, drained->rounds == 1 ? "" : "s",
                human_time((uint64_t)(drained->frozen_seconds * 1e9)).text);
     putchar('\n');
     fflush(stdout); /* of many areas each is told when it is done */
@@ -213,6 +213,9 @@ static int check_words(const struct cli *cli)
     if (!cli->all && cli->operand_count == 0)
         return cli_usage("drain", "'drain' needs AREA, or --all");
     bool server = cli->to != NULL && drain_to_a_server(cli->to);
+    if (cli->to != NULL && !server && !drain_to_a_file(cli->to))
+        return cli_usage("drain", "--to %.60s: a server is HOST:PORT or unix:/path, a file in this "
+                         "folder is ./%.60s", cli->to, cli->to);
     if (cli->advertise != NULL && !server)
         return cli_usage("drain", "--advertise goes with --to SERVER");
     if (cli->has_wait && cli->to != NULL)

@@ -21,6 +21,11 @@ bool drain_to_a_server(const char *to)
     return number_u64(slice_text(colon + 1), &port);
 }
 
+bool drain_to_a_file(const char *to)
+{
+    return strchr(to, '/') != NULL && !drain_to_a_server(to);
+}
+
 static void tell(const struct mover *mover, uint64_t begun_ns, struct drained *drained)
 {
     uint64_t now_ns = clock_monotonic_ns();

@@ -8,8 +8,10 @@
 #include "client/cli/complaint.h"
 #include "client/cli/mover.h"
 
-/* "unix:/path" and "HOST:PORT" are servers; what has a slash or no port is a file. */
+/* "unix:/path" and "HOST:PORT" are servers, what else has a slash is a file. A word that is neither
+ * is refused by the command: a server whose port was forgotten must not become a file's name. */
 bool drain_to_a_server(const char *to);
+bool drain_to_a_file(const char *to);
 
 struct drain_source {
     struct farpage_area *area; /* opened to drain it */

@@ -273,6 +273,9 @@ def what_cannot_be_moved_stays(programs):
         refused("there is no such area", "none", "--to", "unix:" + there.unix)
         refused("needs AREA, or --all", code=2)
         refused("goes with --to SERVER", "swap", "--to", "./file", "--advertise", "h:1", code=2)
+        for forgot in "otherhost", "127.0.0.1", "[::1]", "otherhost:", "otherhost:port":
+            refused(f"--to {forgot}: a server is HOST:PORT", "swap", "--to", forgot, code=2)
+            assert not os.path.exists(forgot), "no file in the place of a server"
         programs.run(there, "areas", "delete", "swap")
         damaged = ask(here, "debug corrupt swap 7\r\n").startswith("OK")
         if damaged:
