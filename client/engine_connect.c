@@ -20,10 +20,18 @@ static uint64_t next_random(struct engine *engine)
     return engine->random >> 20;
 }
 
+/* Half a timeout at most, so that no call's time passes without an attempt; but a short timeout is
+ * no reason to knock more often than after the first failure. */
+static uint64_t longest_delay(const struct engine_options *options)
+{
+    uint64_t half = max_u64(options->timeout_ns / 2, BACKOFF_MS_FIRST * 1000000ull);
+    return min_u64(options->backoff_ns_max, half);
+}
+
 void engine_schedule(struct engine *engine, uint64_t now_ns)
 {
     uint64_t delay =
-        backoff_ns(engine->failures, engine->options.backoff_ns_max, next_random(engine));
+        backoff_ns(engine->failures, longest_delay(&engine->options), next_random(engine));
     if (engine->failures < 64) engine->failures++;
     engine->retry_at_ns = now_ns + delay;
 }

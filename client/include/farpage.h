@@ -78,8 +78,8 @@ struct farpage_options {
     const char *server;  /* "HOST:PORT", "[IPV6]:PORT" or "unix:/path"; NULL: 127.0.0.1:11211 */
     uint32_t timeout_ms; /* for each call, connecting included; 0: 10000 */
     uint32_t flags;      /* enum farpage_flags */
-    /* Between two attempts to connect again: doubled from 10 ms up to this, less up to a half of it
-     * at random; 0: 1000. */
+    /* Between two attempts to connect again: doubled from 10 ms up to this or to half a timeout,
+     * whichever is less, and shortened by up to a half at random; 0: 1000. */
     uint32_t backoff_ms_max;
 };
 

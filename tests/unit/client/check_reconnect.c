@@ -4,6 +4,7 @@
 #include <check.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +224,31 @@ START_TEST(a_server_that_is_gone_costs_no_more_than_the_deadline)
 }
 END_TEST
 
+/* However long it was away: each call's time holds an attempt. */
+START_TEST(a_server_that_is_back_is_found_by_the_first_call)
+{
+    server = fake_server_create(&(struct fake_plan){0});
+    struct farpage_options options = {.server = fake_server_address(server),
+                                      .timeout_ms = 300,
+                                      .backoff_ms_max = 60000};
+    ck_assert_int_eq(farpage_connect(&options, &client), FARPAGE_OK);
+    struct farpage_area_options wish = {.slots = SLOTS, .page_bytes = PAGE};
+    ck_assert_int_eq(farpage_area_open(client, "swap", &wish, &area), FARPAGE_OK);
+    store(3, 'm');
+    const char *path = fake_server_address(server) + strlen("unix:");
+    char away[256];
+    snprintf(away, sizeof away, "%s.away", path);
+    ck_assert_int_eq(rename(path, away), 0);
+    fake_server_cut(server);
+    uint8_t page[PAGE];
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(farpage_load(area, 3, page), FARPAGE_TIMEOUT);
+    ck_assert_int_eq(rename(away, path), 0);
+    expect(3, 'm');
+    stop();
+}
+END_TEST
+
 /* Nonsense is answered at once; the next call finds a server that behaves. */
 START_TEST(nonsense_is_not_repeated_and_not_for_ever)
 {
@@ -336,6 +362,7 @@ int main(void)
     tcase_add_test(tcase, without_reconnecting_a_cut_is_for_good);
     tcase_add_test(tcase, a_command_is_never_sent_twice);
     tcase_add_test(tcase, a_server_that_is_gone_costs_no_more_than_the_deadline);
+    tcase_add_test(tcase, a_server_that_is_back_is_found_by_the_first_call);
     tcase_add_test(tcase, nonsense_is_not_repeated_and_not_for_ever);
     tcase_add_test(tcase, a_late_reply_is_dropped_and_the_connection_goes_on);
     tcase_add_test(tcase, a_late_store_leaves_its_page_alone);
