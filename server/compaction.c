@@ -43,20 +43,25 @@ bool compaction_begin(struct compaction *compaction, uint64_t now_ns)
     atomic_store(&compaction->job.moved_objects, 0);
     atomic_store(&compaction->job.freed_pages, 0);
     atomic_store(&compaction->job.skipped_pinned, 0);
+    atomic_store(&compaction->job_ns, 0);
     atomic_store(&compaction->begun_ns, now_ns);
     atomic_store(&compaction->begun, job);
     return true;
 }
 
-void compaction_note(struct compaction *compaction, const struct compaction_step *step)
+void compaction_note(struct compaction *compaction, const struct compaction_step *step,
+                     uint64_t now_ns)
 {
     add(&compaction->total, step);
-    if (atomic_load(&compaction->begun) != atomic_load(&compaction->ended))
-        add(&compaction->job, step);
+    if (atomic_load(&compaction->begun) == atomic_load(&compaction->ended)) return;
+    add(&compaction->job, step);
+    atomic_store(&compaction->job_ns, now_ns - atomic_load(&compaction->begun_ns));
 }
 
 void compaction_end(struct compaction *compaction, uint64_t now_ns)
 {
-    atomic_store(&compaction->last_ns, now_ns - atomic_load(&compaction->begun_ns));
+    uint64_t took_ns = now_ns - atomic_load(&compaction->begun_ns);
+    atomic_store(&compaction->job_ns, took_ns);
+    atomic_store(&compaction->last_ns, took_ns);
     atomic_store(&compaction->ended, atomic_load(&compaction->begun));
 }

@@ -26,7 +26,10 @@ struct compaction {
     _Atomic uint64_t asked, begun, ended; /* the last job that was; asked >= begun >= ended */
     struct compaction_count total;        /* since the start, jobs or not */
     struct compaction_count job;          /* of the job that runs, or of the last one */
-    _Atomic uint64_t begun_ns, last_ns;   /* when that began; how long the last one took */
+    _Atomic uint64_t begun_ns; /* when that began */
+    _Atomic uint64_t job_ns;   /* how long it took, while it runs up to its last note: whoever looks
+                                * never sees less than before */
+    _Atomic uint64_t last_ns;  /* how long the last one took that is done */
     int wake_fd; /* eventfd of the maintainer; -1 before it starts */
 };
 
@@ -40,7 +43,8 @@ void compaction_wake(struct compaction *compaction); /* the maintainer has somet
 enum compaction_state compaction_state(const struct compaction *compaction);
 
 bool compaction_begin(struct compaction *compaction, uint64_t now_ns); /* false: none waits */
-void compaction_note(struct compaction *compaction, const struct compaction_step *step);
+void compaction_note(struct compaction *compaction, const struct compaction_step *step,
+                     uint64_t now_ns);
 void compaction_end(struct compaction *compaction, uint64_t now_ns);
 
 #endif

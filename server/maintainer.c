@@ -114,10 +114,10 @@ static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
     uint64_t turn_ends_ns = 0;
     while (!atomic_load(&maintainer->stopping)) {
         struct zpool_step step = zpool_compact(pool, MOVES_PER_STEP);
-        compaction_note(compaction, &(struct compaction_step){step.moved_count, step.freed_pages,
-                                                              step.skipped_pinned_count});
-        if (step.done) return true;
         uint64_t now_ns = clock_monotonic_ns();
+        compaction_note(compaction, &(struct compaction_step){step.moved_count, step.freed_pages,
+                                                              step.skipped_pinned_count}, now_ns);
+        if (step.done) return true;
         if (now_ns >= deadline_ns) return false;
         if (now_ns >= turn_ends_ns) turn_ends_ns = give_way(now_ns);
     }

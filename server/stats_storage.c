@@ -185,15 +185,12 @@ static void emit_job(const struct compaction *compaction, const struct stats_sin
     const struct compaction_count *job = &compaction->job;
     enum compaction_state state = compaction_state(compaction);
     bool waits = state == COMPACTION_WAITING; /* the counts are still the last one's */
-    uint64_t took_ns = waits ? 0 : atomic_load(&compaction->last_ns);
-    if (state == COMPACTION_RUNNING)
-        took_ns = clock_monotonic_ns() - atomic_load(&compaction->begun_ns);
     stats_number(sink, "job", atomic_load(&compaction->asked));
     stats_text(sink, "job_state", states[state]);
     stats_number(sink, "job_moved_objects", waits ? 0 : atomic_load(&job->moved_objects));
     stats_number(sink, "job_freed_pages", waits ? 0 : atomic_load(&job->freed_pages));
     stats_number(sink, "job_skipped_pinned", waits ? 0 : atomic_load(&job->skipped_pinned));
-    stats_number(sink, "job_us", took_ns / 1000);
+    stats_number(sink, "job_us", waits ? 0 : atomic_load(&compaction->job_ns) / 1000);
 }
 
 void stats_compaction(struct shared *shared, const struct stats_sink *sink)

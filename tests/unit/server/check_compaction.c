@@ -36,13 +36,13 @@ END_TEST
 START_TEST(a_job_counts_its_own_work_only)
 {
     struct compaction compaction = make();
-    compaction_note(&compaction, &(struct compaction_step){100, 10, 1}); /* automatic */
+    compaction_note(&compaction, &(struct compaction_step){100, 10, 1}, 0); /* automatic */
     compaction_ask(&compaction);
     ck_assert(compaction_begin(&compaction, 0));
-    compaction_note(&compaction, &(struct compaction_step){5, 4, 3});
-    compaction_note(&compaction, &(struct compaction_step){5, 4, 3});
+    compaction_note(&compaction, &(struct compaction_step){5, 4, 3}, 1);
+    compaction_note(&compaction, &(struct compaction_step){5, 4, 3}, 1);
     compaction_end(&compaction, 1);
-    compaction_note(&compaction, &(struct compaction_step){100, 10, 1});
+    compaction_note(&compaction, &(struct compaction_step){100, 10, 1}, 1);
     ck_assert_uint_eq(atomic_load(&compaction.job.moved_objects), 10);
     ck_assert_uint_eq(atomic_load(&compaction.job.freed_pages), 8);
     ck_assert_uint_eq(atomic_load(&compaction.job.skipped_pinned), 6);
@@ -50,6 +50,27 @@ START_TEST(a_job_counts_its_own_work_only)
     compaction_ask(&compaction);
     ck_assert(compaction_begin(&compaction, 2));
     ck_assert_uint_eq(atomic_load(&compaction.job.moved_objects), 0);
+}
+END_TEST
+
+START_TEST(a_job_never_seems_shorter_than_before)
+{
+    struct compaction compaction = make();
+    struct compaction_step step = {1, 1, 0};
+    compaction_ask(&compaction);
+    ck_assert(compaction_begin(&compaction, 100));
+    ck_assert_uint_eq(atomic_load(&compaction.job_ns), 0);
+    compaction_note(&compaction, &step, 107);
+    ck_assert_uint_eq(atomic_load(&compaction.job_ns), 7);
+    ck_assert_uint_eq(atomic_load(&compaction.last_ns), 0);
+    compaction_end(&compaction, 109);
+    compaction_note(&compaction, &step, 200); /* automatic */
+    ck_assert_uint_eq(atomic_load(&compaction.job_ns), 9);
+    ck_assert_uint_eq(atomic_load(&compaction.last_ns), 9);
+    compaction_ask(&compaction);
+    ck_assert(compaction_begin(&compaction, 300));
+    ck_assert_uint_eq(atomic_load(&compaction.job_ns), 0);
+    ck_assert_uint_eq(atomic_load(&compaction.last_ns), 9);
 }
 END_TEST
 
@@ -91,6 +112,6 @@ END_TEST
 int main(void)
 {
     return suite_run("compaction", a_job_that_waits_or_runs_is_enough,
-                     a_job_counts_its_own_work_only,
+                     a_job_counts_its_own_work_only, a_job_never_seems_shorter_than_before,
                      whoever_asks_gets_a_job_that_is_done_some_time);
 }
