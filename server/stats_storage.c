@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "server/stats_internal.h"
 #include "storage/store_area.h"
 
