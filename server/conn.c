@@ -192,6 +192,16 @@ static void log_lost(struct conn *conn, const char *reason)
               log_text("peer", conn->row.peer), log_text("reason", reason));
 }
 
+/* Reset, not closed: some clients of the binary protocol wait for ever for the answer to what they
+ * sent over a connection that ended in good order. */
+static enum step refuse_binary(struct conn *conn)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(conn->row.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    log_lost(conn, "memcached's binary protocol is not served: use its text protocol");
+    return STEP_CLOSE;
+}
+
 static enum step step_text(struct conn *conn, struct slice *input)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
@@ -304,10 +314,7 @@ static enum step step(struct conn *conn, struct slice *input)
     if (input->size_bytes == 0) return STEP_WAIT;
     enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
     if (dialect == DIALECT_UNKNOWN) {
-        if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) {
-            log_lost(conn, "memcached's binary protocol is not served: use its text protocol");
-            return STEP_CLOSE;
-        }
+        if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) return refuse_binary(conn);
         dialect = dialect_of(input->bytes[0]);
         atomic_store(&conn->row.dialect, dialect);
     }

@@ -1,25 +1,63 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients that others wrote, unchanged. One that is not installed is passed over with a word."""
+"""Clients that others wrote, unchanged; docs/clients.md lists them. A test whose client is not
+installed is skipped (exit code 77), with the reason."""
+import fcntl
+import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 
-from running import Server
-from story import tell
+from running import Server, free_port
+from story import sanitized, stats, tell
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
+SKIPPED = 77
+NPM_CLIENTS = {"memcached": "2.2.2", "memjs": "1.3.2"}
+NPM_SECONDS = 60
 
 
-def missing(what):
-    print(f"{what} is not installed: passed over")
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(SKIPPED)
 
+
+def need(module, package):
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return skip(f"{package} is not installed")
+
+
+def need_program(program, package):
+    return shutil.which(program) or skip(f"{package} is not installed")
+
+
+def run(*command, code=0, timeout=120, **more):
+    done = subprocess.run([str(word) for word in command], capture_output=True, timeout=timeout,
+                          check=False, **more)
+    said = done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace")
+    assert done.returncode == code, f"{command}: exit {done.returncode}\n{said}"
+    return said
+
+
+def drive(server, *command):
+    """A program of clients/, which ends with `right` or with what was wrong."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          timeout=120, check=False)
+    if done.returncode == SKIPPED:
+        skip(done.stdout.strip())
+    assert done.stdout.strip() == "right" and done.returncode == 0, done.stdout + done.stderr
+    assert int(stats(server)["farpage_protocol_errors"]) == 0, stats(server)
+
+
+# --- Python ---------------------------------------------------------------------------------------
 
 def pymemcache_works(programs):
-    try:
-        from pymemcache.client.base import Client
-    except ImportError:
-        return missing("python3-pymemcache")
+    Client = need("pymemcache.client.base", "python3-pymemcache").Client
     with Server(programs.farpaged) as server:
         for address in (("127.0.0.1", server.port), server.unix):
             client = Client(address, default_noreply=False)
@@ -40,40 +78,245 @@ def pymemcache_works(programs):
             assert held >= 100, held  # those that were flushed may still be counted
             client.set("quiet", b"1", noreply=True)
             assert client.get("quiet") == b"1"
+            client.set("past", b"1", expire=-1)
+            assert client.get("past") is None
             assert client.flush_all() and client.get("k1") is None
             client.quit()
-        return None
 
+
+def pylibmc_works(programs):
+    """libmemcached by way of Python; each type has its flags."""
+    pylibmc = need("pylibmc", "python3-pylibmc")
+    with Server(programs.farpaged) as server:
+        for address in (f"127.0.0.1:{server.port}", server.unix):
+            client = pylibmc.Client([address], behaviors={"cas": True, "tcp_nodelay": True})
+            values = {"text": "text", "bytes": b"\0\r\n\xff", "number": 7, "truth": True,
+                      "list": [1, {"two": 2.0}], "long": "long " * 50000}
+            assert client.set_multi(values) == []
+            assert client.get_multi(list(values) + ["nobody"]) == values
+            assert client.set("packed", "long " * 50000, min_compress_len=1000)
+            assert client.get("packed") == "long " * 50000
+            assert client.add("text", "x") is False and client.replace("text", "other")
+            value, cas = client.gets("text")
+            assert value == "other" and client.cas("text", "mine", cas)
+            assert client.cas("text", "yours", cas) is False and client.get("text") == "mine"
+            assert client.incr("number", 35) == 42 and client.decr("number", 50) == 0
+            assert client.append("bytes", b"+") and client.prepend("bytes", b"-")
+            assert client.get("bytes") == b"-\0\r\n\xff+"
+            assert client.touch("text", 60) and client.delete("text")
+            assert client.get("text") is None and client.delete("text") is False
+            told = client.get_stats()[0][1]
+            assert int(told["curr_items"]) >= 5, told
+            client.set("past", 1, time=1000000000)
+            assert client.get("past") is None
+            client.set("brief", 1, time=1)
+            if address != server.unix:
+                time.sleep(2.1)
+                assert client.get("brief") is None
+            assert client.flush_all() and client.get("list") is None
+            client.disconnect_all()
+
+
+def python_memcache_works(programs):
+    memcache = need("memcache", "python3-memcache")
+    with Server(programs.farpaged) as server:
+        for address in (f"127.0.0.1:{server.port}", f"unix:{server.unix}"):
+            client = memcache.Client([address], cache_cas=True)
+            values = {"text": "text", "bytes": b"\0\r\n\xff", "number": 7,
+                      "list": [1, {"two": 2.0}], "long": "long " * 50000}
+            assert client.set_multi(values) == []
+            assert client.get_multi(list(values) + ["nobody"]) == values
+            assert client.set("packed", "long " * 50000, min_compress_len=1000)
+            assert client.get("packed") == "long " * 50000
+            assert not client.add("text", "x") and client.replace("text", "other")
+            assert client.gets("text") == "other" and client.cas("text", "mine")
+            assert client.gets("text") == "mine" and client.set("text", "of another")
+            assert not client.cas("text", "yours") and client.get("text") == "of another"
+            assert client.incr("number", 35) == 42 and client.decr("number", 50) == 0
+            assert client.append("text", "+") and client.prepend("text", "-")
+            assert client.get("text") == "-of another+"
+            assert client.touch("text", 60) and client.delete("text")
+            assert client.get("text") is None
+            assert int(client.get_stats()[0][1]["curr_items"]) >= 5
+            client.set("past", 1, time=-1)
+            assert client.get("past") is None
+            client.flush_all()
+            assert client.get("list") is None
+            client.disconnect_all()
+
+
+# --- Perl, PHP, Node ------------------------------------------------------------------------------
+
+def cache_memcached_works(programs):
+    perl = need_program("perl", "perl")
+    with Server(programs.farpaged) as server:
+        drive(server, perl, f"{HERE}/cache_memcached.pl", "Cache::Memcached",
+              f"127.0.0.1:{server.port}")
+
+
+def cache_memcached_fast_works(programs):
+    perl = need_program("perl", "perl")
+    with Server(programs.farpaged) as server:
+        for address in (f"127.0.0.1:{server.port}", server.unix):
+            drive(server, perl, f"{HERE}/cache_memcached.pl", "Cache::Memcached::Fast", address)
+
+
+def php_memcached_works(programs):
+    php = need_program("php", "php-cli")
+    with Server(programs.farpaged) as server:
+        for host, port in (("127.0.0.1", server.port), (server.unix, 0)):
+            drive(server, php, f"{HERE}/php_memcached.php", host, port)
+
+
+def npm_clients(programs):
+    """A folder of the build that has them, from the registry once; tests side by side wait."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(programs.farpaged)), "npm")
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all(os.path.isdir(f"{folder}/node_modules/{name}") for name in NPM_CLIENTS):
+            npm_install(folder, [f"{name}@{version}" for name, version in NPM_CLIENTS.items()])
+    return folder
+
+
+def npm_install(folder, packages):
+    npm = need_program("npm", "npm")
+    try:
+        run(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save",
+            "--fetch-retries=1", "--prefix", folder, *packages, timeout=NPM_SECONDS)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        skip(f"npm cannot install {' '.join(packages)}: {str(error).strip().splitlines()[-1]}")
+
+
+def node_memcached_works(programs):
+    node = need_program("node", "nodejs")
+    folder = npm_clients(programs)
+    with Server(programs.farpaged) as server:
+        drive(server, node, f"{HERE}/node_memcached.js", folder, f"127.0.0.1:{server.port}")
+
+
+def memjs_has_its_error_at_once(programs):
+    """A client of the binary protocol alone: not served, and not left waiting either."""
+    node = need_program("node", "nodejs")
+    folder = npm_clients(programs)
+    with Server(programs.farpaged) as server:
+        said = run(node, f"{HERE}/node_memjs.js", folder, f"127.0.0.1:{server.port}", timeout=30)
+        assert said.strip() == "right", said
+        assert int(stats(server)["farpage_protocol_errors"]) >= 1
+        assert "binary protocol is not served" in server.stderr()
+
+
+# --- libmemcached's tools -------------------------------------------------------------------------
 
 def memccapable_passes(programs):
     """libmemcached's conformance test, all of its 27 text checks."""
-    if shutil.which("memccapable") is None:
-        return missing("libmemcached-tools")
+    program = need_program("memccapable", "libmemcached-tools")
     with Server(programs.farpaged) as server:
-        done = subprocess.run(["memccapable", "-h", "127.0.0.1", "-p", str(server.port), "-a"],
-                              capture_output=True, text=True, timeout=120, check=False)
-        assert done.stdout.count("[pass]") == 27 and "FAIL" not in done.stdout, done.stdout
-        done = subprocess.run(["memcstat", f"--servers=127.0.0.1:{server.port}"],
-                              capture_output=True, text=True, timeout=20, check=False)
-        assert "curr_items" in done.stdout, done
-    return None
+        said = run(program, "-h", "127.0.0.1", "-p", server.port, "-a")
+        assert said.count("[pass]") == 27 and "FAIL" not in said, said
 
+
+def libmemcached_tools_work(programs):
+    """memcping, memccp, memccat, memcexist, memctouch, memcstat, memcrm, memcflush."""
+    need_program("memcstat", "libmemcached-tools")
+    with Server(programs.farpaged) as server:
+        address = f"--servers=127.0.0.1:{server.port}"
+        path = os.path.join(server.directory, "file")
+        with open(path, "w") as f:
+            f.write("what is in the file\n" * 1000)
+        run("memcping", address)
+        run("memccp", address, path)
+        assert run("memccat", address, "file") == "what is in the file\n" * 1000 + "\n"
+        run("memcexist", address, "file")
+        run("memctouch", address, "--expire=100", "file")
+        said = run("memcstat", address)
+        assert re.search(r"curr_items: 1$", said, re.M) and "pid: " in said, said
+        run("memcexist", address, "nobody", code=1)
+        run("memcrm", address, "file")
+        run("memcexist", address, "file", code=1)
+        run("memccp", address, path)
+        run("memcflush", address)
+        run("memcexist", address, "file", code=1)
+
+
+def memcaslap_finds_no_wrong_value(programs):
+    """libmemcached's load generator, which compares a part of what it gets."""
+    program = need_program("memcaslap", "libmemcached-tools")
+    operations = 4000 if sanitized(programs.farpaged) else 20000
+    with Server(programs.farpaged) as server:
+        config = os.path.join(server.directory, "mix")
+        with open(config, "w") as f:
+            f.write("key\n16 32 1\nvalue\n50 8000 1\ncmd\n0 0.3\n1 0.7\n")
+        said = run(program, "-s", f"127.0.0.1:{server.port}", "-F", config, "-T", 2, "-c", 16,
+                   "-w", "1k", "-v", "0.5", "-e", "0.1", "-x", operations)
+        for what in ("verify_misses", "verify_failed", "get_misses"):
+            assert re.search(rf"^{what}: 0$", said, re.M), said
+        assert int(stats(server)["get_hits"]) > operations // 4, said
+
+
+# --- in front of several --------------------------------------------------------------------------
+
+def twemproxy_shards_over_three(programs):
+    """nutcracker in front of three servers: each key has one home, and multigets are put together
+    from all."""
+    nutcracker = need_program("nutcracker", "nutcracker")
+    Client = need("pymemcache.client.base", "python3-pymemcache").Client
+    with Server(programs.farpaged) as a, Server(programs.farpaged) as b, \
+            Server(programs.farpaged) as c:
+        servers, port = (a, b, c), free_port()
+        config = os.path.join(a.directory, "nutcracker.yml")
+        with open(config, "w") as f:
+            f.write(f"pool:\n  listen: 127.0.0.1:{port}\n  hash: md5\n"
+                    "  distribution: modula\n  auto_eject_hosts: false\n  timeout: 10000\n"
+                    "  servers:\n"
+                    + "".join(f"    - 127.0.0.1:{server.port}:1\n" for server in servers))
+        proxy = subprocess.Popen([nutcracker, "-c", config, "-s", str(free_port()), "-a",
+                                  "127.0.0.1"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        try:
+            through_a_proxy(Client, port, servers)
+        finally:
+            proxy.terminate()
+            proxy.wait(timeout=20)
+
+
+def through_a_proxy(Client, port, servers):
+    client = Client(("127.0.0.1", port), default_noreply=False, timeout=20)
+    until = time.monotonic() + 20
+    while True:
+        try:
+            assert client.set("first", b"1")
+            break
+        except OSError:
+            assert time.monotonic() < until, "nutcracker does not answer"
+            time.sleep(0.05)
+    values = {f"key{n}": b"value %d " % n * (n + 1) for n in range(300)}
+    for key, value in values.items():
+        assert client.set(key, value)
+    assert client.get_many(list(values)) == values
+    held = [int(stats(server)["curr_items"]) for server in servers]
+    assert sum(held) == 301 and min(held) > 60, held
+    value, cas = client.gets("key7")
+    assert client.cas("key7", b"mine", cas) and client.cas("key7", b"yours", cas) is False
+    assert client.set("number", b"40") and client.incr("number", 2) == 42
+    assert client.append("key1", b"!") and client.get("key1") == values["key1"] + b"!"
+    assert client.touch("key1", 60) and client.delete("key1") and client.get("key1") is None
+    client.close()
+
+
+# --- people ---------------------------------------------------------------------------------------
 
 def netcat_works_with_bare_newlines(programs):
-    if shutil.which("nc") is None:
-        return missing("netcat-openbsd")
+    need_program("nc", "netcat-openbsd")
     with Server(programs.farpaged) as server:
         for send in (b"stats\r\nquit\r\n", b"set a 0 0 5\nhello\nget a\nstats\nquit\n"):
             done = subprocess.run(["nc", "127.0.0.1", str(server.port)], input=send,
                                   capture_output=True, timeout=20, check=True)
             assert b"STAT pid " in done.stdout and done.stdout.endswith(b"END\r\n"), done
-    return None
 
 
 def telnet_works(programs):
-    telnet = shutil.which("telnet")
-    if telnet is None:
-        return missing("telnet")
+    telnet = need_program("telnet", "inetutils-telnet")
     with Server(programs.farpaged) as server:
         session = subprocess.Popen([telnet, "127.0.0.1", str(server.port)], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -84,9 +327,11 @@ def telnet_works(programs):
         said = session.communicate(timeout=20)[0]
         for needed in (b"STORED", b"VALUE a 0 5", b"hello", b"STAT allocator "):
             assert needed in said, said
-    return None
 
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([pymemcache_works, memccapable_passes, netcat_works_with_bare_newlines, telnet_works])
+    tell([pymemcache_works, pylibmc_works, python_memcache_works, cache_memcached_works,
+          cache_memcached_fast_works, php_memcached_works, node_memcached_works,
+          memjs_has_its_error_at_once, memccapable_passes, libmemcached_tools_work, memcaslap_finds_no_wrong_value,
+          twemproxy_shards_over_three, netcat_works_with_bare_newlines, telnet_works])

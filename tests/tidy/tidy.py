@@ -237,6 +237,19 @@ def check_docs(breaches):
     require(breaches, "docs/dependencies.md", [n.split(">")[0].rstrip(")") for n in needed], "library")
 
 
+def check_clients(breaches):
+    """A client is said to be tested where it is, and said so of each that is."""
+    page = breaches.root / "docs/clients.md"
+    told = set(re.findall(r"`scene/(\w+)`", page.read_text()))
+    listed = re.search(r"set\(client_stories(.*?)\)",
+                       (breaches.root / "tests/scenes/CMakeLists.txt").read_text(), re.S)
+    tested = set(listed[1].split())
+    for name in sorted(told - tested):
+        breaches.say(page, 1, f"there is no test scene/{name}")
+    for name in sorted(tested - told):
+        breaches.say(page, 1, f"the test scene/{name} is not mentioned")
+
+
 def output_of(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
 
@@ -273,6 +286,7 @@ def main():
     breaches = Breaches(root)
     check_sources(breaches)
     check_docs(breaches)
+    check_clients(breaches)
     if len(sys.argv) > 3:
         check_binaries(breaches, sys.argv[2], sys.argv[3])
     found = check_one_way() + breaches.lines
