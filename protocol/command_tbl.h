@@ -37,7 +37,8 @@
     X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \
     X(COMMAND_VERBOSITY, "verbosity", SHAPE_REST, "verbosity LEVEL [noreply]")                     \
     X(COMMAND_QUIT, "quit", SHAPE_BARE, "quit")                                                    \
-    X(COMMAND_DEBUG, "debug", SHAPE_REST, "debug corrupt AREA SLOT | debug corrupt-item KEY")
+    X(COMMAND_DEBUG, "debug", SHAPE_REST, "debug corrupt AREA SLOT | debug corrupt-item KEY")    \
+    X(COMMAND_DEBUGTIME, "debugtime", SHAPE_REST, "debugtime p | r | SECONDS")
 
 enum command {
 #define X(command, name, shape, usage) command,

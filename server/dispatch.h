@@ -69,5 +69,7 @@ enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *sessio
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request *request,
+                             struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 #endif

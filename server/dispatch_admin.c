@@ -4,12 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
 #include "server/operate.h"
 #include "server/stats.h"
-#include "storage/store_area.h"
 
 /* --- stats ------------------------------------------------------------------------------------ */
 
@@ -117,50 +115,14 @@ static enum dispatch operator_line(struct dispatcher *dispatcher, const struct r
     return DISPATCH_DONE;
 }
 
-/* --- debug: compiled for tests only ----------------------------------------------------------- */
-
-#if FARPAGE_DEBUG_HOOKS
-static enum fp_status damage(struct dispatcher *dispatcher, struct slice rest)
-{
-    struct store *store = dispatcher->shared->store;
-    struct slice what, name, slot_text;
-    uint64_t slot;
-    struct area *area;
-    if (!request_next_word(&rest, &what) || !request_next_word(&rest, &name)) return FP_INVALID;
-    if (slice_is(what, "corrupt-item")) return store_damage_item(store, dispatcher->scratch, name);
-    if (!slice_is(what, "corrupt") || !request_next_word(&rest, &slot_text)) return FP_INVALID;
-    if (!number_u64(slot_text, &slot)) return FP_INVALID;
-    enum fp_status status = store_area_acquire(store, name, &area);
-    if (status != FP_OK) return status;
-    status = store_damage_page(store, area, slot);
-    area_release(&area);
-    return status;
-}
-
-static enum dispatch debug(struct dispatcher *dispatcher, const struct request *request,
-                           struct output *output)
-{
-    enum fp_status status = damage(dispatcher, request->rest);
-    output_text(output, status == FP_OK ? REPLY_OK : REPLY_NOT_FOUND);
-    return DISPATCH_DONE;
-}
-#else
-static enum dispatch debug(struct dispatcher *dispatcher, const struct request *request,
-                           struct output *output)
-{
-    (void)dispatcher, (void)request;
-    output_text(output, REPLY_ERROR);
-    return DISPATCH_DONE;
-}
-#endif
-
 enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output)
 {
     if (request->command == COMMAND_STATS) return stats(dispatcher, request, output);
     if (request->command == COMMAND_FLUSH_ALL) return flush(dispatcher, request, output);
     if (request->command == COMMAND_VERBOSITY) return verbosity(request, output);
-    if (request->command == COMMAND_DEBUG) return debug(dispatcher, request, output);
+    if (request->command == COMMAND_DEBUG || request->command == COMMAND_DEBUGTIME)
+        return dispatch_debug(dispatcher, request, output);
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
     if (request->command != COMMAND_VERSION) return operator_line(dispatcher, request, output);

@@ -9,6 +9,15 @@ struct dispatcher { /* one per worker, used by its thread only */
     struct worker_counters *counters;
     struct store_scratch *scratch; /* its now_ms is that of the callback under way */
     uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */
+    uint64_t unix_ahead_ms; /* the date, less store time */
 };
+
+/* Tells the storage what time it is. */
+static inline void dispatcher_tick(struct dispatcher *dispatcher, uint64_t now_ns)
+{
+    struct store_scratch *scratch = dispatcher->scratch;
+    scratch->now_ms = shared_store_ms(dispatcher->shared, now_ns);
+    scratch->unix_s = (dispatcher->unix_ahead_ms + scratch->now_ms) / 1000;
+}
 
 #endif

@@ -23,7 +23,9 @@
 
 enum {
     TICK_MS = 50,
-    REAP_STEPS_PER_TICK = 8,
+    REAP_STEPS_PER_TICK = 8, /* at least */
+    REAP_STEPS_PER_LOOK = 8, /* at the clock */
+    REAP_TICKS_PER_PASS = 60000 / TICK_MS, /* every item is looked at once a minute */
     EVICTIONS_PER_TICK = 4096,
     REAP_NS_PER_TICK = TICK_MS * 500000,
     MOVES_PER_STEP = 16, /* some 10 us of work */
@@ -40,6 +42,7 @@ struct maintainer {
     pthread_t thread;
     bool started;
     uint64_t ticks;
+    uint64_t crawl_pass; /* which the one that was asked for ends with */
     _Atomic bool stopping;
 };
 
@@ -63,6 +66,30 @@ static void reap_areas(struct maintainer *maintainer)
         sched_yield();
 }
 
+static bool crawl_is_over(const struct maintainer *maintainer)
+{
+    const struct store_counters *counters = store_counters(maintainer->shared->store);
+    return atomic_load(&counters->crawler_passes) >= maintainer->crawl_pass;
+}
+
+/* Enough steps for a pass a minute; where somebody waits for one, as many as half of the time
+ * allows, which also bounds the former. */
+static void reap_items(struct maintainer *maintainer)
+{
+    struct store *store = maintainer->shared->store;
+    struct crawl *crawl = &maintainer->shared->crawl;
+    if (crawl_begin(crawl)) maintainer->crawl_pass = store_reap_again(store);
+    uint64_t steps = max_u64(store_reap_steps(store) / REAP_TICKS_PER_PASS, REAP_STEPS_PER_TICK);
+    uint64_t ends_ns = clock_monotonic_ns() + REAP_NS_PER_TICK;
+    for (uint64_t i = 0; i < steps || crawl_runs(crawl); i++) {
+        store_reap_step(store, maintainer->scratch);
+        if (crawl_runs(crawl) && crawl_is_over(maintainer)) crawl_end(crawl);
+        if (i % REAP_STEPS_PER_LOOK != 0) continue;
+        if (clock_monotonic_ns() >= ends_ns || atomic_load(&maintainer->stopping)) break;
+        if (crawl_runs(crawl)) sched_yield();
+    }
+}
+
 static void upkeep(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
@@ -70,7 +97,7 @@ static void upkeep(struct maintainer *maintainer)
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
     compressor_pool_upkeep(store_compressors(store));
     reap_areas(maintainer);
-    for (int i = 0; i < REAP_STEPS_PER_TICK; i++) store_reap_step(store, maintainer->scratch);
+    reap_items(maintainer);
     for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
         if (!store_evict_one(store, maintainer->scratch)) break;
 }

@@ -54,6 +54,7 @@ static enum fp_status apply(struct shared *shared, const struct config *next)
     settings_apply(&shared->settings, next);
     descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);
+    store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
     budget_set_limit(store_budget(shared->store), next->storage.memory_limit_bytes);
     return FP_OK;
 }

@@ -135,6 +135,7 @@ static enum exit_code create_store(struct server *server)
         return fail(server, EXIT_RUNTIME, "storage",
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);
     enum exit_code prepared = prepare_memory(server);
     if (prepared != EXIT_OK) return prepared;
     for (uint32_t i = 0; i < config->areas_count; i++) {

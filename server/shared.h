@@ -11,6 +11,7 @@
 #include "server/compaction.h"
 #include "server/conns.h"
 #include "server/counters.h"
+#include "server/crawl.h"
 #include "server/openers.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
@@ -21,6 +22,12 @@ enum { WORKERS_MAX = 256 };
 
 struct trainer;
 
+/* What `debugtime` has done to store time; builds without debug hooks never change it. */
+struct debug_clock {
+    _Atomic int64_t shift_ms;
+    _Atomic uint64_t paused_ms; /* 0: it runs */
+};
+
 struct shared {
     struct log *log;
     struct store *store;
@@ -29,10 +36,12 @@ struct shared {
     struct openers openers;
     struct maps_register maps;
     struct compaction compaction;
+    struct crawl crawl;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
+    struct debug_clock debug_clock;
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */
     uint32_t worker_count;
@@ -43,10 +52,25 @@ struct shared {
     struct config *config;
 };
 
-/* Store time in milliseconds: starts at two seconds, so that "long ago" exists. */
+enum { STORE_STARTS_MS = 2000 }; /* so that "long ago" exists */
+
+/* What store time would be without `debugtime`. */
+static inline uint64_t shared_true_ms(const struct shared *shared, uint64_t now_ns)
+{
+    return STORE_STARTS_MS + (now_ns - shared->started_ns) / 1000000;
+}
+
+/* Store time in milliseconds, STORE_STARTS_MS at least. */
 static inline uint64_t shared_store_ms(const struct shared *shared, uint64_t now_ns)
 {
-    return 2000 + (now_ns - shared->started_ns) / 1000000;
+    uint64_t ms = shared_true_ms(shared, now_ns);
+#if FARPAGE_DEBUG_HOOKS
+    uint64_t paused_ms = atomic_load(&shared->debug_clock.paused_ms);
+    int64_t shifted = (int64_t)(paused_ms != 0 ? paused_ms : ms) +
+                      atomic_load(&shared->debug_clock.shift_ms);
+    ms = shifted < STORE_STARTS_MS ? STORE_STARTS_MS : (uint64_t)shifted;
+#endif
+    return ms;
 }
 
 /* A counter summed over the workers, since the last reset. */

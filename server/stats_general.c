@@ -67,6 +67,10 @@ static void emit_items(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "limit_maxbytes", budget_limit(budget));
     stats_number(sink, "evictions", atomic_load(&counters->item_evictions));
     stats_number(sink, "reclaimed", atomic_load(&counters->item_reclaims));
+    stats_number(sink, "lru_crawler_starts", atomic_load(&counters->crawler_passes));
+    stats_number(sink, "crawler_items_checked", atomic_load(&counters->crawler_items_checked));
+    stats_number(sink, "crawler_reclaimed", atomic_load(&counters->crawler_reclaimed));
+    stats_number(sink, "direct_reclaims", atomic_load(&counters->direct_reclaims));
     stats_number(sink, "farpage_item_value_bytes", atomic_load(&counters->item_value_bytes));
     stats_number(sink, "farpage_item_packed_bytes", atomic_load(&counters->item_packed_bytes));
 }
@@ -97,8 +101,7 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
 static void emit_zeros(const struct stats_sink *sink)
 {
     static const char *const names[] = {
-        "lru_crawler_starts", "direct_reclaims", "crawler_items_checked", "crawler_reclaimed",
-        "moves_to_cold",      "moves_to_warm",   "moves_within_lru",      "get_expired"};
+        "moves_to_cold", "moves_to_warm", "moves_within_lru", "get_expired"};
     for (size_t i = 0; i < FP_COUNT_OF(names); i++) stats_number(sink, names[i], 0);
 }
 
@@ -132,7 +135,7 @@ void stats_settings(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "reqs_per_event", atomic_load(&shared->settings.requests_per_turn));
     stats_number(sink, "tcp_backlog", 1024);
     stats_text(sink, "domain_socket", "NULL");
-    stats_text(sink, "evictions", "on");
+    stats_text(sink, "evictions", store_evicts(shared->store) ? "on" : "off");
     stats_text(sink, "cas_enabled", "yes");
     stats_text(sink, "flush_enabled", "yes");
     stats_text(sink, "auth_enabled_sasl", "no");

@@ -15,7 +15,16 @@ static const struct timespec sweep_every = {0, 250000000};
 void worker_tick(struct worker *worker)
 {
     worker->now_ns = clock_monotonic_ns();
-    worker->dispatcher.scratch->now_ms = shared_store_ms(worker->shared, worker->now_ns);
+    dispatcher_tick(&worker->dispatcher, worker->now_ns);
+}
+
+/* The date is store time and a distance that seldom changes, so that one clock is read at a tick
+ * and not two. */
+static void learn_date(struct worker *worker)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    worker->dispatcher.unix_ahead_ms =
+        clock_unix_ns() / 1000000 - shared_true_ms(worker->shared, now_ns);
 }
 
 /* --- the worker's own thread ------------------------------------------------------------------ */
@@ -63,8 +72,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
     uint64_t ignored;
     ssize_t got = read((int)fd, &ignored, sizeof ignored);
     (void)got; /* only clears the event */
+    learn_date(worker);
     worker_tick(worker);
-    worker->dispatcher.scratch->unix_s = clock_unix_ns() / 1000000000;
     for (struct conn *conn = worker->conns, *next; conn != NULL; conn = next) {
         next = conn_next(conn);
         conn_sweep(conn);
@@ -155,8 +164,8 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
         worker_destroy(&worker);
         return FP_NO_MEMORY;
     }
+    learn_date(worker);
     worker_tick(worker);
-    worker->dispatcher.scratch->unix_s = clock_unix_ns() / 1000000000;
     *out = worker;
     return FP_OK;
 }

@@ -51,7 +51,7 @@ enum fp_status store_create(const struct store_options *options, struct store **
 static void forget_everything(struct store *store)
 {
     struct store_scratch scratch = {0};
-    while (store->zpool != NULL && store_evict_one(store, &scratch)) {}
+    while (store->zpool != NULL && store_drop_one(store, &scratch)) {}
     for (unsigned i = 0; i < store->area_places; i++) {
         struct area *area = store->areas[i];
         if (area == NULL) continue;

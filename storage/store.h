@@ -40,6 +40,10 @@ struct store_options {
     X(items_total, "items stored since the start")                                                 \
     X(item_evictions, "items that gave way while still valid")                                     \
     X(item_reclaims, "items that gave way after they had expired")                                 \
+    X(direct_reclaims, "items that gave way, valid or not, because a request wanted memory")       \
+    X(crawler_passes, "times the crawler has looked at all items")                                \
+    X(crawler_items_checked, "items it has looked at")                                             \
+    X(crawler_reclaimed, "of those, dead ones that it has ended")                                  \
     X(item_value_bytes, "bytes of the values stored now, before packing")                          \
     X(item_packed_bytes, "bytes of the objects that hold them")                                    \
     X(no_memory, "stores refused because memory was full")                                         \
@@ -148,11 +152,20 @@ enum fp_status store_item_read(struct store *store, struct store_scratch *scratc
 
 enum fp_status store_item_delete(struct store *store, struct store_scratch *scratch,
                                  struct slice key) FP_MUST_CHECK FP_NONNULL(1, 2); /* FP_ABSENT */
-/* Makes all items stored until now (or until now + delay_s) invalid. */
+/* Makes all items invalid that are stored until now or, where exptime is positive, until then, a
+ * delay or a date as memcached means it; a date before the start makes none invalid. It takes the
+ * place of one that waits. */
 void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
     FP_NONNULL(1, 2);
 
-/* Ends the least recently used item; false where there is none. */
+/* --- making room (store_evict.c) ------------------------------------------------------------- */
+
+/* Whether items give way when memory is short; they do from the start. */
+void store_set_eviction(struct store *store, bool on) FP_NONNULL(1);
+bool store_evicts(const struct store *store) FP_NONNULL(1);
+
+/* Ends the item whose turn it is, for a request that wants memory; without eviction some that have
+ * died. False: there is none. */
 bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
 
 /* True: memory was short and an item has given way for it, or pages of a deleted area have, so it
@@ -160,8 +173,13 @@ bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONN
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
-/* One bounded step of looking for items that expired; the caller calls it now and then. */
+/* One bounded step of the crawler, which looks at every item in turn and ends the dead ones. */
 void store_reap_step(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
+/* Begins another pass over all items: it is over when counters.crawler_passes is what is returned,
+ * or more. */
+uint64_t store_reap_again(struct store *store) FP_NONNULL(1);
+/* Steps that a pass takes, as the last one was: how often to call it. */
+uint64_t store_reap_steps(const struct store *store) FP_NONNULL(1);
 
 /* --- for tests ------------------------------------------------------------------------------ */
 

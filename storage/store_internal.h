@@ -30,7 +30,9 @@ struct store {
     _Atomic uint64_t last_cas;
     _Atomic uint64_t flushed_cas; /* items with a cas up to this are invalid */
     _Atomic uint64_t flush_due_ms; /* when flushed_cas becomes last_cas; 0: no flush is due */
+    _Atomic bool keeps_items; /* none gives way */
     _Atomic uint64_t reap_position;
+    _Atomic uint64_t reap_places, reap_pass_places; /* looked at in this pass; in the last one */
 };
 
 static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
@@ -142,6 +144,11 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
 enum fp_status store_page_fetch(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const struct rooms *rooms,
                                 struct fetched *fetched) FP_MUST_CHECK;
+
+/* --- store_evict.c --------------------------------------------------------------------------- */
+
+/* Ends the item whose turn it is, whatever the setting. False: there is none. */
+bool store_drop_one(struct store *store, struct store_scratch *scratch);
 
 /* --- store_item.c, store_item_put.c ---------------------------------------------------------- */
 

@@ -11,7 +11,6 @@
 enum {
     EXPTIME_RELATIVE_MAX_S = 60 * 60 * 24 * 30, /* memcached: above this it is a date */
     EXPIRED_LONG_AGO_S = 1,                     /* store time starts later */
-    REAP_ITEMS_PER_STEP = 256,
 };
 
 bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
@@ -58,6 +57,13 @@ void store_flush_if_due(struct store *store, const struct store_scratch *scratch
     (void)atomic_compare_exchange_strong(&store->flush_due_ms, &due, 0);
 }
 
+/* A date before store time began. */
+static bool is_before_start(const struct store_scratch *scratch, int64_t exptime)
+{
+    return exptime > EXPTIME_RELATIVE_MAX_S &&
+           (uint64_t)exptime + scratch->now_ms / 1000 <= scratch->unix_s;
+}
+
 void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
 {
     uint64_t at_s = exptime > 0 ? store_expiry(scratch, exptime) : 0;
@@ -66,6 +72,8 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
         return;
     }
     atomic_store(&store->flush_due_ms, 0);
+    /* memcached: nothing is older than that, so nothing goes. */
+    if (is_before_start(scratch, exptime)) return;
     flush_up_to(store, atomic_load(&store->last_cas));
 }
 
@@ -166,53 +174,4 @@ enum fp_status store_item_delete(struct store *store, struct store_scratch *scra
     if (item != NULL) store_item_release(store, scratch, &item);
     if (dead != NULL) store_item_release(store, scratch, &dead);
     return status;
-}
-
-bool store_evict_one(struct store *store, struct store_scratch *scratch)
-{
-    lock_assert_none();
-    struct keydir_shard *shard = keydir_oldest_shard(&store->keydir);
-    if (shard == NULL) return false;
-    lock_take(&shard->lock);
-    struct item *item = shard->oldest;
-    if (item != NULL) {
-        bool dead = store_item_dead(store, scratch, item);
-        store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
-        store_unlink_locked(store, shard, item);
-    }
-    lock_drop(&shard->lock);
-    if (item != NULL) store_item_release(store, scratch, &item);
-    return true; /* a shard that was emptied meanwhile freed memory just as well */
-}
-
-/* Walks the tables a few places at a time, one shard after the other. A table that grew or shrank
- * meanwhile makes the walk miss places this time round, no more. */
-void store_reap_step(struct store *store, struct store_scratch *scratch)
-{
-    store_flush_if_due(store, scratch);
-    struct item *dead[REAP_ITEMS_PER_STEP];
-    unsigned count = 0;
-    uint64_t position = atomic_load(&store->reap_position);
-    struct keydir_shard *shard = &store->keydir.shards[position % KEYDIR_SHARDS];
-    uint64_t place = position / KEYDIR_SHARDS;
-
-    lock_take(&shard->lock);
-    uint64_t end = min_u64(place + 8 * REAP_ITEMS_PER_STEP, shard->capacity);
-    while (place < end && count < REAP_ITEMS_PER_STEP) {
-        struct item *item = shard->table[place];
-        if (item == NULL || !store_item_dead(store, scratch, item)) {
-            place++;
-            continue;
-        }
-        store_unlink_locked(store, shard, item); /* may move another item to this place */
-        dead[count++] = item;
-    }
-    bool finished = place >= shard->capacity;
-    lock_drop(&shard->lock);
-
-    uint64_t next_shard = (position + 1) % KEYDIR_SHARDS;
-    atomic_store(&store->reap_position,
-                 finished ? next_shard : place * KEYDIR_SHARDS + position % KEYDIR_SHARDS);
-    store_count(&store->counters.item_reclaims, count);
-    for (unsigned i = 0; i < count; i++) store_item_release(store, scratch, &dead[i]);
 }

@@ -93,6 +93,7 @@ struct config {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
         enum config_allocator allocator;
+        enum config_switch eviction;
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */
         enum config_switch huge_pages, lock_memory;

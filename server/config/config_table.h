@@ -83,6 +83,9 @@ enum config_kind {
     X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "blocks", 0, 0,          \
       CONFIG_CHOICES("blocks", "zsmalloc", "zbud"), RESTART,                                       \
       "The layout: best fit by bytes, size classes, or two objects a page.")                       \
+    X("storage.eviction", KIND_CHOICE, struct config, storage.eviction, "on", 0, 0,                \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "When memory is full items give way; off: nothing does, and what does not fit is refused.")  \
     X("storage.compaction", KIND_CHOICE, struct config, storage.compaction, "auto", 0, 0,          \
       CONFIG_CHOICES("auto", "manual", "off"), RELOAD,                                             \
       "When gaps are closed: when it is worth it, when asked (compact), or never.")                \

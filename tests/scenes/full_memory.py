@@ -47,6 +47,44 @@ def items_give_way_least_recently_used_first(programs):
         assert int(now["evictions"]) > 10000 and now["store_no_memory"] == "0", now
 
 
+def without_eviction_nothing_gives_way(programs):
+    def answers(sock, lines):
+        sock.sendall(lines + b"mn_is_no_command\r\n")
+        said = b""
+        while not said.endswith(b"ERROR\r\n"):
+            said += sock.recv(65536)
+        return said
+
+    with Server(programs.farpaged, [memory_limit(programs, 24), "storage.eviction=off"]) as server, \
+            server.connect("tcp") as s:
+        keys, refused = [f"k{n}" for n in range(10000)], 0
+        for n, key in enumerate(keys):
+            value = noise(n % 50, ITEM_BYTES)
+            said = answers(s, b"set %s 0 0 %d\r\n%s\r\n" % (key.encode(), len(value), value))
+            if said.startswith(b"SERVER_ERROR out of memory storing object\r\n"):
+                refused += 1
+            else:
+                assert said.startswith(b"STORED\r\n"), said
+        now = stats(server)
+        assert refused > 1000 and now["evictions"] == "0", (refused, now)
+        assert int(now["store_no_memory"]) == refused
+        assert stats(server, "settings")["evictions"] == "off"
+        kept = [key for key in keys if present(s, [key])]
+        assert len(kept) == len(keys) - refused, "each that was stored is there"
+        # what is refused leaves nothing old behind, as with memcached; deleting makes room again
+        assert b"NOT_FOUND" not in answers(s, b"".join(b"delete %s\r\n" % k.encode()
+                                                       for k in kept[:200]))
+        assert answers(s, b"set k 0 0 4096\r\n" + noise(1, 4096) + b"\r\n").startswith(b"STORED")
+        # what has expired makes room for what does not fit
+        refill = [b"set x%d 0 100 4096\r\n%s\r\n" % (n, noise(n % 50, 4096)) for n in range(400)]
+        said = b"".join(answers(s, line) for line in refill)
+        assert b"STORED\r\n" in said and b"SERVER_ERROR" in said, "full again"
+        assert answers(s, b"debugtime 200\r\n").startswith(b"OK")
+        said = b"".join(answers(s, line) for line in refill[:100])
+        assert said.count(b"STORED\r\n") == 100, "the expired ones gave way"
+        assert stats(server)["evictions"] == "0"
+
+
 def pages_are_refused_and_the_old_ones_stay(programs):
     with Server(programs.farpaged, [memory_limit(programs, 24)]) as server, \
             tempfile.TemporaryDirectory() as directory:
@@ -195,7 +233,8 @@ def resident_memory_stays_within_the_limit(programs):
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([items_give_way_least_recently_used_first, pages_are_refused_and_the_old_ones_stay,
+    tell([items_give_way_least_recently_used_first, without_eviction_nothing_gives_way,
+          pages_are_refused_and_the_old_ones_stay,
           a_full_server_answers_every_request_of_a_pipeline, the_statistics_add_up,
           items_give_way_to_pages, large_pages_are_read_whole_when_memory_is_full,
           resident_memory_stays_within_the_limit])

@@ -5,7 +5,7 @@
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
 
-enum { PIECE = ITEM_PIECE_BYTES, LARGEST = 1 << 20, DAY_S = 24 * 60 * 60 };
+enum { PIECE = ITEM_PIECE_BYTES, LARGEST = 1 << 20 };
 
 static struct bench bench;
 
@@ -30,13 +30,6 @@ static enum fp_status put(enum item_mode mode, const char *key, const char *valu
 static enum fp_status set(const char *key, const char *value)
 {
     return put(ITEM_SET, key, value, 0);
-}
-
-static enum fp_status set_for(const char *key, int64_t exptime)
-{
-    return bench_put(&bench, (struct item_put){.key = slice_text(key),
-                                               .value = slice_text("v"),
-                                               .exptime = exptime});
 }
 
 static enum fp_status drop(const char *key)
@@ -291,221 +284,6 @@ START_TEST(what_is_no_number_is_not_counted)
 }
 END_TEST
 
-START_TEST(items_expire_when_memcached_says)
-{
-    setup();
-    ck_assert_int_eq(set_for("never", 0), FP_OK);
-    ck_assert_int_eq(set_for("soon", 10), FP_OK);
-    ck_assert_int_eq(set_for("date", BENCH_START_UNIX_S + 20), FP_OK);
-    ck_assert_int_eq(set_for("month", 30 * DAY_S), FP_OK);
-    ck_assert_int_eq(set_for("past", 30 * DAY_S + 1), FP_OK); /* a date in 1970 */
-    ck_assert_int_eq(set_for("now", BENCH_START_UNIX_S), FP_OK);
-    ck_assert_int_eq(set_for("negative", -1), FP_OK);
-    ck_assert_int_eq(set_for("far", INT64_MAX), FP_OK);
-    ck_assert_int_eq(set_for("lowest", INT64_MIN), FP_OK);
-    ck_assert(bench_lacks(&bench, "past") && bench_lacks(&bench, "now"));
-    ck_assert(bench_lacks(&bench, "negative") && bench_lacks(&bench, "lowest"));
-    bench_advance_s(&bench, 9);
-    ck_assert(is("soon", "v"));
-    bench_advance_s(&bench, 1);
-    ck_assert(bench_lacks(&bench, "soon") && is("date", "v"));
-    ck_assert_int_eq(drop("soon"), FP_ABSENT);
-    bench_advance_s(&bench, 9);
-    ck_assert(is("date", "v"));
-    bench_advance_s(&bench, 1);
-    ck_assert(bench_lacks(&bench, "date"));
-    bench_advance_s(&bench, 30 * DAY_S - 21);
-    ck_assert(is("month", "v"));
-    bench_advance_s(&bench, 1);
-    ck_assert(bench_lacks(&bench, "month") && is("never", "v") && is("far", "v"));
-    ck_assert(store_item_count(bench.store) == 2);
-    ck_assert(atomic_load(&store_counters(bench.store)->item_reclaims) == 7);
-    teardown();
-}
-END_TEST
-
-START_TEST(an_expired_item_is_absent_for_every_command)
-{
-    setup();
-    ck_assert_int_eq(set_for("k", 1), FP_OK);
-    bench_advance_s(&bench, 2);
-    (void)delta("k", 1, false, FP_ABSENT);
-    ck_assert_int_eq(set_for("k", -1), FP_OK);
-    ck_assert_int_eq(put(ITEM_REPLACE, "k", "w", 0), FP_NOT_STORED);
-    ck_assert_int_eq(set_for("k", -1), FP_OK);
-    ck_assert_int_eq(put(ITEM_APPEND, "k", "w", 0), FP_NOT_STORED);
-    ck_assert_int_eq(set_for("k", -1), FP_OK);
-    ck_assert_int_eq(put(ITEM_CAS, "k", "w", 1), FP_ABSENT);
-    ck_assert_int_eq(set_for("k", -1), FP_OK);
-    ck_assert_int_eq(drop("k"), FP_ABSENT);
-    ck_assert_int_eq(set_for("k", -1), FP_OK);
-    ck_assert_int_eq(put(ITEM_ADD, "k", "w", 0), FP_OK);
-    ck_assert(is("k", "w") && store_item_count(bench.store) == 1);
-    teardown();
-}
-END_TEST
-
-START_TEST(touch_changes_the_expiry_of_a_live_item_only)
-{
-    int64_t longer = 100, never = 0, past = -1;
-    setup();
-    ck_assert_int_eq(set_for("k", 10), FP_OK);
-    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer);
-    uint64_t cas = item->cas;
-    store_item_release(bench.store, bench.scratch, &item);
-    bench_advance_s(&bench, 50);
-    ck_assert(is("k", "v") && cas_of("k") == cas); /* memcached: touch is no new version */
-    item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &never);
-    store_item_release(bench.store, bench.scratch, &item);
-    bench_advance_s(&bench, 5000);
-    ck_assert(is("k", "v"));
-    item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &past);
-    store_item_release(bench.store, bench.scratch, &item);
-    ck_assert_ptr_null(store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer));
-    teardown();
-}
-END_TEST
-
-START_TEST(flushing_now_ends_what_is_there_and_not_what_comes)
-{
-    setup();
-    ck_assert_int_eq(set("a", "1"), FP_OK);
-    store_flush(bench.store, bench.scratch, 0);
-    ck_assert_int_eq(set("b", "2"), FP_OK);
-    ck_assert(bench_lacks(&bench, "a") && is("b", "2"));
-    store_flush(bench.store, bench.scratch, -1);
-    ck_assert(bench_lacks(&bench, "b"));
-    ck_assert_int_eq(put(ITEM_ADD, "b", "3", 0), FP_OK);
-    ck_assert(is("b", "3"));
-    teardown();
-}
-END_TEST
-
-START_TEST(flushing_later_ends_what_is_there_at_that_time)
-{
-    setup();
-    ck_assert_int_eq(set("a", "1"), FP_OK);
-    store_flush(bench.store, bench.scratch, 10);
-    ck_assert_int_eq(set("b", "2"), FP_OK);
-    bench_advance_s(&bench, 9);
-    ck_assert(is("a", "1") && is("b", "2"));
-    bench_advance_s(&bench, 1);
-    ck_assert(bench_lacks(&bench, "a") && bench_lacks(&bench, "b"));
-    ck_assert_int_eq(set("c", "3"), FP_OK);
-    bench_advance_s(&bench, 100);
-    ck_assert(is("c", "3"));
-    store_flush(bench.store, bench.scratch, (int64_t)bench.scratch->unix_s + 5);
-    bench_advance_s(&bench, 6);
-    ck_assert_int_eq(set("d", "4"), FP_OK); /* the first command after: after it all the same */
-    ck_assert(bench_lacks(&bench, "c") && is("d", "4"));
-    store_flush(bench.store, bench.scratch, 10);
-    store_flush(bench.store, bench.scratch, 0); /* takes the place of the one that waits */
-    ck_assert_int_eq(set("e", "5"), FP_OK);
-    bench_advance_s(&bench, 20);
-    ck_assert(is("e", "5"));
-    teardown();
-}
-END_TEST
-
-START_TEST(the_reaper_frees_dead_items_nobody_asks_for)
-{
-    setup();
-    for (int i = 0; i < 3000; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "k%d", i);
-        ck_assert_int_eq(set_for(key, i % 3 ? 10 : 0), FP_OK);
-    }
-    bench_advance_s(&bench, 20);
-    for (int i = 0; i < KEYDIR_SHARDS; i++) store_reap_step(bench.store, bench.scratch);
-    ck_assert(store_item_count(bench.store) == 1000);
-    ck_assert(atomic_load(&store_counters(bench.store)->item_reclaims) == 2000);
-    store_check(bench.store);
-    store_flush(bench.store, bench.scratch, 0);
-    for (int i = 0; i < KEYDIR_SHARDS; i++) store_reap_step(bench.store, bench.scratch);
-    ck_assert(store_item_count(bench.store) == 0);
-    teardown();
-}
-END_TEST
-
-START_TEST(a_crowded_shard_is_reaped_in_bounded_steps)
-{
-    setup();
-    for (int i = 0; i < 60000; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "k%d", i);
-        ck_assert_int_eq(set_for(key, 10), FP_OK);
-    }
-    bench_advance_s(&bench, 20);
-    uint64_t before = store_item_count(bench.store), steps = 0;
-    while (before > 0 && steps < 2000) {
-        store_reap_step(bench.store, bench.scratch);
-        uint64_t after = store_item_count(bench.store);
-        ck_assert(before - after <= 256);
-        before = after;
-        steps++;
-    }
-    ck_assert(before == 0);
-    teardown();
-}
-END_TEST
-
-START_TEST(the_least_recently_used_item_goes_first)
-{
-    setup();
-    for (int i = 0; i < 8; i++) {
-        char key[4] = {'k', (char)('0' + i), 0, 0};
-        ck_assert_int_eq(set(key, "v"), FP_OK);
-        bench_advance_s(&bench, 1);
-    }
-    ck_assert(is("k0", "v")); /* a get is a use */
-    bench_advance_s(&bench, 1);
-    ck_assert_int_eq(set("k3", "w"), FP_OK); /* so is a set */
-    bench_advance_s(&bench, 1);
-    static const char *const order[] = {"k1", "k2", "k4", "k5", "k6", "k7", "k0", "k3"};
-    for (size_t i = 0; i < FP_COUNT_OF(order); i++) {
-        ck_assert(store_item_count(bench.store) == 8 - i);
-        struct item *held = NULL;
-        if (i == 2) held = store_item_acquire(bench.store, bench.scratch, slice_text("k3"), NULL);
-        if (held != NULL) /* was the newest before, too */
-            store_item_release(bench.store, bench.scratch, &held);
-        ck_assert(store_evict_one(bench.store, bench.scratch));
-        ck_assert_int_eq(drop(order[i]), FP_ABSENT);
-    }
-    ck_assert(!store_evict_one(bench.store, bench.scratch));
-    ck_assert(atomic_load(&store_counters(bench.store)->item_evictions) == 8);
-    teardown();
-}
-END_TEST
-
-/* Many to a shard: within a shard and across all, the order is that of use. */
-START_TEST(eviction_follows_the_order_of_use_among_many)
-{
-    enum { ITEMS = 600 };
-    char key[16];
-    setup();
-    for (int i = 0; i < ITEMS; i++) {
-        (void)snprintf(key, sizeof key, "k%d", i);
-        bench.scratch->now_ms++;
-        ck_assert_int_eq(set(key, "v"), FP_OK);
-    }
-    for (int i = 0; i < ITEMS; i += 3) {
-        (void)snprintf(key, sizeof key, "k%d", i);
-        bench.scratch->now_ms++;
-        ck_assert(is(key, "v"));
-    }
-    for (int used = 0; used < 2; used++) {
-        for (int i = 0; i < ITEMS; i++) {
-            if ((i % 3 == 0) != used) continue;
-            (void)snprintf(key, sizeof key, "k%d", i);
-            ck_assert(store_evict_one(bench.store, bench.scratch));
-            ck_assert_int_eq(drop(key), FP_ABSENT);
-        }
-    }
-    ck_assert(store_item_count(bench.store) == 0);
-    teardown();
-}
-END_TEST
-
 START_TEST(a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush)
 {
     struct rng rng = {.state = 1};
@@ -549,50 +327,6 @@ START_TEST(a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit)
                             .value = slice_of(bytes, VALUE / 2)};
     ck_assert_int_ne(bench_put(&bench, more), FP_OK);
     ck_assert(budget_total(store_budget(bench.store)) <= BENCH_MIB / 2);
-    bench_teardown(&bench);
-    free(bytes);
-}
-END_TEST
-
-START_TEST(any_number_of_small_items_gives_way_to_a_large_one)
-{
-    enum { VALUE = 600 << 10 };
-    struct rng rng = {.state = 1};
-    char key[16];
-    uint8_t *bytes = malloc(2 * VALUE);
-    rng_fill(&rng, bytes, 2 * VALUE);
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = 6 * BENCH_MIB}, 16);
-    for (int i = 0; i < 60000; i++) {
-        (void)snprintf(key, sizeof key, "k%d", i);
-        ck_assert_int_eq(set(key, "12345678"), FP_OK);
-        bench.scratch->now_ms++;
-    }
-    uint64_t before = store_item_count(bench.store);
-    struct item_put first = {.key = slice_text("large"), .value = slice_of(bytes, VALUE)};
-    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("large"),
-                            .value = slice_of(bytes + VALUE, VALUE)};
-    ck_assert_int_eq(bench_put(&bench, first), FP_OK);
-    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &more, 2 * VALUE), FP_OK);
-    ck_assert(bench_has(&bench, "large", slice_of(bytes, 2 * VALUE)));
-    uint64_t after = store_item_count(bench.store);
-    ck_assert(before > 40000 && after < before && after > 1000);
-    bench_teardown(&bench);
-    free(bytes);
-}
-END_TEST
-
-START_TEST(a_value_larger_than_all_memory_does_not_cost_the_cache)
-{
-    enum { VALUE = 900 << 10 };
-    struct rng rng = {.state = 1};
-    uint8_t *bytes = malloc(VALUE);
-    rng_fill(&rng, bytes, VALUE);
-    bench_setup(&bench, (struct store_options){.memory_limit_bytes = BENCH_MIB / 2}, 16);
-    ck_assert_int_eq(set("small", "1"), FP_OK);
-    struct item_put more = {.mode = ITEM_APPEND, .key = slice_text("small"),
-                            .value = slice_of(bytes, VALUE)};
-    ck_assert_int_eq(bench_put(&bench, more), FP_NO_MEMORY);
-    ck_assert(is("small", "1"));
     bench_teardown(&bench);
     free(bytes);
 }
@@ -738,17 +472,8 @@ int main(void)
         joining_keeps_flags_and_expiry_and_setting_replaces_them,
         a_value_that_is_too_big_is_refused_and_the_old_one_stays,
         incr_and_decr_count_as_memcached_does, what_is_no_number_is_not_counted,
-        items_expire_when_memcached_says, an_expired_item_is_absent_for_every_command,
-        touch_changes_the_expiry_of_a_live_item_only,
-        flushing_now_ends_what_is_there_and_not_what_comes,
-        flushing_later_ends_what_is_there_at_that_time,
-        the_reaper_frees_dead_items_nobody_asks_for, a_crowded_shard_is_reaped_in_bounded_steps,
-        the_least_recently_used_item_goes_first,
-        eviction_follows_the_order_of_use_among_many,
         a_reader_keeps_its_bytes_while_others_overwrite_delete_evict_and_flush,
         a_refused_value_leaves_no_trace_and_the_memory_stays_in_its_limit,
-        any_number_of_small_items_gives_way_to_a_large_one,
-        a_value_larger_than_all_memory_does_not_cost_the_cache,
         WITH_DAMAGE what_was_flushed_stays_flushed_when_threads_flush_at_once,
         threads_lose_no_increment_and_no_appended_byte);
 }

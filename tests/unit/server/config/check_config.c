@@ -167,6 +167,7 @@ START_TEST(every_value_of_a_file_arrives)
     ck_assert_uint_eq(config->server.stop_timeout_ns, 0);
     ck_assert_uint_eq(config->storage.memory_limit_bytes, 64ull << 40);
     ck_assert_uint_eq(config->storage.page_bytes, 16384);
+    ck_assert_int_eq(config->storage.eviction, CONFIG_SWITCH_OFF);
     ck_assert_int_eq(config->storage.huge_pages, CONFIG_SWITCH_ON);
     ck_assert_int_eq(config->storage.lock_memory, CONFIG_SWITCH_ON);
     ck_assert_int_eq(config->compressor.algorithm, CONFIG_ZSTD);
