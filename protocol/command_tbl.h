@@ -29,6 +29,10 @@
     X(COMMAND_MAPS, "maps", SHAPE_BARE, "maps")                                                    \
     X(COMMAND_FLUSH_ALL, "flush_all", SHAPE_FLUSH, "flush_all [DELAY] [noreply]")                  \
     X(COMMAND_STATS, "stats", SHAPE_REST, "stats [SECTION]")                                       \
+    X(COMMAND_SLABS, "slabs", SHAPE_REST, "slabs automove 0|1|2 | reassign FROM TO")               \
+    X(COMMAND_LRU, "lru", SHAPE_REST,                                                              \
+      "lru mode flat|segmented | tune HOT WARM HOT_AGE WARM_AGE | temp_ttl SECONDS")               \
+    X(COMMAND_SHUTDOWN, "shutdown", SHAPE_REST, "shutdown [graceful]")                             \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \
     X(COMMAND_DICTIONARY, "dictionary", SHAPE_REST, "dictionary [train AREA [BYTES] | drop AREA]") \

@@ -67,9 +67,17 @@ enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *sessi
 enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *session,
                            const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
-enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
+enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *session,
+                             const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+enum dispatch dispatch_slabs(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+enum dispatch dispatch_lru(const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+enum dispatch dispatch_shutdown(struct dispatcher *dispatcher, const struct session *session,
+                                const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
 #endif

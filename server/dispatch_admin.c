@@ -25,12 +25,14 @@ static enum dispatch stats(struct dispatcher *dispatcher, const struct request *
                            struct output *output)
 {
     struct shared *shared = dispatcher->shared;
-    if (slice_is(request->rest, "reset")) {
+    struct slice rest = request->rest, section;
+    if (!request_next_word(&rest, &section)) section = slice_of(NULL, 0);
+    if (slice_is(section, "reset")) {
         stats_reset(shared);
         output_text(output, REPLY_RESET);
         return DISPATCH_DONE;
     }
-    if (stats_report(shared, request->rest, emit_text, output))
+    if (stats_report(shared, section, emit_text, output))
         output_text(output, REPLY_END);
     else
         output_text(output, REPLY_ERROR);
@@ -63,7 +65,7 @@ static enum dispatch compact(struct dispatcher *dispatcher, struct output *outpu
     struct shared *shared = dispatcher->shared;
     char answer[32];
     if (atomic_load(&shared->settings.compaction) == CONFIG_COMPACTION_OFF) {
-        output_text(output, "SERVER_ERROR storage.compaction is off\r\n");
+        output_text(output, REPLY_COMPACTION_OFF);
         return DISPATCH_DONE;
     }
     snprintf(answer, sizeof answer, "OK %" PRIu64 "\r\n", compaction_ask(&shared->compaction));
@@ -115,8 +117,8 @@ static enum dispatch operator_line(struct dispatcher *dispatcher, const struct r
     return DISPATCH_DONE;
 }
 
-enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request *request,
-                             struct output *output)
+enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *session,
+                             const struct request *request, struct output *output)
 {
     if (request->command == COMMAND_STATS) return stats(dispatcher, request, output);
     if (request->command == COMMAND_FLUSH_ALL) return flush(dispatcher, request, output);
@@ -124,6 +126,10 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, const struct request
     if (request->command == COMMAND_DEBUG || request->command == COMMAND_DEBUGTIME)
         return dispatch_debug(dispatcher, request, output);
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
+    if (request->command == COMMAND_SLABS) return dispatch_slabs(dispatcher, request, output);
+    if (request->command == COMMAND_LRU) return dispatch_lru(request, output);
+    if (request->command == COMMAND_SHUTDOWN)
+        return dispatch_shutdown(dispatcher, session, request, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
     if (request->command != COMMAND_VERSION) return operator_line(dispatcher, request, output);
     output_text(output, "VERSION " REPLY_VERSION_TEXT "\r\n");
@@ -137,5 +143,5 @@ enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *sessi
         return dispatch_item(dispatcher, session, request, output);
     if (request->command <= COMMAND_MAPS)
         return dispatch_map(dispatcher, session, request, output);
-    return dispatch_admin(dispatcher, request, output);
+    return dispatch_admin(dispatcher, session, request, output);
 }

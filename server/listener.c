@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "protocol/reply.h"
 
-enum { LISTEN_BACKLOG = 1024, ACCEPTS_PER_EVENT = 64 };
+enum { ACCEPTS_PER_EVENT = 64 };
 static const struct timeval pause_when_out_of_descriptors = {0, 100000};
 
 struct listener {
@@ -246,7 +246,8 @@ static enum fp_status open_socket(struct listener *listener, char *reason)
     if (bind_private(listener->fd, &address, size) != 0) return bind_reason(wanted, errno, reason);
     if (wanted->kind == CONFIG_UNIX)
         snprintf(listener->path, sizeof listener->path, "%s", wanted->path);
-    if (listen(listener->fd, LISTEN_BACKLOG) != 0) return bind_reason(wanted, errno, reason);
+    if (listen(listener->fd, SETTINGS_LISTEN_BACKLOG) != 0)
+        return bind_reason(wanted, errno, reason);
     learn_address(listener);
     return FP_OK;
 }

@@ -7,6 +7,8 @@
 
 #include "server/config/config.h"
 
+enum { SETTINGS_LISTEN_BACKLOG = 1024 };
+
 struct settings {
     _Atomic uint64_t request_timeout_ns;
     _Atomic uint64_t idle_timeout_ns; /* 0: never */
@@ -26,6 +28,7 @@ struct settings {
     _Atomic uint64_t session_map_lease_ns; /* 0: none is needed */
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
+    _Atomic uint32_t shutdown_command; /* enum config_switch: a client may stop the server */
 };
 
 /* The stronger compressor in one word: nobody sees one's level with another's name. */
@@ -61,6 +64,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->session_map_lease_ns, config->session.map_lease_ns);
     atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
     atomic_store(&settings->max_connections, config->server.max_connections);
+    atomic_store(&settings->shutdown_command, config->server.shutdown_command);
 }
 
 static inline uint64_t setting(const _Atomic uint64_t *value)

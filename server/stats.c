@@ -6,23 +6,17 @@
 
 #include "server/stats_internal.h"
 
-/* memcached answers `stats items` of an empty cache with nothing; its per-class lists are about its
- * slab classes, which we do not have. */
-static void stats_nothing(struct shared *shared, const struct stats_sink *sink)
-{
-    (void)shared, (void)sink;
-}
-
 static const struct section {
     const char *name;
     void (*report)(struct shared *shared, const struct stats_sink *sink);
 } sections[] = {
     {"", stats_general},         {"settings", stats_settings}, {"memory", stats_memory},
     {"areas", stats_areas},      {"zpool", stats_zpool},       {"classes", stats_classes},
-    {"slabs", stats_slabs},      {"items", stats_nothing},     {"compressors", stats_compressors},
+    {"slabs", stats_slabs},      {"items", stats_items},     {"compressors", stats_compressors},
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries},
-    {"recompress", stats_recompress}, {"maps", stats_maps},
+    {"recompress", stats_recompress}, {"maps", stats_maps},    {"sizes", stats_sizes},
+    {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},
 };
 
 bool stats_report(struct shared *shared, struct slice section, stats_emit *emit, void *context)
@@ -38,7 +32,7 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 
 const char *stats_sections(void)
 {
-    return "settings memory areas zpool classes slabs items compressors dictionaries "
+    return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
            "compaction recompress conns sessions maps reset";
 }
 

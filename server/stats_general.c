@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Plain `stats`, `stats settings` and `stats conns`: what memcached's monitors read. */
+ * Plain `stats` and `stats conns`: what memcached's monitors read. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -39,6 +39,7 @@ static void emit_connections(struct shared *shared, const struct stats_sink *sin
 {
     stats_number(sink, "max_connections", atomic_load(&shared->settings.max_connections));
     stats_number(sink, "curr_connections", atomic_load(&shared->conns.count));
+    stats_number(sink, "connection_structures", atomic_load(&shared->conns.count));
     stats_number(sink, "rejected_connections", atomic_load(&shared->conns.rejected));
     stats_number(sink, "listen_disabled_num", atomic_load(&shared->listen_pauses));
     stats_number(sink, "accepting_conns", 1);
@@ -65,6 +66,7 @@ static void emit_items(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "bytes", budget_held(budget, BUDGET_ITEMS) +
                                     atomic_load(&counters->item_packed_bytes));
     stats_number(sink, "limit_maxbytes", budget_limit(budget));
+    stats_number(sink, "hash_bytes", budget_held(budget, BUDGET_KEYDIR));
     stats_number(sink, "evictions", atomic_load(&counters->item_evictions));
     stats_number(sink, "reclaimed", atomic_load(&counters->item_reclaims));
     stats_number(sink, "lru_crawler_starts", atomic_load(&counters->crawler_passes));
@@ -115,40 +117,6 @@ void stats_general(struct shared *shared, const struct stats_sink *sink)
     emit_zeros(sink);
 }
 
-/* --- stats settings --------------------------------------------------------------------------- */
-
-static void emit_setting(void *context, const char *key, const char *value)
-{
-    stats_text(context, key, value);
-}
-
-void stats_settings(struct shared *shared, const struct stats_sink *sink)
-{
-    struct stats_sink mutable_sink = *sink;
-    /* memcached's names, for its tools; then ours, as in the file. */
-    stats_number(sink, "maxbytes", budget_limit(store_budget(shared->store)));
-    stats_number(sink, "maxconns", atomic_load(&shared->settings.max_connections));
-    stats_number(sink, "item_size_max", setting(&shared->settings.item_bytes_max));
-    stats_number(sink, "num_threads", shared->worker_count);
-    stats_number(sink, "verbosity", 0);
-    stats_number(sink, "idle_timeout", setting(&shared->settings.idle_timeout_ns) / 1000000000);
-    stats_number(sink, "reqs_per_event", atomic_load(&shared->settings.requests_per_turn));
-    stats_number(sink, "tcp_backlog", 1024);
-    stats_text(sink, "domain_socket", "NULL");
-    stats_text(sink, "evictions", store_evicts(shared->store) ? "on" : "off");
-    stats_text(sink, "cas_enabled", "yes");
-    stats_text(sink, "flush_enabled", "yes");
-    stats_text(sink, "auth_enabled_sasl", "no");
-    stats_text(sink, "auth_enabled_ascii", "no");
-    stats_text(sink, "shutdown_command", "no");
-    stats_text(sink, "lru_crawler", "no");
-    stats_text(sink, "binding_protocol", "ascii");
-    stats_number(sink, "client_flags_size", sizeof(uint32_t));
-    lock_take(&shared->config_lock);
-    if (shared->config != NULL) config_visit(shared->config, emit_setting, &mutable_sink);
-    lock_drop(&shared->config_lock);
-}
-
 /* --- stats conns ------------------------------------------------------------------------------ */
 
 struct conns_context {
@@ -178,6 +146,8 @@ static void emit_conn(void *opaque, const struct conn_row *row)
     stats_number(&sink, "bytes_in", atomic_load(&row->bytes_in));
     stats_number(&sink, "bytes_out", atomic_load(&row->bytes_out));
     stats_number(&sink, "pending_bytes", atomic_load(&row->pending_bytes));
+    stats_number(&sink, "maps", atomic_load(&row->maps));
+    stats_number(&sink, "mapped_bytes", atomic_load(&row->mapped_bytes));
 }
 
 void stats_conns(struct shared *shared, const struct stats_sink *sink)

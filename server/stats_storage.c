@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the memory holds: `stats memory`, `zpool`, `classes`, `slabs`, `compressors`. */
+ * What the memory holds: `stats memory`, `zpool`, `classes`, `compressors`. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -65,7 +65,7 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink)
     stats_ratio(sink, "density", compressed_bytes, held_bytes);
 }
 
-/* Calls `each` for the classes that hold anything, numbered from 1 as memcached's are. */
+/* Calls `each` for the classes that hold anything, numbered from 1. */
 static void each_class(struct shared *shared, const struct stats_sink *outer,
                        void (*each)(const struct stats_sink *sink, const struct zpool_class *row))
 {
@@ -112,32 +112,6 @@ static void emit_class(const struct stats_sink *sink, const struct zpool_class *
 void stats_classes(struct shared *shared, const struct stats_sink *sink)
 {
     each_class(shared, sink, emit_class);
-}
-
-/* The same classes in memcached's words, where a zspage is what memcached calls a page. */
-static void emit_slab(const struct stats_sink *sink, const struct zpool_class *row)
-{
-    stats_number(sink, "chunk_size", row->slot_bytes);
-    stats_number(sink, "chunks_per_page", row->slots_per_zspage);
-    stats_number(sink, "total_pages", row->zspage_count);
-    stats_number(sink, "total_chunks", row->slot_count);
-    stats_number(sink, "used_chunks", row->object_count);
-    stats_number(sink, "free_chunks", row->slot_count - row->object_count);
-    stats_number(sink, "free_chunks_end", 0);
-}
-
-void stats_slabs(struct shared *shared, const struct stats_sink *sink)
-{
-    struct zpool *pool = store_zpool(shared->store);
-    uint64_t active = 0;
-    each_class(shared, sink, emit_slab);
-    for (unsigned i = 0; i < zpool_class_count(pool); i++) {
-        struct zpool_class row;
-        zpool_class(pool, i, &row);
-        active += row.zspage_count != 0;
-    }
-    stats_number(sink, "active_slabs", active);
-    stats_number(sink, "total_malloced", zpool_fill(pool).held_pages * PAGES_BYTES);
 }
 
 static void emit_compressor(const struct stats_sink *sink, const struct compressor_row *row)

@@ -16,6 +16,11 @@ size_t item_size_bytes(size_t key_bytes, size_t value_bytes)
     return sizeof(struct item) + piece_count_of(value_bytes) * sizeof(struct zhandle) + key_bytes;
 }
 
+uint64_t item_record_bytes(size_t key_bytes, size_t value_bytes)
+{
+    return (item_size_bytes(key_bytes, value_bytes) + 8 + 15) / 16 * 16;
+}
+
 struct item *item_create(struct slice key, uint64_t hash, size_t value_bytes)
 {
     fp_assert(key.size_bytes <= UINT8_MAX && piece_count_of(value_bytes) <= UINT16_MAX);

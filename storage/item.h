@@ -47,8 +47,9 @@ struct item {
     struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
 };
 
-/* The bytes malloc must give for such an item. */
+/* The bytes malloc must give for such an item; and what it really takes: its header, rounded up. */
 size_t item_size_bytes(size_t key_bytes, size_t value_bytes);
+uint64_t item_record_bytes(size_t key_bytes, size_t value_bytes);
 
 /* Allocates an item with one reference and no piece yet. NULL: out of memory. */
 struct item *item_create(struct slice key, uint64_t hash, size_t value_bytes) FP_MUST_CHECK;

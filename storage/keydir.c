@@ -111,12 +111,50 @@ static void order_unlink(struct keydir_shard *shard, struct item *item)
     else shard->oldest = item->newer;
 }
 
+static struct item_class_count *class_of(struct keydir_shard *shard, const struct item *item)
+{
+    return &shard->classes[item_class_of(item_memory_bytes(item))];
+}
+
+static void count_in(struct keydir_shard *shard, const struct item *item)
+{
+    struct item_class_count *count = class_of(shard, item);
+    count->items++;
+    count->memory_bytes += item_memory_bytes(item);
+}
+
+static void count_out(struct keydir_shard *shard, const struct item *item)
+{
+    struct item_class_count *count = class_of(shard, item);
+    count->items--;
+    count->memory_bytes -= item_memory_bytes(item);
+}
+
+void keydir_count_evicted_locked(struct keydir_shard *shard, const struct item *item,
+                                 uint64_t now_ms)
+{
+    lock_assert_held(&shard->lock);
+    struct item_class_count *count = class_of(shard, item);
+    count->evicted++;
+    count->evicted_unfetched += !item->fetched;
+    count->evicted_with_time += item->expires_s != 0;
+    count->evicted_idle_ms = now_ms > item->accessed_ms ? now_ms - item->accessed_ms : 0;
+}
+
+void keydir_count_dead_locked(struct keydir_shard *shard, const struct item *item)
+{
+    lock_assert_held(&shard->lock);
+    class_of(shard, item)->reclaimed++;
+}
+
 void keydir_insert_locked(struct keydir_shard *shard, struct item *item)
 {
     lock_assert_held(&shard->lock);
     fp_assert((shard->item_count + 1) * 4 <= shard->capacity * 3);
     table_put(shard, item);
     shard->item_count++;
+    count_in(shard, item);
+    class_of(shard, item)->stored++;
     order_push(shard, item);
     set_oldest_locked(shard);
 }
@@ -150,6 +188,8 @@ void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct 
     lock_assert_held(&shard->lock);
     fp_assert(next->hash == old->hash && !old->mapped);
     shard->table[place_of(shard, old)] = next;
+    count_out(shard, old);
+    count_in(shard, next);
     next->newer = old->newer;
     next->older = old->older;
     if (old->newer != NULL) old->newer->older = next;
@@ -164,6 +204,7 @@ void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
     lock_assert_held(&shard->lock);
     close_gap(shard, place_of(shard, item));
     shard->item_count--;
+    count_out(shard, item);
     if (!item->mapped) order_unlink(shard, item);
     set_oldest_locked(shard);
 }
@@ -241,7 +282,7 @@ void keydir_check(struct keydir *keydir)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         lock_take(&shard->lock);
-        uint64_t in_table = 0, in_order = 0, mapped = 0;
+        uint64_t in_table = 0, in_order = 0, mapped = 0, counted = 0;
         for (uint64_t p = 0; p < shard->capacity; p++) {
             struct item *item = shard->table[p];
             if (item == NULL) continue;
@@ -255,6 +296,8 @@ void keydir_check(struct keydir *keydir)
             fp_assert(item->older != NULL ? item->older->newer == item : shard->oldest == item);
         }
         fp_assert(in_table == shard->item_count && in_order + mapped == shard->item_count);
+        for (unsigned n = 1; n <= ITEM_CLASSES_MAX; n++) counted += shard->classes[n].items;
+        fp_assert(counted == shard->item_count);
         table_bytes += shard->capacity * sizeof *shard->table;
         lock_drop(&shard->lock);
     }

@@ -15,7 +15,7 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "base/status.h"
-#include "storage/item.h"
+#include "storage/item_class.h"
 
 enum { KEYDIR_SHARDS = 64, KEYDIR_TABLE_MIN = 64 };
 
@@ -26,6 +26,7 @@ struct keydir_shard {
     uint64_t item_count;
     struct item *newest, *oldest;
     _Atomic uint64_t oldest_ms; /* access time of `oldest`; UINT64_MAX: the shard is empty */
+    struct item_class_count classes[ITEM_CLASSES_MAX + 1]; /* by number; none has the number 0 */
 } __attribute__((aligned(64)));
 
 struct keydir {
@@ -68,6 +69,12 @@ enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, 
 /* One less; with the last it comes back as the newest, if the directory still has it. */
 void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool writes,
                          uint64_t now_ms) FP_NONNULL(1, 2);
+
+/* Counts an item that is about to be removed, and why: it gives way, or (dead) was over anyway. */
+void keydir_count_evicted_locked(struct keydir_shard *shard, const struct item *item,
+                                 uint64_t now_ms) FP_NONNULL(1, 2);
+void keydir_count_dead_locked(struct keydir_shard *shard, const struct item *item)
+    FP_NONNULL(1, 2);
 
 /* The shard whose oldest item is the oldest of all; NULL: no items. A hint: look again, locked. */
 struct keydir_shard *keydir_oldest_shard(struct keydir *keydir) FP_NONNULL(1);

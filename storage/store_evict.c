@@ -35,6 +35,8 @@ bool store_drop_one(struct store *store, struct store_scratch *scratch)
     if (item != NULL) {
         bool dead = store_item_dead(store, scratch, item);
         store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
+        if (dead) keydir_count_dead_locked(shard, item);
+        else keydir_count_evicted_locked(shard, item, scratch->now_ms);
         store_unlink_locked(store, shard, item);
     }
     lock_drop(&shard->lock);
@@ -77,6 +79,7 @@ static uint64_t look_locked(struct store *store, struct store_scratch *scratch,
             place++;
             continue;
         }
+        keydir_count_dead_locked(shard, item);
         store_unlink_locked(store, shard, item); /* may move another item to this place */
         look->dead[look->dead_count++] = item;
     }

@@ -93,8 +93,7 @@ void store_link_locked(struct store *store, struct keydir_shard *shard, struct i
 
 uint64_t store_item_cost(const struct item *item)
 {
-    /* What malloc really takes: its header, rounded up. */
-    return (item_size_bytes(item->key_bytes, item->value_bytes) + 8 + 15) / 16 * 16;
+    return item_record_bytes(item->key_bytes, item->value_bytes);
 }
 
 void store_item_release(struct store *store, struct store_scratch *scratch,
@@ -116,6 +115,7 @@ struct item *store_find_locked(struct store *store, const struct store_scratch *
     struct item *item = keydir_find_locked(shard, hash, key);
     *dead = NULL;
     if (item == NULL || !store_item_dead(store, scratch, item)) return item;
+    keydir_count_dead_locked(shard, item);
     store_unlink_locked(store, shard, item);
     store_count(&store->counters.item_reclaims, 1);
     *dead = item;

@@ -36,7 +36,7 @@ static enum fp_status build_item(struct store *store, struct store_scratch *scra
                                  struct slice key, struct slice value, struct item **out)
 {
     uint64_t hash = keydir_hash(&store->keydir, key);
-    uint64_t bytes = (item_size_bytes(key.size_bytes, value.size_bytes) + 8 + 15) / 16 * 16;
+    uint64_t bytes = item_record_bytes(key.size_bytes, value.size_bytes);
     if (!store_charge(store, scratch, BUDGET_ITEMS, bytes)) return FP_NO_MEMORY;
     struct item *item = item_create(key, hash, value.size_bytes);
     if (item == NULL) {

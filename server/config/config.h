@@ -88,6 +88,7 @@ struct config {
         uint64_t stop_timeout_ns; /* 0: do not wait */
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;
+        enum config_switch shutdown_command;
     } server;
     struct {
         uint64_t memory_limit_bytes;

@@ -7,22 +7,8 @@
  */
 #ifndef FARPAGE_SERVER_CONFIG_TABLE_H
 #define FARPAGE_SERVER_CONFIG_TABLE_H
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/slice.h"
 #include "server/config/config.h"
-
-enum config_kind {
-    KIND_COUNT,    /* uint32_t */
-    KIND_INTEGER,  /* int32_t */
-    KIND_SIZE,     /* uint64_t, bytes */
-    KIND_DURATION, /* uint64_t, nanoseconds */
-    KIND_CHOICE,   /* an enum whose values are the places of the names in `choices` */
-    KIND_ADDRESS,  /* struct config_address */
-    KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1] */
-};
+#include "server/config/config_key.h"
 
 #define CONFIG_KIB(n) ((int64_t)(n) << 10)
 #define CONFIG_MIB(n) ((int64_t)(n) << 20)
@@ -68,6 +54,9 @@ enum config_kind {
     X("server.requests_per_turn", KIND_COUNT, struct config, server.requests_per_turn, "64", 1,    \
       10000, NULL, RELOAD,                                                                         \
       "A connection's requests answered in a row before the others get their turn.")               \
+    X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may stop the server with the line shutdown; memcached's option -A.")             \
     X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
       0, NULL, NEEDED,                                                                             \
       "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
@@ -157,43 +146,5 @@ enum config_kind {
       "The least urgent events that are written.")                                                 \
     X("log.format", KIND_CHOICE, struct config, log.format, "text", 0, 0,                          \
       CONFIG_CHOICES("text", "logfmt", "json"), RELOAD, "How a line looks.")
-
-struct config_key {
-    const char *path; /* "server.threads"; of a list's key "areas[].size" */
-    enum config_kind kind;
-    bool reloadable, needed;
-    size_t offset;                   /* of the value in struct config, or in the list's item */
-    const char *initial;             /* the default; NULL: there is none */
-    int64_t least, most;             /* of numbers without choices */
-    const char *const *choices;      /* NULL, or names up to a NULL */
-    const char *help;
-};
-
-struct config_section {
-    const char *name, *help;
-    const struct config_key *keys; /* its rows, in order */
-    size_t key_count;
-    bool is_list; /* then: */
-    uint32_t least, most;
-    size_t count_offset, items_offset, item_bytes; /* the items begin with struct config_item */
-};
-
-/* The i-th section with its rows, in the order of the file; false after the last. */
-bool config_section_at(size_t i, struct config_section *section) FP_MUST_CHECK FP_NONNULL(2);
-
-bool config_section_find(struct slice name, struct config_section *section)
-    FP_MUST_CHECK FP_NONNULL(2);
-
-/* NULL where there is none. Of all keys by path, or of a section's by the last part. */
-const struct config_key *config_key_find(struct slice path);
-const struct config_key *config_section_key(const struct config_section *section,
-                                            struct slice name);
-
-const char *config_key_name(const struct config_key *key); /* the last part of its path */
-size_t config_key_row(const struct config_key *key); /* its place in config->origins */
-
-uint32_t config_item_count(const struct config_section *section, const struct config *config);
-const struct config_item *config_item_at(const struct config_section *section,
-                                         const struct config *config, uint32_t i);
 
 #endif
