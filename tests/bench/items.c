@@ -111,7 +111,7 @@ static bool measure_phase(struct bench *bench, const struct target *target, stru
                           enum phase phase)
 {
     const struct options *options = &bench->options;
-    struct load_phase plan = {.ops = options->ops, .seconds = options->seconds};
+    struct load_phase plan = {.ops = options->ops, .duration_ns = options->seconds * 1000000000};
     if (phase == PHASE_PRELOAD) plan.ops = bench->keys;
     if (phase == PHASE_PRELOAD) plan.each_key_once = true;
     if (phase == PHASE_GET) plan.get_percent = 100;

@@ -70,7 +70,8 @@ static void issue_set(struct load *load, struct peer *peer, struct request *requ
     held->busy = true;
     request->version = ++held->sent;
     uint32_t page = pageset_index(load->options.pages, request->key, request->version);
-    struct slice value = slice_of(pageset_page(load->options.pages, page), PAGESET_PAGE_BYTES);
+    struct slice value =
+        slice_of(pageset_page(load->options.pages, page), load->options.pages->value_bytes);
     peer->out_end += wire_set(peer->out + peer->out_end, request->key, value);
 }
 
@@ -130,7 +131,7 @@ static void fill(struct load *load, struct peer *peer, uint64_t now_ns)
 static bool is_right(const struct load *load, const struct request *request, const uint8_t *page)
 {
     const struct pageset *pages = load->options.pages;
-    uint32_t crc = crc32c(page, PAGESET_PAGE_BYTES);
+    uint32_t crc = crc32c(page, pages->value_bytes);
     for (uint32_t v = request->version; v <= load->held[request->key].sent; v++)
         if (pages->crcs[pageset_index(pages, request->key, v)] == crc) return true;
     return false;
@@ -155,7 +156,7 @@ static void read_replies(struct load *load, struct peer *peer, uint64_t now_ns)
 {
     while (peer->count > 0 && peer->in_start < peer->in_end) {
         const struct request *request = &peer->requests[peer->first];
-        struct wire_wanted wanted = {request->key, PAGESET_PAGE_BYTES, true};
+        struct wire_wanted wanted = {request->key, load->options.pages->value_bytes, true};
         struct slice bytes = slice_of(peer->in + peer->in_start, peer->in_end - peer->in_start);
         struct wire_reply reply = request->is_get ? wire_read_get(bytes, &wanted)
                                                   : wire_read_set(bytes);
@@ -197,7 +198,7 @@ bool load_run(struct load *load, const struct load_phase *phase, struct load_res
     load->result = result;
     load->phase = *phase;
     load->issued = 0;
-    load->stop_ns = start_ns + phase->seconds * EACH_OF_A_SECOND;
+    load->stop_ns = start_ns + phase->duration_ns;
     for (uint32_t i = 0; i < load->options.connections; i++)
         fill(load, &load->peers[i], clock_monotonic_ns());
     while (!load->broken && result->ops < load->phase.ops) {
@@ -243,18 +244,9 @@ bool load_open(const struct load_options *options, struct load **out)
     load->options = *options;
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->held = calloc(options->keys, sizeof *load->held);
-    load->peers = calloc(options->connections, sizeof *load->peers);
-    load->out_bytes = (size_t)options->depth * WIRE_REQUEST_BYTES_MAX;
-    load->in_bytes = IN_BYTES_MIN + WIRE_REPLY_BYTES_MAX;
-    bool good = load->epoll >= 0 && load->held != NULL && load->peers != NULL;
+    bool good = load->epoll >= 0 && load->held != NULL;
     if (!good) fail(load, "out of memory or files");
-    if (good && options->keys <= options->connections * options->depth) {
-        fail(load, "as many requests on the way as there are keys: use fewer, or more pages");
-        good = false;
-    }
-    for (uint32_t i = 0; good && i < options->connections; i++) load->peers[i].fd = -1;
-    for (uint32_t i = 0; good && i < options->connections; i++)
-        good = open_peer(load, &load->peers[i]);
+    good = good && load_reconnect(load, options->connections, options->depth);
     if (good)
         draw_init(&load->draw, options->seed, options->keys, options->zipf);
     else
@@ -262,10 +254,8 @@ bool load_open(const struct load_options *options, struct load **out)
     return good;
 }
 
-void load_close(struct load **pointer)
+static void close_peers(struct load *load)
 {
-    struct load *load = *pointer;
-    if (load == NULL) return;
     for (uint32_t i = 0; load->peers != NULL && i < load->options.connections; i++) {
         struct peer *peer = &load->peers[i];
         if (peer->fd > 0) close(peer->fd);
@@ -273,8 +263,39 @@ void load_close(struct load **pointer)
         free(peer->out);
         free(peer->in);
     }
-    if (load->epoll >= 0) close(load->epoll);
     free(load->peers);
+    load->peers = NULL;
+}
+
+bool load_reconnect(struct load *load, uint32_t connections, uint32_t depth)
+{
+    uint32_t value_bytes = load->options.pages->value_bytes;
+    close_peers(load);
+    load->options.connections = connections;
+    load->options.depth = depth;
+    load->peers = calloc(connections, sizeof *load->peers);
+    load->out_bytes = (size_t)depth * (value_bytes + WIRE_REQUEST_EXTRA_BYTES);
+    load->in_bytes = IN_BYTES_MIN + value_bytes + WIRE_REPLY_EXTRA_BYTES;
+    if (load->peers == NULL) {
+        fail(load, "out of memory");
+        return false;
+    }
+    if (load->options.keys <= connections * depth) {
+        fail(load, "as many requests on the way as there are keys: use fewer, or more pages");
+        return false;
+    }
+    for (uint32_t i = 0; i < connections; i++) load->peers[i].fd = -1;
+    for (uint32_t i = 0; i < connections; i++)
+        if (!open_peer(load, &load->peers[i])) return false;
+    return true;
+}
+
+void load_close(struct load **pointer)
+{
+    struct load *load = *pointer;
+    if (load == NULL) return;
+    close_peers(load);
+    if (load->epoll >= 0) close(load->epoll);
     free(load->held);
     free(load);
     *pointer = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * load - many connections that ask one server for pages in memcached's text protocol, and check
- * every answer.
+ * load - many connections that ask one server for pages, or values cut from them, in memcached's
+ * text protocol, and check every answer.
  *
  * Closed loop: each connection keeps `depth` requests on the way and sends the next when one is
  * answered. Each write of a key brings other bytes (pageset_index); a get must bring those that
@@ -32,7 +32,7 @@ struct load_phase {
     bool each_key_once; /* keys 0, 1, 2 ... instead of random ones; ops then is the keys */
     unsigned get_percent;
     uint64_t ops;
-    uint64_t seconds; /* nothing is sent after so long, but what is on the way is waited for */
+    uint64_t duration_ns; /* nothing is sent after so long; what is on the way is waited for */
 };
 
 struct load_result {
@@ -46,6 +46,9 @@ struct load_result {
 /* All connections, open. False after a line on stderr. */
 bool load_open(const struct load_options *options, struct load **load) FP_MUST_CHECK;
 void load_close(struct load **load);
+/* As many other connections in place of those there are, between two runs; what the keys hold stays
+ * known. False after a line on stderr. */
+bool load_reconnect(struct load *load, uint32_t connections, uint32_t depth) FP_MUST_CHECK;
 
 /* False after a line on stderr: a connection broke, or replies stopped coming. */
 bool load_run(struct load *load, const struct load_phase *phase, struct load_result *result)

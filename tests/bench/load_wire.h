@@ -12,9 +12,9 @@
 #include "base/slice.h"
 #include "tests/bench/pageset.h"
 
-enum {
-    WIRE_REQUEST_BYTES_MAX = PAGESET_PAGE_BYTES + 64, /* of any request */
-    WIRE_REPLY_BYTES_MAX = PAGESET_PAGE_BYTES + 512   /* of any reply that is not broken */
+enum { /* beside the value */
+    WIRE_REQUEST_EXTRA_BYTES = 64, /* of any request */
+    WIRE_REPLY_EXTRA_BYTES = 512   /* of any reply that is not broken */
 };
 
 enum wire_kind { WIRE_PARTIAL, WIRE_VALUE, WIRE_MISS, WIRE_STORED, WIRE_REFUSED, WIRE_BROKEN };

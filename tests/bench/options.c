@@ -12,10 +12,10 @@
 enum {
     TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
     COUNTED = TIMED | BENCH_INPROCESS | BENCH_PERCPU_REF, /* or after so many operations */
-    PEERS = BENCH_ITEMS | BENCH_PAGES | BENCH_WIRE,  /* with memcached beside it */
+    PEERS = BENCH_ITEMS | BENCH_PAGES | BENCH_WIRE | BENCH_BESIDE, /* with memcached beside it */
     SERVERS = PEERS | BENCH_COMPACTION | BENCH_SWAPS,
-    THREADED = SERVERS & ~BENCH_WIRE, /* with a number of threads to choose */
-    PACKED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION, /* with compressors to choose */
+    THREADED = SERVERS & ~(BENCH_WIRE | BENCH_BESIDE), /* with a number of threads to choose */
+    PACKED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION | BENCH_BESIDE, /* with compressors */
     PAGED = PACKED | BENCH_SWAPS | BENCH_WIRE,       /* takes files of pages */
     ALL = PAGED | BENCH_PERCPU_REF,
 };
@@ -34,16 +34,20 @@ struct row {
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
     {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
-    {"milliseconds", NUMBER, BENCH_WIRE, AT(milliseconds), 1, 60000, "how long each figure takes"},
+    {"milliseconds", NUMBER, BENCH_WIRE | BENCH_BESIDE, AT(milliseconds), 1, 60000,
+     "how long each figure takes"},
     {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, PAGED, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},
     {"threads", NUMBER, THREADED, AT(threads), 1, 256, "threads of each server"},
     {"memory", SIZE, PAGED, AT(memory), 16 << 20, UINT64_C(1) << 40, "memory limit of each server"},
     {"connections", NUMBER, BENCH_ITEMS, AT(connections), 1, 1000, "connections of the client"},
     {"depth", NUMBER, BENCH_ITEMS, AT(depth), 1, 1024, "requests on the way on each connection"},
-    {"get-percent", NUMBER, BENCH_ITEMS, AT(get_percent), 0, 100, "gets in the mixed phase"},
-    {"keys-by", TEXT, BENCH_ITEMS, AT(keys_by), 0, 0, "zipf or uniform"},
+    {"get-percent", NUMBER, BENCH_ITEMS | BENCH_BESIDE, AT(get_percent), 0, 100,
+     "gets in the mixed phase"},
+    {"keys-by", TEXT, BENCH_ITEMS | BENCH_BESIDE, AT(keys_by), 0, 0, "zipf or uniform"},
     {"algorithms", TEXT, PACKED, AT(algorithms), 0, 0, "compressors, separated by commas"},
+    {"value-bytes", NUMBER, BENCH_BESIDE, AT(value_bytes), 16, 1 << 20, "of each value"},
+    {"shapes", TEXT, BENCH_BESIDE, AT(shapes), 0, 0, "CONNECTIONSxDEPTH, separated by commas"},
     {"ways", TEXT, BENCH_WIRE, AT(ways), 0, 0, "only rows with all of these: unix,load,depth 32"},
     {"seed", NUMBER, PAGED, AT(seed), 0, UINT64_MAX, "the same seed asks for the same keys"},
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
@@ -68,6 +72,8 @@ static const struct options defaults = {
     .algorithms = "lz4,zstd,none",
     .farpaged = FARPAGE_BENCH_FARPAGED,
     .memcached = "memcached",
+    .value_bytes = 4096,
+    .shapes = "1x1,1x8,16x1,16x8,64x1,64x8",
     .ways = "",
 };
 static char sample[] = FARPAGE_BENCH_SAMPLE;

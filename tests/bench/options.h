@@ -16,7 +16,8 @@ enum options_user {
     BENCH_INPROCESS = 16,
     BENCH_PERCPU_REF = 32,
     BENCH_SWAPS = 64,
-    BENCH_WIRE = 128
+    BENCH_WIRE = 128,
+    BENCH_BESIDE = 256
 };
 
 struct options {
@@ -36,6 +37,8 @@ struct options {
     const char *farpaged;
     const char *set; /* KEY=VALUE for farpaged, or NULL */
     const char *memcached;
+    const char *shapes; /* "1x8,64x1": connections and requests on the way on each */
+    uint64_t value_bytes;
     const char *ways; /* words that a way must have to be measured; "" for all */
     bool json;
     char *const *files;

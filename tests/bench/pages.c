@@ -190,7 +190,7 @@ static bool run_text(struct load *load, const struct job *job, uint64_t seconds,
         .each_key_once = job->each_slot_once,
         .get_percent = job->work == WORK_LOAD ? 100 : 0,
         .ops = job->ops,
-        .seconds = seconds,
+        .duration_ns = seconds * 1000000000,
     };
     if (!load_run(load, &phase, &result)) return false;
     outcome->pages = result.ops;

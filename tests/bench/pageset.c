@@ -46,14 +46,15 @@ static bool append(struct pageset *pages, int fd, const char *path)
     return true;
 }
 
-static bool is_same_filled(const uint8_t *page)
+static bool is_same_filled(const struct pageset *pages, uint32_t index)
 {
-    return memcmp(page, page + sizeof(uint64_t), PAGESET_PAGE_BYTES - sizeof(uint64_t)) == 0;
+    const uint8_t *page = pageset_page(pages, index);
+    return memcmp(page, page + sizeof(uint64_t), pages->value_bytes - sizeof(uint64_t)) == 0;
 }
 
 bool pageset_read(char *const *paths, int path_count, struct pageset *pages)
 {
-    *pages = (struct pageset){0};
+    *pages = (struct pageset){.value_bytes = PAGESET_PAGE_BYTES};
     for (int i = 0; i < path_count; i++) {
         int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0) return say(paths[i], strerror(errno));
@@ -62,11 +63,23 @@ bool pageset_read(char *const *paths, int path_count, struct pageset *pages)
         if (!good) return false;
     }
     if (pages->count == 0) return say("pages", "no file was named");
+    return pageset_cut(pages, PAGESET_PAGE_BYTES);
+}
+
+bool pageset_cut(struct pageset *pages, uint32_t value_bytes)
+{
+    uint64_t all_bytes = (uint64_t)pages->count * pages->value_bytes;
+    if (value_bytes <= sizeof(uint64_t) || value_bytes > all_bytes)
+        return say("pages", "not enough for one value");
+    pages->value_bytes = value_bytes;
+    pages->count = (uint32_t)(all_bytes / value_bytes);
+    pages->same_filled = 0;
+    free(pages->crcs);
     pages->crcs = calloc(pages->count, sizeof *pages->crcs);
     if (pages->crcs == NULL) return say("pages", "out of memory");
     for (uint32_t i = 0; i < pages->count; i++) {
-        pages->crcs[i] = crc32c(pageset_page(pages, i), PAGESET_PAGE_BYTES);
-        pages->same_filled += is_same_filled(pageset_page(pages, i));
+        pages->crcs[i] = crc32c(pageset_page(pages, i), value_bytes);
+        pages->same_filled += is_same_filled(pages, i);
     }
     return true;
 }

@@ -14,7 +14,7 @@ enum { PAGESET_PAGE_BYTES = 4096 };
 struct pageset {
     uint8_t *bytes;
     uint32_t *crcs;
-    uint32_t count;
+    uint32_t count, value_bytes; /* PAGESET_PAGE_BYTES, or what they were cut to */
     uint32_t same_filled; /* of them: one repeated machine word */
 };
 
@@ -23,9 +23,13 @@ struct pageset {
 bool pageset_read(char *const *paths, int path_count, struct pageset *pages) FP_MUST_CHECK;
 void pageset_free(struct pageset *pages);
 
+/* From now on a "page" is the next value_bytes of the same memory, fewer or more than a page's;
+ * what is left over at the end is left out. False after a line on stderr: not enough for one. */
+bool pageset_cut(struct pageset *pages, uint32_t value_bytes) FP_MUST_CHECK;
+
 static inline const uint8_t *pageset_page(const struct pageset *pages, uint32_t index)
 {
-    return pages->bytes + (uint64_t)index * PAGESET_PAGE_BYTES;
+    return pages->bytes + (uint64_t)index * pages->value_bytes;
 }
 
 /* The page that the thing numbered `key` holds after it was written `version` times: each write
