@@ -13,6 +13,7 @@
 
 #define LOCK_RANKS(X)                                                                              \
     X(RANK_CONFIG_RELOAD, "one reload at a time")                                                  \
+    X(RANK_CREDENTIALS, "certificates, keys and users in force")                                   \
     X(RANK_CONNS, "the list of open connections")                                                  \
     X(RANK_OPENERS, "who has which area open")                                                     \
     X(RANK_MAPS, "the list of what all sessions have mapped")                                      \

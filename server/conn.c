@@ -14,6 +14,7 @@
  *   all input carried out  on           -             -
  *   output is full         off          on            -           -> resume when drained
  *   turn is over           off          -             on          -> resume
+ *   TLS holds more input   on           -             on          -> read
  *   closing                off          on if pending -           -> gone when drained
  */
 #include "server/conn.h"
@@ -32,6 +33,7 @@
 #include "protocol/limits.h"
 #include "protocol/reply.h"
 #include "server/conn_kept.h"
+#include "tls/tls.h"
 
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
@@ -42,10 +44,13 @@ enum {
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
+    HANDSHAKE_SECONDS_MAX = 10,
 };
 
 struct conn {
     struct worker *worker;
+    struct tls *tls;  /* NULL: in the clear */
+    bool handshaking; /* TLS is not agreed on yet: nothing else happens */
     struct conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;
     struct kept kept;
@@ -94,6 +99,7 @@ static void conn_destroy(struct conn *conn)
               log_number("fd", (uint64_t)conn->row.fd));
     maps_unmap_all(&conn->session.maps);
     session_fini(&conn->session, &shared->openers, shared->store);
+    tls_close(&conn->tls);
     close(conn->row.fd); /* which openers look at while they are there */
     output_fini(&conn->output); /* lets go of what was being sent from maps */
     maps_fini(&conn->session.maps);
@@ -102,6 +108,12 @@ static void conn_destroy(struct conn *conn)
     free(conn);
     atomic_fetch_sub(&worker->conn_count, 1);
     conns_dismiss(&shared->conns);
+}
+
+/* Charged whatever it does. */
+static uint64_t fixed_bytes(const struct conn *conn)
+{
+    return CONN_FIXED_BYTES + (conn->tls != NULL ? TLS_IDLE_BYTES : 0);
 }
 
 static void link_conn(struct conn *conn, const struct arrival *arrival)
@@ -118,20 +130,33 @@ static void link_conn(struct conn *conn, const struct arrival *arrival)
     conns_link(&worker->shared->conns, &conn->row);
 }
 
-void conn_open(struct worker *worker, const struct arrival *arrival)
+static struct conn *conn_create(struct worker *worker, const struct arrival *arrival)
 {
     struct conn *conn = calloc(1, sizeof *conn);
-    if (conn == NULL || !output_init(&conn->output, &worker->desk)) {
+    if (conn == NULL) return NULL;
+    conn->worker = worker;
+    if (arrival->tls) conn->tls = credentials_open_tls(&worker->shared->credentials, arrival->fd);
+    conn->handshaking = arrival->tls;
+    if ((conn->tls == NULL) == arrival->tls || !output_init(&conn->output, &worker->desk)) {
+        tls_close(&conn->tls);
         free(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+void conn_open(struct worker *worker, const struct arrival *arrival)
+{
+    struct conn *conn = conn_create(worker, arrival);
+    if (conn == NULL) {
         close(arrival->fd);
         atomic_fetch_sub(&worker->conn_count, 1);
         conns_dismiss(&worker->shared->conns);
         return;
     }
-    conn->worker = worker;
     conn->session.row = &conn->row;
     maps_init(&conn->session.maps, &worker->dispatcher, &conn->row);
-    conn->charged_bytes = CONN_FIXED_BYTES;
+    conn->charged_bytes = fixed_bytes(conn);
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
     count(conn, COUNTER_total_connections, 1);
@@ -339,7 +364,8 @@ static void request_moved(struct conn *conn)
 
 static void send_output(struct conn *conn)
 {
-    long sent = output_send(&conn->output, conn->row.fd);
+    long sent = conn->tls == NULL ? output_send(&conn->output, conn->row.fd)
+                                  : output_send_tls(&conn->output, conn->tls);
     if (sent < 0) {
         conn->output.broken = true;
         return;
@@ -389,7 +415,7 @@ static enum conn_state state_of(const struct conn *conn)
 static void charge_output(struct conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    uint64_t now = CONN_FIXED_BYTES + output_own_pending(&conn->output);
+    uint64_t now = fixed_bytes(conn) + output_own_pending(&conn->output);
     if (now > conn->charged_bytes)
         budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
     else
@@ -405,10 +431,17 @@ static void event_want(struct event *event, bool wanted, const struct timeval *t
     else (void)event_del(event);
 }
 
+static const struct timeval at_once = {0, 0};
+
+/* What TLS holds already makes no socket readable. */
+static void look_into_tls(struct conn *conn)
+{
+    if (conn->tls != NULL) event_want(&conn->turn_event, tls_has_more(conn->tls), &at_once);
+}
+
 /* Sends, and decides by the table above what to wait for. */
 static void settle(struct conn *conn, enum step why)
 {
-    static const struct timeval at_once = {0, 0};
     if (why == STEP_CLOSE || (why == STEP_WAIT && conn->eof)) conn->closing = true;
     if (atomic_load_explicit(&conn->row.noticed, memory_order_relaxed) && !conn->closing)
         dispatch_notices(&conn->session, &conn->output);
@@ -435,6 +468,7 @@ static void settle(struct conn *conn, enum step why)
     event_want(&conn->read_event, why == STEP_WAIT && !conn->closing, NULL);
     event_want(&conn->write_event, pending, NULL);
     event_want(&conn->turn_event, why == STEP_TURN && !conn->closing, &at_once);
+    if (why == STEP_WAIT && !conn->closing) look_into_tls(conn);
 }
 
 static void work(struct conn *conn, struct slice input)
@@ -522,24 +556,53 @@ static void arrived(struct conn *conn, uint8_t *at, size_t got)
     if (kept->size_bytes > 0 && beside && !enough && size <= kept->capacity_bytes) {
         memcpy(kept->bytes + kept->size_bytes, at, got);
         kept->size_bytes = size;
+        look_into_tls(conn);
         return;
     }
     if (!beside) {
         kept->size_bytes = size;
         if (enough) work(conn, kept_slice(kept));
+        else look_into_tls(conn);
         return;
     }
     if (kept->size_bytes > 0) memcpy(input, kept->bytes, kept->size_bytes);
     work(conn, slice_of(input, size));
 }
 
+static ssize_t receive(struct conn *conn, uint8_t *at, size_t room)
+{
+    return conn->tls == NULL ? recv(conn->row.fd, at, room, 0) : tls_read(conn->tls, at, room);
+}
+
+/* Goes on until TLS is agreed on, and is then where an open connection begins. */
+static void shake_hands(struct conn *conn)
+{
+    enum tls_step step = tls_handshake(conn->tls);
+    if (step == TLS_FAILED) {
+        count(conn, COUNTER_ssl_handshake_errors, 1);
+        log_event(conn->worker->shared->log, LOG_INFO, "connection closed: no TLS",
+                  log_text("peer", conn->row.peer), log_text("reason", tls_reason(conn->tls)));
+        conn_destroy(conn);
+        return;
+    }
+    event_want(&conn->write_event, step == TLS_WANT_WRITE, NULL);
+    if (step != TLS_DONE) return;
+    conn->handshaking = false;
+    count(conn, COUNTER_farpage_tls_handshakes, 1);
+    settle(conn, STEP_WAIT);
+}
+
 static void on_read(evutil_socket_t fd, short what, void *opaque)
 {
-    (void)what;
+    (void)fd, (void)what;
     struct conn *conn = opaque;
     uint8_t *at;
     size_t room;
     worker_tick(conn->worker);
+    if (conn->handshaking) {
+        shake_hands(conn);
+        return;
+    }
     if (!place_to_read(conn, &at, &room)) {
         refuse_for_memory(conn);
         return;
@@ -547,7 +610,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     /* Before the socket is empty: who looks whether this client has hung up must not take what it
      * asked for last, and we are about to carry out, for nothing. */
     atomic_store(&conn->row.state, CONN_READING);
-    ssize_t got = recv(fd, at, room, 0);
+    ssize_t got = receive(conn, at, room);
     if (got < 0) {
         atomic_store(&conn->row.state, (int)state_of(conn));
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) conn_destroy(conn);
@@ -569,7 +632,8 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct conn *conn = opaque;
     worker_tick(conn->worker);
-    resume(conn);
+    if (event_pending(&conn->read_event, EV_READ, NULL)) on_read(conn->row.fd, EV_READ, conn);
+    else resume(conn);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *opaque)
@@ -577,6 +641,10 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct conn *conn = opaque;
     worker_tick(conn->worker);
+    if (conn->handshaking) {
+        shake_hands(conn);
+        return;
+    }
     send_output(conn);
     bool reading = event_pending(&conn->read_event, EV_READ, NULL) != 0;
     if (output_pending(&conn->output) > 0 && !conn->output.broken) charge_output(conn);
@@ -616,7 +684,10 @@ void conn_sweep(struct conn *conn)
     const char *reason = NULL;
     enum worker_counter counter = COUNTER_farpage_slow_kicks;
     uint64_t unread_ns = is_in_need(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
-    if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
+    if (conn->handshaking) {
+        if (overdue(conn->row.opened_ns, now_ns, HANDSHAKE_SECONDS_MAX * 1000000000ull))
+            reason = "its TLS handshake did not become complete";
+    } else if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
         reason = "it does not read its replies";
     } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
         reason = "its request did not become complete";

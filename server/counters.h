@@ -38,6 +38,8 @@
     X(idle_kicks, "connections closed by server.idle_timeout")                                     \
     X(total_connections, "connections accepted")                                                   \
     X(farpage_slow_kicks, "connections closed by server.request_timeout")                          \
+    X(ssl_handshake_errors, "connections closed because TLS could not be agreed on")               \
+    X(farpage_tls_handshakes, "connections over TLS")                                              \
     X(farpage_protocol_errors, "connections closed because framing was lost")                      \
     X(farpage_page_stores, "pages stored")                                                         \
     X(farpage_page_loads, "pages loaded")                                                          \

@@ -20,7 +20,8 @@ enum { ACCEPTS_PER_EVENT = 64 };
 static const struct timeval pause_when_out_of_descriptors = {0, 100000};
 
 struct listener {
-    struct listener_options options;
+    struct listener_options options; /* its config: the copy below, which a reload leaves alone */
+    struct config_listener config;
     int fd;
     struct event *event, *pause;
     char address[CONN_ADDRESS_BYTES];
@@ -85,7 +86,8 @@ static void refuse(int fd)
 static void welcome(struct listener *listener, int fd, const union any_address *peer)
 {
     struct shared *shared = listener->options.shared;
-    struct arrival arrival = {.fd = fd};
+    struct arrival arrival = {.fd = fd,
+                              .tls = listener->config.tls == CONFIG_SWITCH_ON};
     int on = 1;
     if (peer->any.sa_family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -212,7 +214,7 @@ static int bind_private(int fd, const union any_address *address, socklen_t size
 
 static void learn_address(struct listener *listener)
 {
-    struct config_address address = *listener->options.address;
+    struct config_address address = listener->config.address;
     union any_address bound = {0};
     socklen_t size = sizeof bound;
     if (address.kind != CONFIG_UNIX && getsockname(listener->fd, &bound.any, &size) == 0)
@@ -225,7 +227,7 @@ static void learn_address(struct listener *listener)
 
 static enum fp_status open_socket(struct listener *listener, char *reason)
 {
-    const struct config_address *wanted = listener->options.address;
+    const struct config_address *wanted = &listener->config.address;
     union any_address address;
     socklen_t size = fill_address(wanted, &address);
     int on = 1, off = 0;
@@ -258,6 +260,8 @@ enum fp_status listener_open(const struct listener_options *options, struct list
     struct listener *listener = calloc(1, sizeof *listener);
     if (listener == NULL) return fail(reason, "out of memory");
     listener->options = *options;
+    listener->config = *options->config;
+    listener->options.config = &listener->config;
     listener->fd = -1;
     enum fp_status status = open_socket(listener, reason);
     if (status == FP_OK) {

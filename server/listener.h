@@ -17,12 +17,13 @@ struct listener_options {
     struct shared *shared;
     struct event_base *base;
     struct worker **workers; /* shared->worker_count of them; they outlive the listener */
-    const struct config_address *address;
+    const struct config_listener *config;
 };
 
 enum { LISTENER_REASON_BYTES = 256 };
 
-/* FP_IO: *reason says what the system refused and what to do about it. */
+/* The configuration is borrowed for the call. FP_IO: *reason says what the system refused and what
+ * to do about it. */
 enum fp_status listener_open(const struct listener_options *options, struct listener **listener,
                              char reason[LISTENER_REASON_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 void listener_close(struct listener **listener) FP_NONNULL(1);

@@ -38,6 +38,8 @@ int main(int argc, char **argv)
     code = load(&options, &config);
     if (code == EXIT_OK && options.action == OPTIONS_DUMP) config_dump(config, stdout);
     if (code == EXIT_OK && options.action == OPTIONS_CHECK)
+        code = (int)server_check(config, stderr);
+    if (code == EXIT_OK && options.action == OPTIONS_CHECK)
         printf("%s: good\n", options.config_path ? options.config_path : "the configuration");
     if (code == EXIT_OK && options.action == OPTIONS_RUN) code = run(&config, &options);
     config_destroy(&config);

@@ -29,7 +29,7 @@ enum { OPTIONS_SETS_MAX = 64, OPTIONS_GO_ON = -1, OPTIONS_FAULT_BYTES = 160 };
 
 enum options_action {
     OPTIONS_RUN,
-    OPTIONS_CHECK,          /* load the configuration, say what is wrong, open nothing */
+    OPTIONS_CHECK,          /* load the configuration and what it names, say what is wrong */
     OPTIONS_DUMP,           /* load and print it */
     OPTIONS_DUMP_ANNOTATED, /* print every key; loads nothing */
     OPTIONS_VERSION,

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/arith.h"
 #include "base/check.h"
+#include "tls/tls.h"
+
+enum { TLS_RECORDS_AT_ONCE = 16 }; /* encrypting more would keep the others waiting */
 
 bool output_init(struct output *output, struct output_desk *desk)
 {
@@ -181,4 +185,64 @@ long output_send(struct output *output, int fd)
     int sent = evbuffer_write(output->buffer, fd);
     if (sent >= 0) return sent;
     return is_for_later(errno) ? 0 : -1;
+}
+
+/* --- through TLS ------------------------------------------------------------------------------ */
+
+static long write_tls(struct tls *tls, const uint8_t *bytes, size_t size_bytes)
+{
+    long sent = tls_write(tls, bytes, size_bytes);
+    if (sent >= 0) return sent;
+    return is_for_later(errno) ? 0 : -1;
+}
+
+/* One record from the front of the buffer. A record that did not go out whole is asked for again
+ * and is then no shorter, since output only grows: as tls_write wants it. */
+static long send_record(struct output *output, struct tls *tls)
+{
+    uint8_t gathered[TLS_RECORD_BYTES];
+    struct evbuffer_iovec first = {0};
+    size_t size = min_u64(evbuffer_get_length(output->buffer), sizeof gathered);
+    evbuffer_peek(output->buffer, 1, NULL, &first, 1);
+    const uint8_t *bytes = first.iov_base;
+    if (first.iov_len < size) { /* in pieces: one record is cheaper than one for each */
+        if (evbuffer_copyout(output->buffer, gathered, size) != (ev_ssize_t)size) return -1;
+        bytes = gathered;
+    }
+    long sent = write_tls(tls, bytes, size);
+    if (sent > 0) evbuffer_drain(output->buffer, (size_t)sent);
+    return sent;
+}
+
+/* As send_from_desk. */
+static long send_tls_from_desk(struct output *output, struct tls *tls)
+{
+    struct output_desk *desk = output->desk;
+    size_t done = 0;
+    long sent = 1;
+    while (done < desk->used_bytes && sent > 0) {
+        size_t size = min_u64(desk->used_bytes - done, TLS_RECORD_BYTES);
+        sent = write_tls(tls, desk->bytes + done, size);
+        if (sent > 0) done += (size_t)sent;
+    }
+    if (sent < 0) return -1;
+    if (done < desk->used_bytes &&
+        evbuffer_add(output->buffer, desk->bytes + done, desk->used_bytes - done) != 0)
+        output->broken = true;
+    leave_desk(output);
+    return (long)done;
+}
+
+long output_send_tls(struct output *output, struct tls *tls)
+{
+    if (is_at_desk(output) && output->desk->used_bytes == 0) leave_desk(output);
+    if (is_at_desk(output)) return send_tls_from_desk(output, tls);
+    long done = 0;
+    for (int i = 0; i < TLS_RECORDS_AT_ONCE && evbuffer_get_length(output->buffer) > 0; i++) {
+        long sent = send_record(output, tls);
+        if (sent < 0) return -1;
+        if (sent == 0) break;
+        done += sent;
+    }
+    return done;
 }

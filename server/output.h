@@ -68,4 +68,8 @@ bool output_is_due(const struct output *output) FP_NONNULL(1);
  * connection is gone. */
 long output_send(struct output *output, int fd) FP_NONNULL(1);
 
+/* The same through TLS, some records at a time. */
+struct tls;
+long output_send_tls(struct output *output, struct tls *tls) FP_NONNULL(1, 2);
+
 #endif

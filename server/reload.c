@@ -46,11 +46,14 @@ static enum fp_status swap(struct shared *shared, const struct compressor_config
 }
 
 /* FP_BUSY: no compressor seat is free; everything is then as it was. */
-static enum fp_status apply(struct shared *shared, const struct config *next)
+static enum fp_status apply(struct shared *shared, const struct config *next,
+                            struct credentials_read *credentials)
 {
     struct compressor_config compressor = reload_compressor(next);
     enum fp_status status = swap(shared, &compressor);
     if (status != FP_OK) return status;
+    credentials_log(credentials, shared->log);
+    credentials_replace(&shared->credentials, credentials);
     settings_apply(&shared->settings, next);
     descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);
@@ -68,21 +71,29 @@ static void replace_config(struct shared *shared, struct config **next)
     lock_drop(&shared->config_lock);
 }
 
+/* The files that the configuration names may have changed although it has not. */
+static const char *refusal_of(struct shared *shared, const struct config *next,
+                              char why[CREDENTIALS_REASON_BYTES])
+{
+    struct credentials_read credentials;
+    if (!config_differences(shared->config, next, log_difference, shared))
+        return "some changes need a restart";
+    if (credentials_read(next, &credentials, why) != FP_OK) return why;
+    enum fp_status status = apply(shared, next, &credentials);
+    credentials_drop(&credentials);
+    return status != FP_OK ? fp_status_text(status) : NULL;
+}
+
 static const char *try_reload(struct shared *shared, const struct options *options,
-                              struct config_errors *errors)
+                              struct config_errors *errors, char why[CREDENTIALS_REASON_BYTES])
 {
     struct config *next = NULL;
     enum fp_status status = config_load(options->config_path, options->sets, options->set_count,
                                         &next, errors);
     if (status == FP_NO_MEMORY) return "out of memory";
     if (status != FP_OK) return "the file has errors";
-    const char *refused = NULL;
-    if (!config_differences(shared->config, next, log_difference, shared))
-        refused = "some changes need a restart";
-    else if ((status = apply(shared, next)) != FP_OK)
-        refused = fp_status_text(status);
-    else
-        replace_config(shared, &next);
+    const char *refused = refusal_of(shared, next, why);
+    if (refused == NULL) replace_config(shared, &next);
     config_destroy(&next);
     return refused;
 }
@@ -90,8 +101,9 @@ static const char *try_reload(struct shared *shared, const struct options *optio
 void reload(struct shared *shared, const struct options *options)
 {
     struct config_errors errors;
+    char why[CREDENTIALS_REASON_BYTES];
     config_errors_init(&errors);
-    const char *refused = try_reload(shared, options, &errors);
+    const char *refused = try_reload(shared, options, &errors, why);
     log_errors(shared, &errors);
     config_errors_fini(&errors);
     if (refused == NULL)

@@ -2,7 +2,8 @@
  * reload - what SIGHUP does: the configuration is read again and applied whole or not at all.
  *
  * A file with errors, or one that changes a key which needs a restart, leaves the running
- * configuration in force, and the log says why.
+ * configuration in force, and the log says why. So does a certificate, a key or a list of users
+ * that cannot be read: these files are read again whether the configuration has changed or not.
  *
  * The file wins: a compressor chosen by `compressor set` since goes, also where the file is as
  * it was.

@@ -46,7 +46,7 @@ struct server {
 const char *server_libraries(void)
 {
     return "libevent " LIBEVENT_VERSION ", zstd " ZSTD_VERSION ", lz4 " LZ4_VERSION
-           ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION;
+           ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION ", OpenSSL " OPENSSL_VERSION;
 }
 
 static enum exit_code fail(struct server *server, enum exit_code code, const char *what,
@@ -210,22 +210,35 @@ static bool is_loopback(const struct config_address *address)
            strcmp(address->host, "::1") == 0;
 }
 
+static enum exit_code read_credentials(struct server *server)
+{
+    struct shared *shared = &server->shared;
+    struct credentials_read read;
+    char reason[CREDENTIALS_REASON_BYTES];
+    if (credentials_read(shared->config, &read, reason) != FP_OK)
+        return fail(server, EXIT_CONFIG, "credentials", reason);
+    credentials_log(&read, &server->log);
+    credentials_replace(&shared->credentials, &read);
+    return EXIT_OK;
+}
+
 static enum exit_code open_listeners(struct server *server)
 {
     const struct config *config = server->shared.config;
     for (uint32_t i = 0; i < config->listeners_count; i++) {
-        const struct config_address *address = &config->listeners[i].address;
+        const struct config_listener *listener = &config->listeners[i];
         struct listener_options options = {.shared = &server->shared,
                                            .base = server->base,
                                            .workers = server->workers,
-                                           .address = address};
+                                           .config = listener};
         char reason[LISTENER_REASON_BYTES];
         if (listener_open(&options, &server->listeners[i], reason) != FP_OK)
             return fail(server, EXIT_CANNOT_BIND, "listener", reason);
         const char *where = listener_address(server->listeners[i]);
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
-                  log_text("protocol", "memcached"));
-        if (!is_loopback(address))
+                  log_text("protocol", "memcached"),
+                  log_text("tls", listener->tls == CONFIG_SWITCH_ON ? "on" : "off"));
+        if (!is_loopback(&listener->address))
             log_event(&server->log, LOG_WARN,
                       "anybody who reaches this address may use the server",
                       log_text("address", where));
@@ -271,7 +284,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         create_store, create_workers, create_maintainer, create_recompressor,
-        create_base,  charge_fixed,   start_threads,     open_listeners};
+        create_base,  read_credentials, charge_fixed,    start_threads, open_listeners};
     tame_malloc();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
@@ -287,6 +300,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     *config = NULL;
     settings_apply(&shared->settings, shared->config);
     conns_init(&shared->conns);
+    credentials_init(&shared->credentials);
     openers_init(&shared->openers);
     maps_register_init(&shared->maps);
     descriptors_fit(&shared->settings, &server->log);
@@ -298,6 +312,16 @@ enum exit_code server_create(struct config **config, const struct options *optio
                   log_number("memory_limit_bytes", shared->config->storage.memory_limit_bytes),
                   log_text("compressor", reload_compressor(shared->config).algorithm));
     return code;
+}
+
+enum exit_code server_check(const struct config *config, FILE *err)
+{
+    struct credentials_read read;
+    char reason[CREDENTIALS_REASON_BYTES];
+    enum fp_status status = credentials_read(config, &read, reason);
+    if (status != FP_OK) fprintf(err, "farpaged: %s\n", reason);
+    credentials_drop(&read);
+    return status == FP_OK ? EXIT_OK : EXIT_CONFIG;
 }
 
 void server_run(struct server *server)
@@ -332,6 +356,7 @@ void server_destroy(struct server **server_ptr)
     free(shared->counters);
     maps_register_fini(&shared->maps);
     openers_fini(&shared->openers);
+    credentials_fini(&shared->credentials);
     conns_fini(&shared->conns);
     config_destroy(&shared->config);
     lock_fini(&shared->config_lock);

@@ -5,6 +5,8 @@
  */
 #ifndef FARPAGE_SERVER_SERVER_H
 #define FARPAGE_SERVER_SERVER_H
+#include <stdio.h>
+
 #include "server/config/config.h"
 #include "server/options.h"
 
@@ -15,6 +17,9 @@ struct server;
  * outcome; the options are borrowed for its life. */
 enum exit_code server_create(struct config **config, const struct options *options,
                              struct server **server) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* Is what the configuration names there, and good? EXIT_OK, or EXIT_CONFIG and a line on err. */
+enum exit_code server_check(const struct config *config, FILE *err) FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* Serves until SIGTERM or SIGINT; then sends the replies on their way and ends the connections. A
  * second signal ends it at once. */

@@ -11,6 +11,7 @@
 #include "server/compaction.h"
 #include "server/conns.h"
 #include "server/counters.h"
+#include "server/credentials.h"
 #include "server/crawl.h"
 #include "server/openers.h"
 #include "server/maps_register.h"
@@ -33,6 +34,7 @@ struct shared {
     struct store *store;
     struct settings settings;
     struct conns conns;
+    struct credentials credentials;
     struct openers openers;
     struct maps_register maps;
     struct compaction compaction;

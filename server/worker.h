@@ -28,6 +28,7 @@ struct conn;
 
 struct arrival { /* an accepted connection on its way to its worker */
     int fd;
+    bool tls; /* it must be spoken */
     char peer[CONN_ADDRESS_BYTES];
     char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */
 };

@@ -29,10 +29,11 @@ enum {
     CONFIG_AREAS_MAX = 256,
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
-    CONFIG_KEYS_MAX = 64,      /* rows of the table */
-    CONFIG_ITEM_KEYS_MAX = 5,  /* rows of one list */
+    CONFIG_KEYS_MAX = 96,      /* rows of the table */
+    CONFIG_ITEM_KEYS_MAX = 8,  /* rows of one list */
     CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */
     CONFIG_SOCKET_BYTES = 108, /* sun_path, with its final zero */
+    CONFIG_PATH_BYTES = 256,   /* of a file, with its final zero */
 };
 
 /* In the order of the choices in config_table.h. */
@@ -43,6 +44,8 @@ enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_switch { CONFIG_SWITCH_OFF, CONFIG_SWITCH_ON };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
+enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
 
 /* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
@@ -68,6 +71,7 @@ struct config_listener {
     struct config_item item;
     struct config_address address;
     enum config_protocol protocol;
+    enum config_switch tls;
 };
 
 struct config_area {
@@ -90,6 +94,12 @@ struct config {
         uint32_t requests_per_turn;
         enum config_switch shutdown_command;
     } server;
+    struct { /* what is needed is given, where a listener has tls on */
+        char certificate[CONFIG_PATH_BYTES], key[CONFIG_PATH_BYTES]; /* both or none */
+        char client_ca[CONFIG_PATH_BYTES]; /* given unless verify_clients is off */
+        enum config_verify verify_clients;
+        enum config_tls_version minimum_version;
+    } tls;
     struct {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
@@ -178,6 +188,8 @@ bool config_differences(const struct config *running, const struct config *next,
 enum { CONFIG_ADDRESS_TEXT_BYTES = CONFIG_SOCKET_BYTES + 8 };
 void config_address_text(const struct config_address *address,
                          char text[CONFIG_ADDRESS_TEXT_BYTES]) FP_NONNULL(1);
+
+bool config_uses_tls(const struct config *config) FP_NONNULL(1); /* a listener has it on */
 
 const char *config_algorithm_name(enum config_algorithm algorithm);
 const char *config_stronger_name(enum config_stronger algorithm); /* "off", or an algorithm */

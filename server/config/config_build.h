@@ -63,5 +63,15 @@ enum fp_status config_yaml_list(struct config_build *build, const struct config_
 
 /* Values that were not understood (origin.bad) are not compared. */
 void config_check(struct config_build *build);
+void config_check_doors(struct config_build *build); /* part of it */
+
+/* Of a key by its path. */
+const struct config_origin *config_origin_of(const struct config *config, const char *path);
+/* Where to point: a value that was given, or an item's key by its row (the item itself where the
+ * key has its default). */
+struct config_place config_place_of(const struct config_build *build,
+                                    const struct config_origin *origin);
+struct config_place config_place_in_item(const struct config_build *build,
+                                         const struct config_item *item, size_t key);
 
 #endif

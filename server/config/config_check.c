@@ -7,14 +7,14 @@
 #include "server/config/config_build.h"
 #include "codec/compressor_text.h"
 
-static const struct config_origin *origin_of(const struct config *config, const char *path)
+const struct config_origin *config_origin_of(const struct config *config, const char *path)
 {
     const struct config_key *key = config_key_find(slice_text(path));
     fp_assert(key != NULL);
     return &config->origins[config_key_row(key)];
 }
 
-static struct config_place place_of(const struct config_build *build,
+struct config_place config_place_of(const struct config_build *build,
                                     const struct config_origin *origin)
 {
     fp_assert(origin->from != CONFIG_FROM_DEFAULT); /* the defaults agree with each other */
@@ -28,15 +28,15 @@ static struct config_place place_of_either(const struct config_build *build,
                                            const struct config_origin *first,
                                            const struct config_origin *second)
 {
-    return place_of(build, first->from != CONFIG_FROM_DEFAULT ? first : second);
+    return config_place_of(build, first->from != CONFIG_FROM_DEFAULT ? first : second);
 }
 
 /* A size that must not be more than half of the memory limit, by the path of its key. */
 static void check_half(struct config_build *build, const char *path, uint64_t bytes)
 {
     const struct config *config = build->config;
-    const struct config_origin *size = origin_of(config, path);
-    const struct config_origin *limit = origin_of(config, "storage.memory_limit");
+    const struct config_origin *size = config_origin_of(config, path);
+    const struct config_origin *limit = config_origin_of(config, "storage.memory_limit");
     if (size->bad || limit->bad) return;
     if (bytes <= config->storage.memory_limit_bytes / 2) return;
     char size_text[NUMBER_TEXT_BYTES];
@@ -52,8 +52,8 @@ static void check_half(struct config_build *build, const char *path, uint64_t by
 static void check_memory(struct config_build *build)
 {
     const struct config *config = build->config;
-    const struct config_origin *limit = origin_of(config, "storage.memory_limit");
-    const struct config_origin *threads = origin_of(config, "server.threads");
+    const struct config_origin *limit = config_origin_of(config, "storage.memory_limit");
+    const struct config_origin *threads = config_origin_of(config, "server.threads");
     if (limit->bad || threads->bad || config->server.threads == 0) return;
     uint64_t needed = CONFIG_START_BYTES + (uint64_t)config->server.threads * CONFIG_THREAD_BYTES;
     if (config->storage.memory_limit_bytes >= needed) return;
@@ -68,7 +68,7 @@ static void check_memory(struct config_build *build)
 static void check_level(struct config_build *build, const char *path, int32_t level,
                         const struct config_origin *algorithm, const char *name)
 {
-    const struct config_origin *origin = origin_of(build->config, path);
+    const struct config_origin *origin = config_origin_of(build->config, path);
     char wrong[COMPRESSOR_WRONG_BYTES];
     if (origin->bad || algorithm->bad) return;
     if (compressor_check(name, level, wrong) == FP_OK) return;
@@ -80,16 +80,16 @@ static void check_levels(struct config_build *build)
 {
     const struct config *config = build->config;
     check_level(build, "compressor.level", config->compressor.level,
-                origin_of(config, "compressor.algorithm"),
+                config_origin_of(config, "compressor.algorithm"),
                 config_algorithm_name(config->compressor.algorithm));
     if (config->recompress.algorithm != CONFIG_STRONGER_OFF)
         check_level(build, "recompress.level", config->recompress.level,
-                    origin_of(config, "recompress.algorithm"),
+                    config_origin_of(config, "recompress.algorithm"),
                     config_stronger_name(config->recompress.algorithm));
 }
 
 /* An item's key, or the item where the key is a default. */
-static struct config_place place_in_item(const struct config_build *build,
+struct config_place config_place_in_item(const struct config_build *build,
                                          const struct config_item *item, size_t key)
 {
     return place_of_either(build, &item->origins[key], &item->origin);
@@ -113,7 +113,7 @@ static void check_listeners(struct config_build *build)
             if (!same_address(&earlier->address, &later->address)) continue;
             char text[CONFIG_ADDRESS_TEXT_BYTES];
             config_address_text(&later->address, text);
-            config_error_add(build->errors, place_in_item(build, &later->item, 0),
+            config_error_add(build->errors, config_place_in_item(build, &later->item, 0),
                              "listeners[%" PRIu32 "].address: \"%s\" is listeners[%" PRIu32
                              "]'s already",
                              i, text, k);
@@ -136,7 +136,7 @@ static void check_area_size(struct config_build *build, uint32_t i)
     char page[NUMBER_TEXT_BYTES];
     number_size_text(area->size_bytes, size);
     number_size_text(page_bytes, page);
-    struct config_place place = place_in_item(build, &area->item, AREA_ROW_SIZE);
+    struct config_place place = config_place_in_item(build, &area->item, AREA_ROW_SIZE);
     if (area->size_bytes % page_bytes != 0)
         config_error_add(build->errors, place,
                          "areas[%" PRIu32 "].size: %s is not a multiple of %s (%s)", i, size,
@@ -156,7 +156,8 @@ static void check_area_quotas(struct config_build *build, uint32_t i)
     const bool bad_pages = area->item.origins[AREA_ROW_QUOTA_PAGES].bad;
     const bool bad_bytes = area->item.origins[AREA_ROW_QUOTA_BYTES].bad;
     if (!bad_pages && area->quota_pages > pages)
-        config_error_add(build->errors, place_in_item(build, &area->item, AREA_ROW_QUOTA_PAGES),
+        config_error_add(build->errors,
+                         config_place_in_item(build, &area->item, AREA_ROW_QUOTA_PAGES),
                          "areas[%" PRIu32 "].quota_pages: %" PRIu32 " is more than the %" PRIu64
                          " pages it has",
                          i, area->quota_pages, pages);
@@ -165,7 +166,7 @@ static void check_area_quotas(struct config_build *build, uint32_t i)
     char quota[NUMBER_TEXT_BYTES];
     number_size_text(area->size_bytes, size);
     number_size_text(area->quota_bytes, quota);
-    config_error_add(build->errors, place_in_item(build, &area->item, AREA_ROW_QUOTA_BYTES),
+    config_error_add(build->errors, config_place_in_item(build, &area->item, AREA_ROW_QUOTA_BYTES),
                      "areas[%" PRIu32 "].quota_bytes: %s is more than its size (%s)", i, quota,
                      size);
 }
@@ -174,7 +175,7 @@ static void check_area(struct config_build *build, uint32_t i)
 {
     const struct config_item *item = &build->config->areas[i].item;
     bool page_size_bad = item->origins[AREA_ROW_PAGE_SIZE].bad ||
-                         origin_of(build->config, "storage.page_size")->bad;
+                         config_origin_of(build->config, "storage.page_size")->bad;
     if (page_size_bad || item->origins[AREA_ROW_SIZE].bad) return;
     check_area_size(build, i);
     check_area_quotas(build, i);
@@ -187,7 +188,7 @@ static void check_area_name(struct config_build *build, uint32_t i)
         if (areas[i].item.origins[AREA_ROW_NAME].bad) continue;
         if (areas[k].item.origins[AREA_ROW_NAME].bad) continue;
         if (strcmp(areas[i].name, areas[k].name) != 0) continue;
-        config_error_add(build->errors, place_in_item(build, &areas[i].item, AREA_ROW_NAME),
+        config_error_add(build->errors, config_place_in_item(build, &areas[i].item, AREA_ROW_NAME),
                          "areas[%" PRIu32 "].name: \"%s\" is areas[%" PRIu32 "]'s already", i,
                          areas[i].name, k);
         return;
@@ -201,6 +202,7 @@ void config_check(struct config_build *build)
     check_memory(build);
     check_levels(build);
     check_listeners(build);
+    config_check_doors(build);
     for (uint32_t i = 0; i < build->config->areas_count; i++) {
         check_area_name(build, i);
         check_area(build, i);

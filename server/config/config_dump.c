@@ -12,7 +12,7 @@ enum { WRAP_COLUMNS = 88, ORIGIN_COLUMN = 44 };
 static int put_pair(FILE *out, const struct config_key *key, const char *text)
 {
     int used = fprintf(out, "%s: ", config_key_name(key));
-    if (key->kind != KIND_ADDRESS && key->kind != KIND_NAME)
+    if (key->kind != KIND_ADDRESS && key->kind != KIND_NAME && key->kind != KIND_PATH)
         return used + fprintf(out, "%s", text);
     used += fprintf(out, "\"");
     for (; *text; text++) {

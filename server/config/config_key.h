@@ -20,6 +20,7 @@ enum config_kind {
     KIND_CHOICE,   /* an enum whose values are the places of the names in `choices` */
     KIND_ADDRESS,  /* struct config_address */
     KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1] */
+    KIND_PATH,     /* char[CONFIG_PATH_BYTES]: absolute, or "" where there is none */
 };
 
 struct config_key {

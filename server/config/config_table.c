@@ -111,6 +111,13 @@ static const char *choice_name(const char *path, unsigned choice)
     return key->choices[choice];
 }
 
+bool config_uses_tls(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners_count; i++)
+        if (config->listeners[i].tls == CONFIG_SWITCH_ON) return true;
+    return false;
+}
+
 const char *config_algorithm_name(enum config_algorithm algorithm)
 {
     return choice_name("compressor.algorithm", (unsigned)algorithm);

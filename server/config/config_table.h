@@ -23,6 +23,7 @@
     MAP("server", "How clients are served.")                                                       \
     LIST("listeners", struct config_listener, listeners, 1, CONFIG_LISTENERS_MAX,                  \
          "Where clients come in.")                                                                 \
+    MAP("tls", "What listeners with tls: on prove who they are with, and whom they believe.")      \
     MAP("storage", "The memory that pages and items are kept in.")                                 \
     MAP("compressor", "How they are packed.")                                                      \
     MAP("session", "What one connection may have mapped.")                                         \
@@ -63,6 +64,21 @@
     X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
       CONFIG_CHOICES("memcached"), RESTART,                                                        \
       "What is spoken there; farpage's own frames come in through memcached's door too.")          \
+    X("listeners[].tls", KIND_CHOICE, struct config_listener, tls, "off", 0, 0,                    \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "Whether clients must speak TLS there: nothing is taken in the clear; see tls below.")       \
+    X("tls.certificate", KIND_PATH, struct config, tls.certificate, "", 0, 0, NULL, RELOAD,        \
+      "The server's, in PEM, with what signed it up to the authority. SIGHUP reads it again, "     \
+      "and connections that are open stay.")                                                       \
+    X("tls.key", KIND_PATH, struct config, tls.key, "", 0, 0, NULL, RELOAD,                        \
+      "Its key, in PEM and not encrypted; read again with it.")                                    \
+    X("tls.client_ca", KIND_PATH, struct config, tls.client_ca, "", 0, 0, NULL, RELOAD,            \
+      "The authorities whose clients are believed, in PEM; read again with the certificate.")      \
+    X("tls.verify_clients", KIND_CHOICE, struct config, tls.verify_clients, "off", 0, 0,           \
+      CONFIG_CHOICES("off", "optional", "required"), RELOAD,                                       \
+      "Whether clients show a certificate: they are not asked, may (no bad one), or must.")        \
+    X("tls.minimum_version", KIND_CHOICE, struct config, tls.minimum_version, "1.2", 0, 0,         \
+      CONFIG_CHOICES("1.2", "1.3"), RELOAD, "The oldest TLS that is spoken.")                      \
     X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \
       "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \

@@ -161,10 +161,29 @@ static bool read_name(struct slice text, char name[AREA_NAME_BYTES_MAX + 1], cha
     return false;
 }
 
+static bool read_path(struct slice text, char path[CONFIG_PATH_BYTES], char *why)
+{
+    char quoted[CONFIG_QUOTE_BYTES];
+    bool zero = text.size_bytes > 0 && memchr(text.bytes, '\0', text.size_bytes) != NULL;
+    bool absolute = text.size_bytes == 0 || text.bytes[0] == '/';
+    if (absolute && !zero && text.size_bytes < CONFIG_PATH_BYTES) {
+        if (text.size_bytes > 0) memcpy(path, text.bytes, text.size_bytes);
+        path[text.size_bytes] = '\0';
+        return true;
+    }
+    config_text_quote(text, quoted);
+    if (absolute && !zero)
+        snprintf(why, CONFIG_WHY_BYTES, "%s is longer than %d bytes", quoted,
+                 CONFIG_PATH_BYTES - 1);
+    else
+        snprintf(why, CONFIG_WHY_BYTES, "%s is not the path of a file from / on", quoted);
+    return false;
+}
+
 bool config_value_read(const struct config_key *key, struct slice text, void *value,
                        char why[CONFIG_WHY_BYTES])
 {
-    if (text.size_bytes == 0) {
+    if (text.size_bytes == 0 && key->kind != KIND_PATH) {
         snprintf(why, CONFIG_WHY_BYTES, "no value is given");
         return false;
     }
@@ -180,6 +199,8 @@ bool config_value_read(const struct config_key *key, struct slice text, void *va
         return config_address_read(text, value, why);
     case KIND_NAME:
         return read_name(text, value, why);
+    case KIND_PATH:
+        return read_path(text, value, why);
     }
     check_failed(__FILE__, __LINE__, "a kind of value that has no reader");
 }
@@ -207,6 +228,7 @@ void config_value_text(const struct config_key *key, const void *value,
         config_address_text(value, text);
         break;
     case KIND_NAME:
+    case KIND_PATH:
         snprintf(text, CONFIG_VALUE_BYTES, "%s", (const char *)value);
         break;
     }
@@ -221,6 +243,8 @@ void config_value_takes(const struct config_key *key, char text[CONFIG_WHY_BYTES
     } else if (key->kind == KIND_ADDRESS) {
         snprintf(text, CONFIG_WHY_BYTES,
                  "IPV4:PORT, [IPV6]:PORT, *:PORT, localhost:PORT or unix:/PATH");
+    } else if (key->kind == KIND_PATH) {
+        snprintf(text, CONFIG_WHY_BYTES, "the path of a file from / on, \"\" for none");
     } else if (key->kind == KIND_NAME) {
         snprintf(text, CONFIG_WHY_BYTES, "1 to %d letters, digits and . _ - /",
                  AREA_NAME_BYTES_MAX);

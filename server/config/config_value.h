@@ -11,7 +11,7 @@
 #include "base/slice.h"
 #include "server/config/config_table.h"
 
-enum { CONFIG_WHY_BYTES = 320, CONFIG_VALUE_BYTES = 128 };
+enum { CONFIG_WHY_BYTES = 320, CONFIG_VALUE_BYTES = CONFIG_PATH_BYTES };
 
 /* Reads `text` into *value, which is as the key's kind says. False, and *value as it was, where it
  * is not one: `why` then goes on a sentence that begins with the key's path. */

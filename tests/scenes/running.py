@@ -24,9 +24,11 @@ def free_port():
 class Server:
     """farpaged, or Debian's memcached to hold our scenes against. Use as a context manager."""
 
-    def __init__(self, program, sets=(), memcached=False, memcached_args=()):
+    def __init__(self, program, sets=(), memcached=False, memcached_args=(), tcp="", more=""):
+        """`tcp`: more keys of the TCP listener ("tls: on"); `more`: sections of the file."""
         self.directory = tempfile.mkdtemp(prefix="scene-")
         self.over = False
+        self.how = "tcp"  # how it is asked whether it listens
         self.unix = None if memcached else os.path.join(self.directory, "socket")
         self.port = free_port()
         self.stderr_path = os.path.join(self.directory, "stderr")
@@ -37,8 +39,9 @@ class Server:
             config = os.path.join(self.directory, "scene.yaml")
             with open(config, "w") as f:
                 f.write(f'listeners:\n  - address: "unix:{self.unix}"\n'
-                        f'  - address: "127.0.0.1:{self.port}"\n'
-                        "server:\n  threads: 2\n")
+                        f'  - {{address: "127.0.0.1:{self.port}"{", " + tcp if tcp else ""}}}\n'
+                        "server:\n  threads: 2\n" + more)
+            self.config, self.how = config, None if tcp else self.how
             command = [program, "--config", config]
             for pair in sets:
                 command += ["--set", pair]
@@ -73,7 +76,7 @@ class Server:
                 raise AssertionError(f"the server did not start: exit {self.process.returncode}\n"
                                      + self.stderr())
             try:
-                with self.connect("tcp") as s:  # leaves nothing behind that a scene could count
+                with self.connect(self.how) as s:  # leaves nothing behind that a scene could count
                     s.sendall(b"quit\r\n")
                     s.recv(1)
                 return

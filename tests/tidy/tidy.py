@@ -22,6 +22,7 @@ STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area
 MAY_INCLUDE = {
     "base": set(),
     "codec": BASE,
+    "tls": BASE,
     "protocol": BASE,
     "storage/pages": BASE,
     "storage/idpool": BASE | {"storage/pages"},
@@ -48,7 +49,8 @@ MAY_INCLUDE = {
     "server/process": BASE,
     "server/descriptors": BASE | {"server/settings"},
     "server/conns": BASE,
-    "server/output": BASE,
+    "server/credentials": BASE | {"server/config", "tls"},
+    "server/output": BASE | {"tls"},
     "server/settings": BASE | {"server/config"},
     "server/openers": BASE | {"protocol", "server/conns", "storage/area", "storage/store"},
     "server/session": BASE | {"protocol", "server/conns", "server/maps", "server/openers",
@@ -60,6 +62,7 @@ MAY_INCLUDE = {
     "server/shared": BASE | {"protocol", "storage/store", "server/compaction",
                              "server/crawl", "server/recompression",
                              "server/config", "server/conns", "server/counters",
+                             "server/credentials",
                              "server/maps_register", "server/openers", "server/settings"},
     "server/stats": BASE | {"server/trainer", "storage/area", "protocol", "storage/store", "storage/zpool", "server/shared", "server/conns",
                             "server/config", "server/process", "codec"},
@@ -71,15 +74,16 @@ MAY_INCLUDE = {
     "server/worker": BASE | {"server/conn", "server/dispatch", "server/output", "server/shared"},
     "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/maps",
                            "server/output",
-                           "server/session", "server/shared"},
+                           "server/session", "server/shared", "tls"},
     "server/listener": BASE | {"protocol", "server/config", "server/worker"},
     "server/maintainer": BASE | {"storage/store", "server/process", "server/shared",
                                  "server/trainer"},
     "server/trainer": BASE | {"server/shared", "storage/store", "codec"},
-    "server/reload": BASE | {"server/options", "server/descriptors", "server/config", "server/shared",
+    "server/reload": BASE | {"server/options", "server/credentials", "server/descriptors", "server/config",
+                             "server/shared",
                              "storage/compressor", "codec"},
     "server/server": BASE | {"storage/store", "server/trainer", "server/config", "server/options",
-                             "server/descriptors",
+                             "server/credentials", "server/descriptors",
                              "server/listener",
                              "server/maintainer", "server/process", "server/recompressor",
                              "server/reload",
@@ -101,6 +105,7 @@ FOREIGN = {
     r"xxhash": {"storage/keydir"},
     r"yaml": {"server/config/config_yaml"},
     r"isa-l": {"base/crc32c"},
+    r"openssl/(ssl|err|x509)": {"tls/tls"},
     r"linux/membarrier": {"base/percpu_ref"},
     r"sys/mman": {"storage/pages"},
 }
@@ -108,7 +113,7 @@ COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MA
 BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",
           "atoi(": "a checked parse", "gets(": "a sized read"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-SOURCES = ("base", "codec", "protocol", "storage", "server", "client", "tests")
+SOURCES = ("base", "codec", "tls", "protocol", "storage", "server", "client", "tests")
 
 
 class Breaches:

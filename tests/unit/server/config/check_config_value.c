@@ -14,6 +14,7 @@ union value {
     unsigned choice;
     struct config_address address;
     char name[AREA_NAME_BYTES_MAX + 1];
+    char path[CONFIG_PATH_BYTES];
 };
 
 static bool reads(const struct config_key *key, const char *text)
@@ -46,6 +47,10 @@ static void check_never_read(const struct config_key *key)
         "1 ", "+1", "--1",  "-0x", "1KiB\n", "1 MiB", "1kib", "-",   "null", "1_000",
     };
     if (key->kind == KIND_NAME) return;
+    if (key->kind == KIND_PATH) {
+        ck_assert(reads(key, "") && reads(key, "/x") && !reads(key, "x") && !reads(key, " /x"));
+        return;
+    }
     for (size_t i = 0; i < FP_COUNT_OF(nonsense); i++)
         ck_assert_msg(!reads(key, nonsense[i]), "%s took '%s'", key->path, nonsense[i]);
 }
@@ -59,7 +64,8 @@ END_TEST
 /* The least and the most are taken, one more or less is not. */
 static void check_bounds(const struct config_key *key)
 {
-    if (key->choices != NULL || key->kind == KIND_ADDRESS || key->kind == KIND_NAME) return;
+    bool is_text = key->kind == KIND_ADDRESS || key->kind == KIND_NAME || key->kind == KIND_PATH;
+    if (key->choices != NULL || is_text) return;
     const char *unit = key->kind == KIND_SIZE ? "B" : key->kind == KIND_DURATION ? "ns" : "";
     const struct {
         int64_t number;
