@@ -24,7 +24,7 @@ static char *put_number(char *at, uint64_t number)
 }
 
 size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key, uint32_t flags,
-                        uint64_t value_bytes, uint64_t cas)
+                        uint64_t value_bytes, const uint64_t *cas)
 {
     fp_assert(key.size_bytes > 0 && key.size_bytes <= KEY_BYTES_MAX);
     fp_assert(value_bytes <= ITEM_BYTES_MAX); /* the line has room for ten digits of it */
@@ -34,9 +34,9 @@ size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key,
     at = put_number(at, flags);
     *at++ = ' ';
     at = put_number(at, value_bytes);
-    if (cas != 0) {
+    if (cas != NULL) {
         *at++ = ' ';
-        at = put_number(at, cas);
+        at = put_number(at, *cas);
     }
     at = put_bytes(at, "\r\n", 2);
     return (size_t)(at - line);

@@ -49,9 +49,9 @@ enum {
     REPLY_DATA_LINE_BYTES_MAX = 5 + 20 + 2,
 };
 
-/* "VALUE <key> <flags> <bytes>[ <cas>]\r\n". cas 0 leaves the cas out. Returns the length. */
+/* "VALUE <key> <flags> <bytes>[ <cas>]\r\n". cas NULL leaves the cas out. Returns the length. */
 size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key, uint32_t flags,
-                        uint64_t value_bytes, uint64_t cas) FP_NONNULL(1);
+                        uint64_t value_bytes, const uint64_t *cas) FP_NONNULL(1);
 
 /* "<number>\r\n", what incr and decr answer. Returns the length. */
 size_t reply_number_line(char line[REPLY_NUMBER_LINE_BYTES_MAX], uint64_t number) FP_NONNULL(1);

@@ -24,8 +24,9 @@ static bool write_value(struct dispatcher *dispatcher, const struct item *item, 
                         struct output *output)
 {
     char line[REPLY_VALUE_LINE_BYTES_MAX];
+    uint64_t cas = item_cas(item);
     size_t line_bytes = reply_value_line(line, item_key(item), item->flags, item->value_bytes,
-                                         with_cas ? item->cas : 0);
+                                         with_cas ? &cas : NULL);
     uint8_t *at = output_reserve(output, line_bytes + item->value_bytes + 2);
     if (at == NULL) return false;
     enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
@@ -157,11 +158,12 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     bool down = request->command == COMMAND_DECR;
     struct item_delta change = {.key = request->key, .delta = request->delta, .down = down};
     char line[REPLY_NUMBER_LINE_BYTES_MAX];
-    uint64_t result;
-    switch (store_item_delta(dispatcher->shared->store, dispatcher->scratch, &change, &result)) {
+    struct item_counted counted;
+    switch (store_item_delta(dispatcher->shared->store, dispatcher->scratch, &change, &counted)) {
     case FP_OK:
         count(dispatcher, down ? COUNTER_decr_hits : COUNTER_incr_hits);
-        if (!request->noreply) output_add(output, slice_of(line, reply_number_line(line, result)));
+        if (!request->noreply)
+            output_add(output, slice_of(line, reply_number_line(line, counted.number)));
         break;
     case FP_ABSENT:
         count(dispatcher, down ? COUNTER_decr_misses : COUNTER_incr_misses);

@@ -66,7 +66,7 @@ static enum dispatch map(struct maps *maps, const struct request *request, struc
     struct reply_mapped mapped = {.id = made->row.id,
                                   .flags = made->map->item->flags,
                                   .bytes = made->map->size_bytes,
-                                  .cas = made->map->item->cas};
+                                  .cas = made->map->item_cas};
     output_add(output, slice_of(line, reply_mapped_line(line, &mapped)));
     return DISPATCH_DONE;
 }

@@ -13,7 +13,8 @@ static size_t piece_count_of(size_t value_bytes)
 
 size_t item_size_bytes(size_t key_bytes, size_t value_bytes)
 {
-    return sizeof(struct item) + piece_count_of(value_bytes) * sizeof(struct zhandle) + key_bytes;
+    return offsetof(struct item, pieces) + piece_count_of(value_bytes) * sizeof(struct zhandle) +
+           key_bytes;
 }
 
 uint64_t item_record_bytes(size_t key_bytes, size_t value_bytes)

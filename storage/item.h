@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * item - a memcached key with what belongs to it; the value is in the allocator, in pieces.
  *
- * Key, flags, cas, size and pieces never change once the item is in the key directory. Expiry,
- * access time, the two links and what stands in their place while it is mapped belong to the
- * directory's shard and are guarded by its lock.
+ * Key, flags, size and pieces never change once the item is in the key directory. Expiry, access
+ * time, the marks, the two links and what stands in their place while it is mapped belong to the
+ * directory's shard and are guarded by its lock. So is the cas, which may be read without it: who
+ * releases the lock has it as it was when the item was found, or newer.
  *
  * Life: created with one reference -(published)-> the directory owns that one -(readers acquire and
  * release theirs)-> unlinked: the directory's is given up -> the last release ends it.
@@ -26,7 +27,7 @@ struct item {
     _Atomic uint32_t refs;
     uint32_t flags;
     uint64_t hash;
-    uint64_t cas;
+    _Atomic uint64_t cas; /* relaxed */
     union {
         struct { /* in the order of use */
             struct item *newer, *older;
@@ -44,8 +45,21 @@ struct item {
     uint8_t key_bytes;
     bool fetched : 1; /* read since it was stored */
     bool mapped : 1;
+    bool key_binary : 1; /* it came in base64, and is shown so */
+    bool stale : 1;      /* it was invalidated: still there, for those who can use it meanwhile */
+    bool won : 1;        /* somebody was told to fetch it anew */
+    uint32_t era;        /* of flushes, when it was stored: dead where the store's is a later one */
     struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
 };
+
+static inline uint64_t item_cas(const struct item *item)
+{
+    return atomic_load_explicit(&item->cas, memory_order_relaxed);
+}
+static inline void item_set_cas(struct item *item, uint64_t cas)
+{
+    atomic_store_explicit(&item->cas, cas, memory_order_relaxed);
+}
 
 /* The bytes malloc must give for such an item; and what it really takes: its header, rounded up. */
 size_t item_size_bytes(size_t key_bytes, size_t value_bytes);

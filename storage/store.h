@@ -21,6 +21,7 @@
 #include "storage/area.h"
 #include "storage/compressor.h"
 #include "storage/item.h"
+#include "storage/store_item.h"
 #include "storage/zpool.h"
 
 enum { STORE_AREAS_MAX = 1024 };
@@ -109,54 +110,6 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
 enum fp_status store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
                                           struct area *area, uint64_t *slot, uint64_t end)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
-
-/* --- items (store_item.c, store_item_put.c) ------------------------------------------------- */
-
-enum item_mode { ITEM_SET, ITEM_ADD, ITEM_REPLACE, ITEM_APPEND, ITEM_PREPEND, ITEM_CAS };
-
-struct item_put {
-    enum item_mode mode;
-    struct slice key, value;
-    uint32_t flags;
-    int64_t exptime; /* as memcached means it */
-    uint64_t cas;    /* ITEM_CAS: what it must have now */
-};
-
-/* FP_NOT_STORED: the mode's condition does not hold. FP_ABSENT, FP_EXISTS: for ITEM_CAS.
- * FP_NO_MEMORY: nothing could give way. FP_TOO_BIG: the whole value would exceed value_bytes_max.
- * FP_CORRUPT: what was to be appended to. Unless FP_OK the old value is still there. */
-enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
-                              const struct item_put *put, uint64_t value_bytes_max)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
-
-/* Adds to or takes from a decimal value, as incr (wraps at 2^64) and decr (stops at 0) do. */
-struct item_delta {
-    struct slice key;
-    uint64_t delta;
-    bool down;
-};
-enum fp_status store_item_delta(struct store *store, struct store_scratch *scratch,
-                                const struct item_delta *change, uint64_t *result)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
-
-/* The item with one reference for the caller, who must release it; it counts as used now. `touch`
- * (may be NULL) is a new exptime. NULL: there is none, or it has expired. */
-struct item *store_item_acquire(struct store *store, struct store_scratch *scratch,
-                                struct slice key, const int64_t *touch) FP_NONNULL(1, 2);
-void store_item_release(struct store *store, struct store_scratch *scratch,
-                        struct item **item) FP_NONNULL(1, 2, 3);
-/* Writes the item's value_bytes to out. FP_CORRUPT: out is not to be shown to anybody. */
-enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
-                               const struct item *item, uint8_t *out)
-    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
-
-enum fp_status store_item_delete(struct store *store, struct store_scratch *scratch,
-                                 struct slice key) FP_MUST_CHECK FP_NONNULL(1, 2); /* FP_ABSENT */
-/* Makes all items invalid that are stored until now or, where exptime is positive, until then, a
- * delay or a date as memcached means it; a date before the start makes none invalid. It takes the
- * place of one that waits. */
-void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
-    FP_NONNULL(1, 2);
 
 /* --- making room (store_evict.c) ------------------------------------------------------------- */
 

@@ -28,8 +28,8 @@ struct store {
 
     struct keydir keydir;
     _Atomic uint64_t last_cas;
-    _Atomic uint64_t flushed_cas; /* items with a cas up to this are invalid */
-    _Atomic uint64_t flush_due_ms; /* when flushed_cas becomes last_cas; 0: no flush is due */
+    _Atomic uint32_t era; /* items of an earlier one are flushed */
+    _Atomic uint64_t flush_due; /* second << 32 | the era that begins then; 0: no flush is due */
     _Atomic bool keeps_items; /* none gives way */
     _Atomic uint64_t reap_position;
     _Atomic uint64_t reap_places, reap_pass_places; /* looked at in this pass; in the last one */
@@ -161,12 +161,37 @@ void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct
 /* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
 struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
                                struct slice key, uint64_t hash, struct item **dead);
-/* Packs and publishes another value of the same item, flags and expiry as they are, if the
- * directory still has this very item: else FP_EXISTS. FP_NO_MEMORY. */
+/* Builds an item with its value packed, to be published. FP_NO_MEMORY. */
+enum fp_status store_item_build(struct store *store, struct store_scratch *scratch,
+                                struct slice key, struct slice value, struct item **item)
+    FP_MUST_CHECK;
+/* What makes it this very item for all others: its time of use, era and, unless `cas`, the next
+ * one. Then it goes into its shard, where room is reserved. */
+void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
+                             struct item *item, const uint64_t *cas);
+uint64_t store_next_cas(struct store *store);
+
+/* Another value of an item: flags and key as they are. */
+struct rewrite {
+    const struct item *item; /* the directory must still have it, */
+    uint64_t item_cas;       /* with this cas */
+    struct slice value;
+    bool keeps_marks;        /* it counts as the same value still: stale, won, fetched */
+    const uint64_t *cas;     /* NULL: the next one */
+    const struct item_times *times; /* NULL: its time as it is; or, with what it had and has: */
+    struct item_ttls *ttls;
+    struct item_stored *stored; /* may be NULL */
+};
+/* Packs and publishes it. FP_EXISTS: not the item any more, or not with that cas. FP_NO_MEMORY. */
 enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
-                                  const struct item *item, struct slice value) FP_MUST_CHECK;
+                                  const struct rewrite *rewrite) FP_MUST_CHECK;
 /* What an item is charged for: its record, not its objects. */
 uint64_t store_item_cost(const struct item *item);
+/* The live item with one reference, or NULL. It does not count as used. */
+struct item *store_item_hold(struct store *store, struct store_scratch *scratch, struct slice key);
+struct item_ttls store_item_ttls(const struct store_scratch *scratch, uint32_t expires_s,
+                                 const struct item_times *times);
+int64_t store_created_exptime(const struct item_times *times);
 /* memcached's exptime as store time in seconds; 0 never. */
 uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime);
 /* Applies a flush_all whose time has come. */

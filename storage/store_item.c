@@ -17,7 +17,7 @@ bool store_item_dead(const struct store *store, const struct store_scratch *scra
                      const struct item *item)
 {
     if (item->expires_s != 0 && item->expires_s <= scratch->now_ms / 1000) return true;
-    return item->cas <= atomic_load_explicit(&store->flushed_cas, memory_order_relaxed);
+    return item->era != atomic_load_explicit(&store->era, memory_order_relaxed);
 }
 
 uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime)
@@ -32,29 +32,43 @@ uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime)
     return (uint32_t)min_u64(scratch->now_ms / 1000 + ahead_s, UINT32_MAX);
 }
 
-/* Never back: of two flushes at once the later one counts. */
-static void flush_up_to(struct store *store, uint64_t cas)
+static int64_t ttl_of(const struct store_scratch *scratch, uint32_t expires_s)
 {
-    uint64_t flushed = atomic_load(&store->flushed_cas);
-    while (flushed < cas && !atomic_compare_exchange_weak(&store->flushed_cas, &flushed, cas)) {}
+    uint64_t now_s = scratch->now_ms / 1000;
+    if (expires_s == 0) return ITEM_TTL_NEVER;
+    return expires_s > now_s ? (int64_t)(expires_s - now_s) : 0;
 }
 
-static bool flush_is_due(const struct store *store, const struct store_scratch *scratch)
+static int64_t ttl_with(const struct store_scratch *scratch, const int64_t *exptime)
 {
-    uint64_t due = atomic_load(&store->flush_due_ms);
-    return due != 0 && due <= scratch->now_ms;
+    return exptime == NULL ? ITEM_TTL_NEVER : ttl_of(scratch, store_expiry(scratch, *exptime));
+}
+
+struct item_ttls store_item_ttls(const struct store_scratch *scratch, uint32_t expires_s,
+                                 const struct item_times *times)
+{
+    return (struct item_ttls){.before = ttl_of(scratch, expires_s),
+                              .touched = ttl_with(scratch, times->touch),
+                              .created = ttl_with(scratch, times->create)};
+}
+
+int64_t store_created_exptime(const struct item_times *times)
+{
+    bool touch = times->touch != NULL && (times->create == NULL || times->touch_created);
+    if (touch) return *times->touch;
+    return times->create != NULL ? *times->create : 0;
 }
 
 void store_flush_if_due(struct store *store, const struct store_scratch *scratch)
 {
-    if (!flush_is_due(store, scratch)) return;
-    /* The cas first, the second look after it: what somebody stored who saw the flush done already
-     * has a higher one. And the flush is done before it is said to be. */
-    uint64_t last = atomic_load(&store->last_cas);
-    uint64_t due = atomic_load(&store->flush_due_ms);
-    if (due == 0 || due > scratch->now_ms) return;
-    flush_up_to(store, last);
-    (void)atomic_compare_exchange_strong(&store->flush_due_ms, &due, 0);
+    uint64_t due = atomic_load(&store->flush_due);
+    if (due == 0 || (due >> 32) * 1000 > scratch->now_ms) return;
+    /* Which era begins was settled when the flush was asked for. So however many carry it out, and
+     * however late, what was stored by one who saw it done stays. And it is done before it is said
+     * to be. */
+    uint32_t next = (uint32_t)due, era = next - 1;
+    (void)atomic_compare_exchange_strong(&store->era, &era, next);
+    (void)atomic_compare_exchange_strong(&store->flush_due, &due, 0);
 }
 
 /* A date before store time began. */
@@ -68,13 +82,16 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
 {
     uint64_t at_s = exptime > 0 ? store_expiry(scratch, exptime) : 0;
     if (at_s * 1000 > scratch->now_ms) {
-        atomic_store(&store->flush_due_ms, at_s * 1000);
+        uint32_t era;
+        do {
+            era = atomic_load(&store->era);
+            atomic_store(&store->flush_due, at_s << 32 | (uint32_t)(era + 1));
+        } while (atomic_load(&store->era) != era); /* somebody flushed: that is over already */
         return;
     }
-    atomic_store(&store->flush_due_ms, 0);
     /* memcached: nothing is older than that, so nothing goes. */
-    if (is_before_start(scratch, exptime)) return;
-    flush_up_to(store, atomic_load(&store->last_cas));
+    if (!is_before_start(scratch, exptime)) atomic_fetch_add(&store->era, 1);
+    atomic_store(&store->flush_due, 0);
 }
 
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
@@ -137,6 +154,20 @@ struct item *store_item_acquire(struct store *store, struct store_scratch *scrat
         if (touch != NULL) item->expires_s = store_expiry(scratch, *touch);
         item_acquire(item);
     }
+    lock_drop(&shard->lock);
+    if (dead != NULL) store_item_release(store, scratch, &dead);
+    return item;
+}
+
+struct item *store_item_hold(struct store *store, struct store_scratch *scratch, struct slice key)
+{
+    store_flush_if_due(store, scratch);
+    uint64_t hash = keydir_hash(&store->keydir, key);
+    struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
+    struct item *dead;
+    lock_take(&shard->lock);
+    struct item *item = store_find_locked(store, scratch, key, hash, &dead);
+    if (item != NULL) item_acquire(item);
     lock_drop(&shard->lock);
     if (dead != NULL) store_item_release(store, scratch, &dead);
     return item;

@@ -3,18 +3,14 @@
  * Life of a new item: built (charged, its pieces packed, no lock held) -> its condition looked at
  * again under the shard's lock -> published, the old one unlinked -> the old one released.
  *
- * append, prepend, incr, decr and who has it mapped build from an old item they hold a reference
- * to, and publish only if that very item is still there. The first four start again if it is not.
+ * append, prepend, incr, decr (store_item_delta.c) and who has it mapped build from an old item
+ * they hold a reference to, and publish only if that very item is still there, with the cas it had.
+ * The first four start again if it is not.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/crc32c.h"
-#include "base/number.h"
 #include "storage/store_internal.h"
-
-enum { NUMBER_DIGITS_MAX = 20 };
 
 static enum fp_status pack_pieces(struct store *store, struct store_scratch *scratch,
                                   struct item *item, struct slice value)
@@ -32,8 +28,8 @@ static enum fp_status pack_pieces(struct store *store, struct store_scratch *scr
     return FP_OK;
 }
 
-static enum fp_status build_item(struct store *store, struct store_scratch *scratch,
-                                 struct slice key, struct slice value, struct item **out)
+enum fp_status store_item_build(struct store *store, struct store_scratch *scratch,
+                                struct slice key, struct slice value, struct item **out)
 {
     uint64_t hash = keydir_hash(&store->keydir, key);
     uint64_t bytes = item_record_bytes(key.size_bytes, value.size_bytes);
@@ -52,6 +48,14 @@ static enum fp_status build_item(struct store *store, struct store_scratch *scra
     return status;
 }
 
+/* What a client says it has seen; 0 is no number it can have seen, and never the right one. */
+static bool cas_holds(const struct item_put *put, const struct item *current)
+{
+    uint64_t cas = item_cas(current);
+    if (put->cas == 0) return false;
+    return cas == put->cas || (put->may_be_stale && put->cas < cas);
+}
+
 static enum fp_status condition(const struct item_put *put, const struct item *current)
 {
     switch (put->mode) {
@@ -65,16 +69,69 @@ static enum fp_status condition(const struct item_put *put, const struct item *c
         return current != NULL ? FP_OK : FP_NOT_STORED;
     case ITEM_CAS:
         if (current == NULL) return FP_ABSENT;
-        return current->cas == put->cas ? FP_OK : FP_EXISTS;
+        return cas_holds(put, current) ? FP_OK : FP_EXISTS;
     }
     return FP_INVALID;
 }
 
-/* What must be true of the present item for `next` to replace it. */
+/* What must be true of the present item for `next` to replace it: one of the two. */
 struct expectation {
-    const struct item_put *put;  /* its condition must hold; or */
-    const struct item *identity; /* it must be this very item */
+    const struct item_put *put;    /* its condition must hold */
+    const struct rewrite *rewrite; /* it must be the very item that this was made from */
+    struct item_stored *stored;    /* may be NULL */
 };
+
+uint64_t store_next_cas(struct store *store)
+{
+    return atomic_fetch_add(&store->last_cas, 1) + 1;
+}
+
+void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
+                             struct item *item, const uint64_t *cas)
+{
+    item_set_cas(item, cas != NULL ? *cas : store_next_cas(store));
+    item->era = atomic_load(&store->era);
+    item->accessed_ms = scratch->now_ms;
+    store_link_locked(store, keydir_shard(&store->keydir, item->hash), item);
+    store_count(&store->counters.items_total, 1);
+}
+
+static bool is_still(const struct rewrite *rewrite, const struct item *current)
+{
+    return current == rewrite->item && item_cas(current) == rewrite->item_cas;
+}
+
+/* A value that may be put over a newer one is as stale as that is, and lives no longer. */
+static void inherit_staleness(struct item *next, const struct item *current)
+{
+    next->expires_s = current->expires_s;
+    next->stale = true;
+    next->won = current->won;
+}
+
+/* What goes over from the item that is replaced. Only under the lock: somebody may have touched it
+ * while we built. */
+static void inherit(struct store_scratch *scratch, struct item *next, const struct item *current,
+                    struct expectation expected)
+{
+    const struct item_put *put = expected.put;
+    const struct rewrite *rewrite = expected.rewrite;
+    if (put != NULL) {
+        if (put->mode == ITEM_CAS && item_cas(current) != put->cas)
+            inherit_staleness(next, current);
+        return;
+    }
+    next->expires_s = current->expires_s;
+    if (rewrite->times != NULL) {
+        *rewrite->ttls = store_item_ttls(scratch, current->expires_s, rewrite->times);
+        const int64_t *touch = rewrite->times->touch;
+        if (touch != NULL) next->expires_s = store_expiry(scratch, *touch);
+    }
+    if (!rewrite->keeps_marks) return;
+    next->fetched = current->fetched;
+    next->stale = current->stale;
+    next->won = current->won;
+}
 
 static enum fp_status publish_locked(struct store *store, struct store_scratch *scratch,
                                      struct item *next, struct expectation expected,
@@ -84,19 +141,20 @@ static enum fp_status publish_locked(struct store *store, struct store_scratch *
     struct item *current = store_find_locked(store, scratch, item_key(next), next->hash, &gone[1]);
     enum fp_status status = FP_OK;
     if (expected.put != NULL) status = condition(expected.put, current);
-    else if (current != expected.identity) status = FP_EXISTS;
+    else if (current == NULL || !is_still(expected.rewrite, current)) status = FP_EXISTS;
     if (status == FP_OK) status = keydir_reserve_locked(&store->keydir, shard);
     if (status != FP_OK) return status;
     if (current != NULL) {
+        inherit(scratch, next, current, expected);
         store_unlink_locked(store, shard, current);
         gone[0] = current;
     }
-    /* Only here: somebody may have touched it while we built. */
-    if (expected.identity != NULL) next->expires_s = current->expires_s;
-    next->cas = atomic_fetch_add(&store->last_cas, 1) + 1;
-    next->accessed_ms = scratch->now_ms;
-    store_link_locked(store, shard, next);
-    store_count(&store->counters.items_total, 1);
+    store_item_enter_locked(store, scratch, next,
+                            expected.put != NULL ? expected.put->new_cas : expected.rewrite->cas);
+    if (expected.stored != NULL) {
+        expected.stored->cas = item_cas(next);
+        expected.stored->value_bytes = next->value_bytes;
+    }
     return FP_OK;
 }
 
@@ -135,19 +193,26 @@ static enum fp_status look_ahead(struct store *store, struct store_scratch *scra
 }
 
 enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
-                                  const struct item *item, struct slice value)
+                                  const struct rewrite *rewrite)
 {
     struct item *next;
-    enum fp_status status = build_item(store, scratch, item_key(item), value, &next);
+    const struct item *item = rewrite->item;
+    enum fp_status status =
+        store_item_build(store, scratch, item_key(item), rewrite->value, &next);
     if (status != FP_OK) return status;
     next->flags = item->flags;
-    return publish(store, scratch, next, (struct expectation){.identity = item});
+    next->key_binary = item->key_binary;
+    return publish(store, scratch, next,
+                   (struct expectation){.rewrite = rewrite, .stored = rewrite->stored});
 }
 
-/* The two values joined, packed and published in place of `old`. */
+/* The two values joined, packed and published in place of `old`. FP_INVALID: it has not the cas
+ * that was asked for. FP_EXISTS: it has changed since it was acquired. */
 static enum fp_status join(struct store *store, struct store_scratch *scratch,
                            const struct item_put *put, const struct item *old)
 {
+    uint64_t old_cas = item_cas(old);
+    if (put->cas != 0 && old_cas != put->cas) return FP_INVALID;
     size_t size = old->value_bytes + put->value.size_bytes;
     if (!store_charge(store, scratch, BUDGET_ITEMS, size)) return FP_NO_MEMORY;
     uint8_t *bytes = malloc(size + 1); /* both may be empty */
@@ -159,25 +224,16 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
         if (added > 0) /* nothing may come from nowhere: NULL is no source */
             memcpy(append ? bytes + old->value_bytes : bytes, put->value.bytes, added);
     }
-    if (status == FP_OK) status = store_item_rewrite(store, scratch, old, slice_of(bytes, size));
+    if (status == FP_OK) {
+        struct rewrite rewrite = {.item = old,
+                                  .item_cas = old_cas,
+                                  .value = slice_of(bytes, size),
+                                  .cas = put->new_cas,
+                                  .stored = put->stored};
+        status = store_item_rewrite(store, scratch, &rewrite);
+    }
     free(bytes);
     budget_return(&store->budget, BUDGET_ITEMS, size);
-    return status;
-}
-
-static enum fp_status put_joined(struct store *store, struct store_scratch *scratch,
-                                 const struct item_put *put, uint64_t value_bytes_max)
-{
-    enum fp_status status;
-    do {
-        struct item *old = store_item_acquire(store, scratch, put->key, NULL);
-        if (old == NULL) return FP_NOT_STORED;
-        if (old->value_bytes + put->value.size_bytes > value_bytes_max)
-            status = FP_TOO_BIG;
-        else
-            status = join(store, scratch, put, old);
-        store_item_release(store, scratch, &old);
-    } while (status == FP_EXISTS);
     return status;
 }
 
@@ -186,11 +242,40 @@ static enum fp_status put_whole(struct store *store, struct store_scratch *scrat
 {
     enum fp_status status = look_ahead(store, scratch, put);
     struct item *item;
-    if (status == FP_OK) status = build_item(store, scratch, put->key, put->value, &item);
+    if (status == FP_OK) status = store_item_build(store, scratch, put->key, put->value, &item);
     if (status != FP_OK) return status;
     item->flags = put->flags;
+    item->key_binary = put->key_binary;
     item->expires_s = store_expiry(scratch, put->exptime);
-    return publish(store, scratch, item, (struct expectation){.put = put});
+    return publish(store, scratch, item, (struct expectation){.put = put, .stored = put->stored});
+}
+
+/* There is nothing to join it with: then it is the first, unless somebody else was quicker. */
+static enum fp_status put_first(struct store *store, struct store_scratch *scratch,
+                                const struct item_put *put)
+{
+    if (!put->creates) return FP_NOT_STORED;
+    struct item_put first = *put;
+    first.mode = ITEM_ADD;
+    enum fp_status status = put_whole(store, scratch, &first);
+    return status == FP_NOT_STORED ? FP_EXISTS : status;
+}
+
+static enum fp_status put_joined(struct store *store, struct store_scratch *scratch,
+                                 const struct item_put *put, uint64_t value_bytes_max)
+{
+    enum fp_status status;
+    do {
+        struct item *old = store_item_hold(store, scratch, put->key);
+        if (old == NULL)
+            status = put_first(store, scratch, put);
+        else if (old->value_bytes + put->value.size_bytes > value_bytes_max)
+            status = FP_TOO_BIG;
+        else
+            status = join(store, scratch, put, old);
+        if (old != NULL) store_item_release(store, scratch, &old);
+    } while (status == FP_EXISTS);
+    return status == FP_INVALID ? FP_EXISTS : status;
 }
 
 enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
@@ -201,46 +286,6 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
     bool joined = put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND;
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);
-    if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
-    return status;
-}
-
-/* Digits, then perhaps the blanks that an earlier decr left. */
-static bool read_number(struct slice text, uint64_t *number)
-{
-    while (text.size_bytes > 0 && text.bytes[text.size_bytes - 1] == ' ') text.size_bytes--;
-    return number_wire_u64(text, number);
-}
-
-static enum fp_status delta_once(struct store *store, struct store_scratch *scratch,
-                                 const struct item_delta *change, struct item *old,
-                                 uint64_t *result)
-{
-    uint8_t text[NUMBER_DIGITS_MAX + 4] = {0};
-    uint64_t number;
-    if (old->value_bytes > NUMBER_DIGITS_MAX) return FP_NOT_A_NUMBER;
-    enum fp_status status = store_item_read(store, scratch, old, text);
-    if (status != FP_OK) return status;
-    if (!read_number(slice_of(text, old->value_bytes), &number)) return FP_NOT_A_NUMBER;
-    if (!change->down) number += change->delta;
-    else number = number > change->delta ? number - change->delta : 0;
-
-    /* A shorter number keeps the old length: memcached pads with blanks. */
-    int size = snprintf((char *)text, sizeof text, "%-*" PRIu64, (int)old->value_bytes, number);
-    *result = number;
-    return store_item_rewrite(store, scratch, old, slice_of(text, (size_t)size));
-}
-
-enum fp_status store_item_delta(struct store *store, struct store_scratch *scratch,
-                                const struct item_delta *change, uint64_t *result)
-{
-    enum fp_status status;
-    do {
-        struct item *old = store_item_acquire(store, scratch, change->key, NULL);
-        if (old == NULL) return FP_ABSENT;
-        status = delta_once(store, scratch, change, old, result);
-        store_item_release(store, scratch, &old);
-    } while (status == FP_EXISTS);
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
     return status;
 }

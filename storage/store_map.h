@@ -35,6 +35,7 @@ struct store_map { /* to be looked at by its owner; written by store_map*.c */
     uint32_t size_bytes;
     uint64_t charged_bytes;
     struct item *item;       /* NULL: it is the page of */
+    uint64_t item_cas;       /* when it was mapped */
     struct page_place place;
     /* private to store_map*.c */
     struct store *store;

@@ -93,6 +93,7 @@ static enum fp_status make(struct store *store, struct store_scratch *scratch,
         return status;
     }
     map->item = item;
+    map->item_cas = item_cas(item);
     *out = map;
     return FP_OK;
 }
@@ -126,7 +127,7 @@ bool store_map_still_item(struct store_map *map, struct store_scratch *scratch)
     struct keydir_shard *shard = shard_of(store, item);
     lock_take(&shard->lock);
     bool still = keydir_find_locked(shard, item->hash, item_key(item)) == item &&
-                 !store_item_dead(store, scratch, item);
+                 item_cas(item) == map->item_cas && !store_item_dead(store, scratch, item);
     lock_drop(&shard->lock);
     return still;
 }
@@ -134,7 +135,8 @@ bool store_map_still_item(struct store_map *map, struct store_scratch *scratch)
 enum fp_status store_map_publish_item(struct store_map *map, struct store_scratch *scratch,
                                       struct slice bytes)
 {
-    enum fp_status status = store_item_rewrite(map->store, scratch, map->item, bytes);
+    struct rewrite rewrite = {.item = map->item, .item_cas = map->item_cas, .value = bytes};
+    enum fp_status status = store_item_rewrite(map->store, scratch, &rewrite);
     if (status == FP_NO_MEMORY) store_count(&map->store->counters.no_memory, 1);
     return status;
 }

@@ -99,10 +99,14 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
     if (keydir_find_locked(shard, old->hash, item_key(old)) != old || old->mapped ||
         store_item_dead(walk->store, walk->scratch, old))
         return false;
-    next->cas = old->cas;
+    item_set_cas(next, item_cas(old));
+    next->era = old->era;
     next->expires_s = old->expires_s;
     next->accessed_ms = old->accessed_ms;
     next->fetched = old->fetched;
+    next->stale = old->stale;
+    next->won = old->won;
+    next->key_binary = old->key_binary;
     keydir_replace_locked(shard, old, next);
     store_count(&walk->store->counters.item_packed_bytes,
                 (uint64_t)next->packed_bytes - old->packed_bytes);

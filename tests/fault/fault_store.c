@@ -106,14 +106,14 @@ static void store_items(void)
     struct slice rest = slice_of(script.value + VALUE_BYTES - 10000, 10000);
     struct slice all = slice_of(script.value, VALUE_BYTES);
     struct item_delta up = {.key = slice_text("n"), .delta = 1};
-    uint64_t result;
+    struct item_counted counted;
     if (put(ITEM_SET, "large", most)) {
         bool joined = put(ITEM_APPEND, "large", rest);
         (void)check_item("large", joined ? all : most);
     }
     if (put(ITEM_SET, "n", slice_text("99"))) {
         enum fp_status status =
-            store_item_delta(script.bench.store, script.bench.scratch, &up, &result);
+            store_item_delta(script.bench.store, script.bench.scratch, &up, &counted);
         fp_assert(status == FP_OK || status == FP_NO_MEMORY || status == FP_ABSENT);
         (void)check_item("n", slice_text(status == FP_OK ? "100" : "99"));
     }

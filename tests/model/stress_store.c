@@ -158,13 +158,13 @@ static void count_item(struct worker *worker)
 {
     struct item_delta up = {.key = slice_text("n"), .delta = 3};
     struct item_put put = {.key = up.key, .value = slice_text("100")};
-    uint64_t result = 0;
-    if (store_item_delta(worker->bench.store, worker->bench.scratch, &up, &result) == FP_ABSENT)
+    struct item_counted counted = {0};
+    if (store_item_delta(worker->bench.store, worker->bench.scratch, &up, &counted) == FP_ABSENT)
         (void)!bench_put(&worker->bench, put);
     put.mode = ITEM_APPEND;
     put.value = slice_text("0");
-    if (result == 0) return;
-    if (result < 1000000) (void)!bench_put(&worker->bench, put);
+    if (counted.number == 0) return;
+    if (counted.number < 1000000) (void)!bench_put(&worker->bench, put);
     else (void)!store_item_delete(worker->bench.store, worker->bench.scratch, up.key);
 }
 

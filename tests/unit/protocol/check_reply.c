@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 static void expect_value_line(const char *want, const char *key, uint32_t flags, uint64_t bytes,
-                              uint64_t cas)
+                              const uint64_t *cas)
 {
     char line[REPLY_VALUE_LINE_BYTES_MAX];
     size_t size = reply_value_line(line, slice_text(key), flags, bytes, cas);
@@ -16,27 +16,30 @@ static void expect_value_line(const char *want, const char *key, uint32_t flags,
 
 START_TEST(a_value_line_has_key_flags_and_length)
 {
-    expect_value_line("VALUE foo 5 3\r\n", "foo", 5, 3, 0);
-    expect_value_line("VALUE k 0 0\r\n", "k", 0, 0, 0);
-    expect_value_line("VALUE k 4294967295 134217728\r\n", "k", UINT32_MAX, ITEM_BYTES_MAX, 0);
+    expect_value_line("VALUE foo 5 3\r\n", "foo", 5, 3, NULL);
+    expect_value_line("VALUE k 0 0\r\n", "k", 0, 0, NULL);
+    expect_value_line("VALUE k 4294967295 134217728\r\n", "k", UINT32_MAX, ITEM_BYTES_MAX, NULL);
 }
 END_TEST
 
-START_TEST(a_cas_of_0_is_left_out)
+START_TEST(a_cas_is_there_where_it_is_wanted)
 {
-    expect_value_line("VALUE foo 5 3 42\r\n", "foo", 5, 3, 42);
-    expect_value_line("VALUE foo 5 3 18446744073709551615\r\n", "foo", 5, 3, UINT64_MAX);
+    static const uint64_t none = 0, some = 42, most = UINT64_MAX;
+    expect_value_line("VALUE foo 5 3 42\r\n", "foo", 5, 3, &some);
+    expect_value_line("VALUE foo 5 3 0\r\n", "foo", 5, 3, &none);
+    expect_value_line("VALUE foo 5 3 18446744073709551615\r\n", "foo", 5, 3, &most);
 }
 END_TEST
 
 START_TEST(the_longest_value_line_fits)
 {
+    static const uint64_t most = UINT64_MAX;
     char key[KEY_BYTES_MAX + 1];
     memset(key, 'k', KEY_BYTES_MAX);
     key[KEY_BYTES_MAX] = '\0';
     char *line = malloc(REPLY_VALUE_LINE_BYTES_MAX); /* so that ASan sees its end */
     ck_assert_ptr_nonnull(line);
-    size_t size = reply_value_line(line, slice_text(key), UINT32_MAX, ITEM_BYTES_MAX, UINT64_MAX);
+    size_t size = reply_value_line(line, slice_text(key), UINT32_MAX, ITEM_BYTES_MAX, &most);
     ck_assert_uint_le(size, REPLY_VALUE_LINE_BYTES_MAX);
     ck_assert_uint_eq(size, 6 + 250 + 1 + 10 + 1 + 9 + 1 + 20 + 2);
     free(line);
@@ -82,7 +85,7 @@ int main(void)
     Suite *suite = suite_create("reply");
     TCase *tcase = tcase_create("lines");
     tcase_add_test(tcase, a_value_line_has_key_flags_and_length);
-    tcase_add_test(tcase, a_cas_of_0_is_left_out);
+    tcase_add_test(tcase, a_cas_is_there_where_it_is_wanted);
     tcase_add_test(tcase, the_longest_value_line_fits);
     tcase_add_test(tcase, a_number_line_is_what_printf_writes);
     tcase_add_test(tcase, the_longest_lines_of_maps_fit);

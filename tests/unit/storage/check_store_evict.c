@@ -46,7 +46,7 @@ static enum fp_status drop(const char *key)
 static uint64_t cas_of(const char *key)
 {
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text(key), NULL);
-    uint64_t cas = item->cas;
+    uint64_t cas = item_cas(item);
     store_item_release(bench.store, bench.scratch, &item);
     return cas;
 }
@@ -59,9 +59,9 @@ static bool is(const char *key, const char *value)
 static uint64_t delta(const char *key, uint64_t by, bool down, enum fp_status expected)
 {
     struct item_delta change = {.key = slice_text(key), .delta = by, .down = down};
-    uint64_t result = 0;
-    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &result), expected);
-    return result;
+    struct item_counted counted = {0};
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &counted), expected);
+    return counted.number;
 }
 
 START_TEST(items_expire_when_memcached_says)
@@ -124,7 +124,7 @@ START_TEST(touch_changes_the_expiry_of_a_live_item_only)
     setup();
     ck_assert_int_eq(set_for("k", 10), FP_OK);
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), &longer);
-    uint64_t cas = item->cas;
+    uint64_t cas = item_cas(item);
     store_item_release(bench.store, bench.scratch, &item);
     bench_advance_s(&bench, 50);
     ck_assert(is("k", "v") && cas_of("k") == cas); /* memcached: touch is no new version */

@@ -40,7 +40,7 @@ static enum fp_status drop(const char *key)
 static uint64_t cas_of(const char *key)
 {
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text(key), NULL);
-    uint64_t cas = item->cas;
+    uint64_t cas = item_cas(item);
     store_item_release(bench.store, bench.scratch, &item);
     return cas;
 }
@@ -89,9 +89,10 @@ START_TEST(cas_stores_only_over_the_version_it_names)
     ck_assert_int_eq(put(ITEM_CAS, "k", "2", first), FP_OK);
     ck_assert_int_eq(put(ITEM_CAS, "k", "3", first), FP_EXISTS);
     ck_assert(is("k", "2") && cas_of("k") > first);
-    uint64_t second = cas_of("k"), result;
+    uint64_t second = cas_of("k");
+    struct item_counted counted;
     struct item_delta up = {.key = slice_text("k"), .delta = 1};
-    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &result), FP_OK);
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &counted), FP_OK);
     ck_assert_int_eq(put(ITEM_CAS, "k", "4", second), FP_EXISTS); /* incr is a change too */
     second = cas_of("k");
     ck_assert_int_eq(put(ITEM_APPEND, "k", "0", 0), FP_OK);
@@ -201,11 +202,11 @@ START_TEST(joining_keeps_flags_and_expiry_and_setting_replaces_them)
     setup();
     struct item_put first = {.key = slice_text("k"), .value = slice_text("5"), .flags = 77,
                              .exptime = 100};
-    uint64_t result;
+    struct item_counted counted;
     struct item_delta up = {.key = slice_text("k"), .delta = 5};
     ck_assert_int_eq(bench_put(&bench, first), FP_OK);
     ck_assert_int_eq(put(ITEM_APPEND, "k", "5", 0), FP_OK);
-    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &result), FP_OK);
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &up, &counted), FP_OK);
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
     ck_assert(item->flags == 77 && item->expires_s == BENCH_START_MS / 1000 + 100);
     store_item_release(bench.store, bench.scratch, &item);
@@ -239,9 +240,9 @@ END_TEST
 static uint64_t delta(const char *key, uint64_t by, bool down, enum fp_status expected)
 {
     struct item_delta change = {.key = slice_text(key), .delta = by, .down = down};
-    uint64_t result = 0;
-    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &result), expected);
-    return result;
+    struct item_counted counted = {0};
+    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &counted), expected);
+    return counted.number;
 }
 
 START_TEST(incr_and_decr_count_as_memcached_does)
@@ -379,8 +380,8 @@ static void *count_up(void *argument)
         .mode = ITEM_APPEND, .key = slice_text("log"), .value = slice_text(".")};
     int64_t touch = 1000;
     for (int i = 0; i < ROUNDS; i++) {
-        uint64_t result;
-        if (store_item_delta(counter->bench.store, counter->bench.scratch, &up, &result) == FP_OK)
+        struct item_counted counted;
+        if (store_item_delta(counter->bench.store, counter->bench.scratch, &up, &counted) == FP_OK)
             counter->ups++;
         if (i % 4 == 0 && bench_put(&counter->bench, more) != FP_OK) return NULL;
         struct item *item =

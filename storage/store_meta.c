@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Marks of an item:
+ *   fresh -(its time runs low)-> won -(stored anew)-> fresh
+ *   fresh or won -(invalidated)-> stale -(got)-> stale, won -(stored anew)-> fresh
+ * An empty item that is made for who found none begins as won.
+ *
+ * What may need a new item builds it first, unlocked, and looks again under the lock: what is there
+ * then decides, and an item that is not needed after all ends unseen. */
+#include "storage/store_meta.h"
+
+#include "codec/compressor_text.h"
+#include "storage/item_class.h"
+#include "storage/store_internal.h"
+
+static struct keydir_shard *shard_of(struct store *store, struct slice key, uint64_t *hash)
+{
+    *hash = keydir_hash(&store->keydir, key);
+    return keydir_shard(&store->keydir, *hash);
+}
+
+static enum fp_status build_empty(struct store *store, struct store_scratch *scratch,
+                                  struct slice key, bool key_binary, struct item **item)
+{
+    enum fp_status status = store_item_build(store, scratch, key, slice_of("", 0), item);
+    if (status == FP_OK) (*item)->key_binary = key_binary;
+    else store_count(&store->counters.no_memory, 1);
+    return status;
+}
+
+/* --- getting ---------------------------------------------------------------------------------- */
+
+static bool runs_low(const struct store_scratch *scratch, const struct item_look *look,
+                     uint32_t expires_s)
+{
+    if (look->recache == NULL || expires_s == 0) return false;
+    return expires_s < store_expiry(scratch, *look->recache);
+}
+
+static void see_locked(struct store *store, struct store_scratch *scratch, struct item *item,
+                       const struct item_look *look, struct item_seen *seen)
+{
+    bool created = seen->created;
+    uint64_t now_ms = scratch->now_ms;
+    uint32_t before_s = created ? 0 : item->expires_s;
+    *seen = (struct item_seen){
+        .cas = item_cas(item),
+        .ttls = store_item_ttls(scratch, before_s, &look->times),
+        .idle_s = now_ms > item->accessed_ms ? (now_ms - item->accessed_ms) / 1000 : 0,
+        .fetched = item->fetched,
+        .created = created,
+        .stale = item->stale,
+        .taken = item->won,
+        .won = created,
+    };
+    if (look->times.touch != NULL && !created)
+        item->expires_s = store_expiry(scratch, *look->times.touch);
+    uint32_t left_s = look->recache_touched ? item->expires_s : before_s;
+    if (!seen->taken && (item->stale || runs_low(scratch, look, left_s))) seen->won = true;
+    item->won |= seen->won;
+    if (look->unseen) return;
+    keydir_use_locked(keydir_shard(&store->keydir, item->hash), item, now_ms);
+    item->fetched = true;
+}
+
+/* *fresh (NULL: none yet) goes into the directory where there is nothing, and is NULL then. */
+static struct item *get_locked(struct store *store, struct store_scratch *scratch,
+                               const struct item_look *look, struct item **fresh,
+                               struct item **dead)
+{
+    uint64_t hash;
+    struct keydir_shard *shard = shard_of(store, look->key, &hash);
+    struct item *item = store_find_locked(store, scratch, look->key, hash, dead);
+    if (item != NULL || *fresh == NULL) return item;
+    if (keydir_reserve_locked(&store->keydir, shard) != FP_OK) return NULL;
+    item = *fresh;
+    *fresh = NULL;
+    item->expires_s = store_expiry(scratch, store_created_exptime(&look->times));
+    store_item_enter_locked(store, scratch, item, look->new_cas);
+    return item;
+}
+
+static struct item *get(struct store *store, struct store_scratch *scratch,
+                        const struct item_look *look, struct item **fresh, struct item_seen *seen)
+{
+    uint64_t hash;
+    struct keydir_shard *shard = shard_of(store, look->key, &hash);
+    struct item *dead, *offered = *fresh;
+    lock_take(&shard->lock);
+    struct item *item = get_locked(store, scratch, look, fresh, &dead);
+    if (item != NULL) {
+        item_acquire(item);
+        seen->created = item == offered;
+        see_locked(store, scratch, item, look, seen);
+    }
+    lock_drop(&shard->lock);
+    if (dead != NULL) store_item_release(store, scratch, &dead);
+    return item;
+}
+
+struct item *store_meta_get(struct store *store, struct store_scratch *scratch,
+                            const struct item_look *look, struct item_seen *seen)
+{
+    struct item *fresh = NULL;
+    store_flush_if_due(store, scratch);
+    struct item *item = get(store, scratch, look, &fresh, seen);
+    if (item != NULL || !look->creates) return item;
+    if (build_empty(store, scratch, look->key, look->key_binary, &fresh) != FP_OK) return NULL;
+    do item = get(store, scratch, look, &fresh, seen);
+    while (item == NULL && store_evict_one(store, scratch)); /* for room in the directory */
+    if (item == NULL) store_count(&store->counters.no_memory, 1);
+    if (fresh != NULL) store_item_release(store, scratch, &fresh);
+    return item;
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
+
+static void invalidate_locked(struct store *store, struct store_scratch *scratch,
+                              struct item *item, const struct item_end *end)
+{
+    if (end->exptime != NULL) item->expires_s = store_expiry(scratch, *end->exptime);
+    item->stale = true;
+    item->won = false; /* so that the next who gets it does */
+    item_set_cas(item, end->new_cas != NULL ? *end->new_cas : store_next_cas(store));
+}
+
+/* `empty` takes the place of the item, which has been unlinked: there is room for one. */
+static void empty_locked(struct store *store, struct store_scratch *scratch, struct item *empty,
+                         const struct item *old, const struct item_end *end)
+{
+    uint64_t old_cas = item_cas(old);
+    empty->flags = end->flags;
+    empty->expires_s = end->exptime != NULL ? store_expiry(scratch, *end->exptime) : 0;
+    store_item_enter_locked(store, scratch, empty, end->new_cas != NULL ? end->new_cas : &old_cas);
+}
+
+/* What has left the directory comes back in *gone, for release: unlocked. */
+static enum fp_status end_locked(struct store *store, struct store_scratch *scratch,
+                                 const struct item_end *end, struct item **empty,
+                                 struct item *gone[2])
+{
+    uint64_t hash;
+    struct keydir_shard *shard = shard_of(store, end->key, &hash);
+    struct item *item = store_find_locked(store, scratch, end->key, hash, &gone[1]);
+    if (item == NULL) return FP_ABSENT;
+    if (end->cas != NULL && item_cas(item) != *end->cas) return FP_EXISTS;
+    if (end->empties || !end->invalidates) {
+        store_unlink_locked(store, shard, item);
+        gone[0] = item;
+    }
+    if (end->empties) {
+        empty_locked(store, scratch, *empty, item, end);
+        item = *empty;
+        *empty = NULL;
+    }
+    if (end->invalidates) invalidate_locked(store, scratch, item, end);
+    return FP_OK;
+}
+
+enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch,
+                              const struct item_end *end)
+{
+    uint64_t hash;
+    struct keydir_shard *shard = shard_of(store, end->key, &hash);
+    struct item *empty = NULL, *gone[2] = {NULL, NULL};
+    store_flush_if_due(store, scratch);
+    if (end->empties &&
+        build_empty(store, scratch, end->key, end->key_binary, &empty) != FP_OK)
+        return FP_NO_MEMORY;
+    lock_take(&shard->lock);
+    enum fp_status status = end_locked(store, scratch, end, &empty, gone);
+    lock_drop(&shard->lock);
+    for (int i = 0; i < 2; i++)
+        if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
+    if (empty != NULL) store_item_release(store, scratch, &empty);
+    return status;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static void describe_codec(struct store *store, const struct item *item, char *text)
+{
+    const char *else_it_is = "same";
+    for (unsigned i = 0; i < item->piece_count; i++) {
+        struct zname name = zpool_look(store->zpool, item->pieces[i]);
+        if (entry_same_filled(name)) continue;
+        else_it_is = "none";
+        if (name.what != ZOBJECT || entry_incompressible(name)) continue;
+        struct compressor_row row;
+        compressor_row(store->compressors, entry_seat(name.note), &row);
+        if (row.algorithm == NULL) continue; /* a damaged note */
+        struct compressor_config config = {.algorithm = row.algorithm, .level = row.level};
+        compressor_text(&config, text);
+        return;
+    }
+    memcpy(text, item->piece_count == 0 ? "none" : else_it_is, sizeof "none");
+}
+_Static_assert((int)ITEM_CODEC_TEXT_BYTES == (int)COMPRESSOR_TEXT_BYTES, "it has room for any");
+_Static_assert(sizeof "none" == sizeof "same", "they are copied alike");
+
+enum fp_status store_meta_describe(struct store *store, struct store_scratch *scratch,
+                                   struct slice key, struct item_details *details)
+{
+    static const struct item_times none = {NULL};
+    struct item *item = store_item_hold(store, scratch, key);
+    if (item == NULL) return FP_ABSENT;
+    struct keydir_shard *shard = keydir_shard(&store->keydir, item->hash);
+    lock_take(&shard->lock);
+    uint64_t now_ms = scratch->now_ms;
+    *details = (struct item_details){
+        .ttl_s = store_item_ttls(scratch, item->expires_s, &none).before,
+        .idle_s = now_ms > item->accessed_ms ? (now_ms - item->accessed_ms) / 1000 : 0,
+        .cas = item_cas(item),
+        .fetched = item->fetched,
+        .key_binary = item->key_binary,
+        .stale = item->stale,
+        .won = item->won,
+        .class_number = item_class_of(item_memory_bytes(item)),
+        .size_bytes = store_item_cost(item) + item->value_bytes,
+        .packed_bytes = item->packed_bytes,
+        .maps = item->mapped ? item->maps : 0,
+    };
+    lock_drop(&shard->lock);
+    describe_codec(store, item, details->codec);
+    store_item_release(store, scratch, &item);
+    return FP_OK;
+}
