@@ -32,6 +32,8 @@
     X(COMMAND_SLABS, "slabs", SHAPE_REST, "slabs automove 0|1|2 | reassign FROM TO")               \
     X(COMMAND_LRU, "lru", SHAPE_REST,                                                              \
       "lru mode flat|segmented | tune HOT WARM HOT_AGE WARM_AGE | temp_ttl SECONDS")               \
+    X(COMMAND_LRU_CRAWLER, "lru_crawler", SHAPE_REST,                                              \
+      "lru_crawler metadump|mgdump|crawl all|CLASS,... | sleep US | tocrawl N | enable | disable") \
     X(COMMAND_SHUTDOWN, "shutdown", SHAPE_REST, "shutdown [graceful]")                             \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \

@@ -34,6 +34,8 @@
 /* Clients take the major version for what the server can do, and some refuse 0. */
 #define REPLY_VERSION_TEXT "1.6.45-farpage-" FARPAGE_VERSION
 #define REPLY_ERROR "ERROR\r\n"
+#define REPLY_BAD_CLASS "BADCLASS invalid class id\r\n"
+#define REPLY_EN "EN\r\n"
 #define REPLY_COMPACTION_OFF "SERVER_ERROR storage.compaction is off\r\n"
 #define REPLY_TOO_MANY_CONNECTIONS "ERROR Too many open connections\r\n"
 #define REPLY_NOT_A_NUMBER "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"

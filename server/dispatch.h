@@ -76,6 +76,13 @@ enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 enum dispatch dispatch_lru(const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2);
+enum dispatch dispatch_lru_crawler(struct dispatcher *dispatcher, struct session *session,
+                                   const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+/* `stats cachedump`; rest: the words behind it. */
+enum dispatch dispatch_cachedump(struct dispatcher *dispatcher, struct session *session,
+                                 struct slice rest, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 4);
 enum dispatch dispatch_shutdown(struct dispatcher *dispatcher, const struct session *session,
                                 const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

@@ -21,12 +21,14 @@ static void emit_text(void *context, const char *name, const char *value)
     output_text(output, "\r\n");
 }
 
-static enum dispatch stats(struct dispatcher *dispatcher, const struct request *request,
-                           struct output *output)
+static enum dispatch stats(struct dispatcher *dispatcher, struct session *session,
+                           const struct request *request, struct output *output)
 {
     struct shared *shared = dispatcher->shared;
     struct slice rest = request->rest, section;
     if (!request_next_word(&rest, &section)) section = slice_of(NULL, 0);
+    if (slice_is(section, "cachedump"))
+        return dispatch_cachedump(dispatcher, session, rest, output);
     if (slice_is(section, "reset")) {
         stats_reset(shared);
         output_text(output, REPLY_RESET);
@@ -120,7 +122,7 @@ static enum dispatch operator_line(struct dispatcher *dispatcher, const struct r
 enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *session,
                              const struct request *request, struct output *output)
 {
-    if (request->command == COMMAND_STATS) return stats(dispatcher, request, output);
+    if (request->command == COMMAND_STATS) return stats(dispatcher, session, request, output);
     if (request->command == COMMAND_FLUSH_ALL) return flush(dispatcher, request, output);
     if (request->command == COMMAND_VERBOSITY) return verbosity(request, output);
     if (request->command == COMMAND_DEBUG || request->command == COMMAND_DEBUGTIME)
@@ -128,6 +130,8 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_SLABS) return dispatch_slabs(dispatcher, request, output);
     if (request->command == COMMAND_LRU) return dispatch_lru(request, output);
+    if (request->command == COMMAND_LRU_CRAWLER)
+        return dispatch_lru_crawler(dispatcher, session, request, output);
     if (request->command == COMMAND_SHUTDOWN)
         return dispatch_shutdown(dispatcher, session, request, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;

@@ -29,6 +29,7 @@ struct session {
     uint32_t codecs;   /* a bit for each enum frame_codec that was agreed on; 0: all is plain */
     bool notices;      /* the client takes them */
     uint64_t resume;   /* how far a request got that yielded (dispatch.h); 0: at its start */
+    uint64_t resume_left; /* of a dump that yielded: how many it may still show */
     struct session_batch batch;
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
     struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */

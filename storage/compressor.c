@@ -452,6 +452,13 @@ void compressor_row(struct compressor_pool *pool, uint8_t id, struct compressor_
     lock_drop(&pool->lock);
 }
 
+const char *compressor_seat_is(const struct compressor_pool *pool, uint8_t id, int *level)
+{
+    const struct choice *choice = &pool->seats[id].choice;
+    *level = choice->level;
+    return choice->codec->name;
+}
+
 uint64_t compressor_swap_count(const struct compressor_pool *pool)
 {
     return atomic_load_explicit(&pool->swaps, memory_order_relaxed);

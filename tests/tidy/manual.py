@@ -84,7 +84,7 @@ def table(text, macro):
 
 def protocol_page(source):
     text = (pathlib.Path(source) / "protocol/frame_table.h").read_text()
-    lines = (pathlib.Path(source) / "protocol/command_tbl.h").read_text()
+    lines = (pathlib.Path(source) / "protocol/command_tbl.h").read_text().replace("\\\n", " ")
     usages = re.findall(r'X\(\s*COMMAND_\w+,\s*"[^"]+",\s*SHAPE_\w+,\s*"([^"]+)"', lines)
     page = head("farpage-protocol", 7, "farpage-protocol", "what is spoken with a farpage server")
     page += [".Sh DESCRIPTION", "One port speaks two languages, told apart by the first byte.",

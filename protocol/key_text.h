@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * key_text - a key, which may hold any byte, written so that it fits into a line. Pure. */
+#ifndef FARPAGE_PROTOCOL_KEY_TEXT_H
+#define FARPAGE_PROTOCOL_KEY_TEXT_H
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attrs.h"
+#include "base/slice.h"
+#include "protocol/limits.h"
+
+enum {
+    KEY_URI_BYTES_MAX = 3 * KEY_BYTES_MAX,
+    KEY_BASE64_BYTES_MAX = (KEY_BYTES_MAX + 2) / 3 * 4,
+};
+
+/* As in a URI: letters, digits and -_.~ as they are, all others as %XX. Returns the length. The key
+ * has at most KEY_BYTES_MAX bytes, as below. */
+size_t key_uri(struct slice key, char text[KEY_URI_BYTES_MAX]) FP_NONNULL(2);
+
+/* With its padding. Returns the length. */
+size_t key_base64(struct slice key, char text[KEY_BASE64_BYTES_MAX]) FP_NONNULL(2);
+
+/* A blank or a control character would break a line. */
+bool key_breaks_lines(struct slice key);
+
+#endif
