@@ -84,7 +84,7 @@ static void write_meta(struct dump *dump, const struct store_walk_item *row)
                         "key=%.*s exp=%s la=%" PRIu64 " cas=%" PRIu64 " fetch=%s cls=%u"
                         " size=%" PRIu64 " csize=%" PRIu64 " codec=%s\n",
                         (int)key_bytes, key, expires, dump->unix_of_0 + row->accessed_ms / 1000,
-                        item->cas, row->fetched ? "yes" : "no", item_class_of(memory_bytes),
+                        item_cas(item), row->fetched ? "yes" : "no", item_class_of(memory_bytes),
                         memory_bytes - item->packed_bytes + item->value_bytes,
                         (uint64_t)item->packed_bytes, codec);
     output_add(dump->output, slice_of(line, (size_t)size));
@@ -94,7 +94,7 @@ static void write_mg(struct dump *dump, const struct store_walk_item *row)
 {
     struct slice key = item_key(row->item);
     char text[KEY_BASE64_BYTES_MAX];
-    bool encoded = key_breaks_lines(key);
+    bool encoded = row->item->key_binary || key_breaks_lines(key);
     output_text(dump->output, "mg ");
     output_add(dump->output, encoded ? slice_of(text, key_base64(key, text)) : key);
     output_text(dump->output, encoded ? " b\r\n" : "\r\n");

@@ -456,7 +456,7 @@ const char *compressor_seat_is(const struct compressor_pool *pool, uint8_t id, i
 {
     const struct choice *choice = &pool->seats[id].choice;
     *level = choice->level;
-    return choice->codec->name;
+    return choice->codec != NULL ? choice->codec->name : NULL;
 }
 
 uint64_t compressor_swap_count(const struct compressor_pool *pool)

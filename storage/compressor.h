@@ -193,7 +193,7 @@ void compressor_object_died(struct compressor_pool *pool, uint8_t id, struct cod
 
 void compressor_row(struct compressor_pool *pool, uint8_t id, struct compressor_row *row)
     FP_NONNULL(1, 3);
-/* Its algorithm and level. The caller keeps an object packed with it, so it stays what it is. */
+/* Its algorithm and level; the caller keeps an object of it. NULL: it never was one's. */
 const char *compressor_seat_is(const struct compressor_pool *pool, uint8_t id, int *level);
 uint64_t compressor_swap_count(const struct compressor_pool *pool) FP_NONNULL(1);
 

@@ -98,4 +98,10 @@ enum fp_status store_item_delete(struct store *store, struct store_scratch *scra
 void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
     FP_NONNULL(1, 2);
 
+/* What packed the item's value: "zstd:3"; "none" where nothing did, "same" for one repeated word,
+ * "mixed" where pieces differ. The caller has a reference. */
+enum { ITEM_CODEC_TEXT_BYTES = 32 };
+void store_item_codec(struct store *store, const struct item *item,
+                      char text[ITEM_CODEC_TEXT_BYTES]) FP_NONNULL(1, 2, 3);
+
 #endif

@@ -9,7 +9,6 @@
  * then decides, and an item that is not needed after all ends unseen. */
 #include "storage/store_meta.h"
 
-#include "codec/compressor_text.h"
 #include "storage/item_class.h"
 #include "storage/store_internal.h"
 
@@ -178,26 +177,6 @@ enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-static void describe_codec(struct store *store, const struct item *item, char *text)
-{
-    const char *else_it_is = "same";
-    for (unsigned i = 0; i < item->piece_count; i++) {
-        struct zname name = zpool_look(store->zpool, item->pieces[i]);
-        if (entry_same_filled(name)) continue;
-        else_it_is = "none";
-        if (name.what != ZOBJECT || entry_incompressible(name)) continue;
-        struct compressor_row row;
-        compressor_row(store->compressors, entry_seat(name.note), &row);
-        if (row.algorithm == NULL) continue; /* a damaged note */
-        struct compressor_config config = {.algorithm = row.algorithm, .level = row.level};
-        compressor_text(&config, text);
-        return;
-    }
-    memcpy(text, item->piece_count == 0 ? "none" : else_it_is, sizeof "none");
-}
-_Static_assert((int)ITEM_CODEC_TEXT_BYTES == (int)COMPRESSOR_TEXT_BYTES, "it has room for any");
-_Static_assert(sizeof "none" == sizeof "same", "they are copied alike");
-
 enum fp_status store_meta_describe(struct store *store, struct store_scratch *scratch,
                                    struct slice key, struct item_details *details)
 {
@@ -221,7 +200,7 @@ enum fp_status store_meta_describe(struct store *store, struct store_scratch *sc
         .maps = item->mapped ? item->maps : 0,
     };
     lock_drop(&shard->lock);
-    describe_codec(store, item, details->codec);
+    store_item_codec(store, item, details->codec);
     store_item_release(store, scratch, &item);
     return FP_OK;
 }

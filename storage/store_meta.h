@@ -60,7 +60,6 @@ struct item_end { /* how to end one */
 enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch,
                               const struct item_end *end) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
-enum { ITEM_CODEC_TEXT_BYTES = 32 };
 struct item_details {
     int64_t ttl_s; /* ITEM_TTL_NEVER */
     uint64_t idle_s;
@@ -70,9 +69,7 @@ struct item_details {
     uint64_t size_bytes;   /* record, key and value, before packing */
     uint64_t packed_bytes; /* of the objects that hold the value */
     uint32_t maps;         /* that pin it */
-    /* of the first piece that is packed: "lz4:1"; "none": all are as they came; "same": all are one
-     * repeated word */
-    char codec[ITEM_CODEC_TEXT_BYTES];
+    char codec[ITEM_CODEC_TEXT_BYTES]; /* store_item_codec */
 };
 /* Looks, and counts as no use. FP_ABSENT. */
 enum fp_status store_meta_describe(struct store *store, struct store_scratch *scratch,

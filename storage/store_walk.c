@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/store_walk.h"
 
-#include <stdio.h>
-
 #include "storage/keydir_walk.h"
 #include "storage/store_internal.h"
 
@@ -33,30 +31,4 @@ void store_walk_release(struct store *store, struct store_scratch *scratch,
 {
     while (walk->count > 0)
         store_item_release(store, scratch, &walk->items[--walk->count].item);
-}
-
-/* The handles of an item in hand go on naming what they name. */
-static void piece_codec(struct store *store, struct zhandle piece,
-                        char text[ITEM_CODEC_TEXT_BYTES])
-{
-    struct zname name = zpool_look(store->zpool, piece);
-    bool packed = name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED;
-    snprintf(text, ITEM_CODEC_TEXT_BYTES, entry_same_filled(name) ? "same" : "none");
-    if (!packed) return;
-    int level;
-    const char *algorithm = compressor_seat_is(store->compressors, entry_seat(name.note), &level);
-    snprintf(text, ITEM_CODEC_TEXT_BYTES, "%s:%d", algorithm, level);
-}
-
-void store_item_codec(struct store *store, const struct item *item,
-                      char text[ITEM_CODEC_TEXT_BYTES])
-{
-    snprintf(text, ITEM_CODEC_TEXT_BYTES, "none");
-    for (unsigned i = 0; i < item->piece_count; i++) {
-        char other[ITEM_CODEC_TEXT_BYTES];
-        piece_codec(store, item->pieces[i], i == 0 ? text : other);
-        if (i == 0 || strcmp(text, other) == 0) continue;
-        snprintf(text, ITEM_CODEC_TEXT_BYTES, "mixed");
-        return;
-    }
 }

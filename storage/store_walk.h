@@ -15,7 +15,7 @@
 #define FARPAGE_STORAGE_STORE_WALK_H
 #include "storage/store.h"
 
-enum { STORE_WALK_ITEMS_MAX = 64, ITEM_CODEC_TEXT_BYTES = 24 };
+enum { STORE_WALK_ITEMS_MAX = 64 };
 
 struct store_walk_item {
     struct item *item; /* with a reference */
@@ -35,10 +35,5 @@ void store_walk_step(struct store *store, struct store_scratch *scratch, struct 
     FP_NONNULL(1, 2, 3);
 void store_walk_release(struct store *store, struct store_scratch *scratch,
                         struct store_walk *walk) FP_NONNULL(1, 2, 3);
-
-/* What packed the item's value: "zstd:3", "none" where nothing did, "same" for one word repeated,
- * "mixed" where pieces differ. The caller has a reference. */
-void store_item_codec(struct store *store, const struct item *item,
-                      char text[ITEM_CODEC_TEXT_BYTES]) FP_NONNULL(1, 2, 3);
 
 #endif
