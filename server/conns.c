@@ -75,5 +75,6 @@ const char *conn_state_name(enum conn_state state)
 const char *conn_dialect_name(int dialect)
 {
     if (dialect == DIALECT_TEXT) return "text";
+    if (dialect == DIALECT_NBD) return "nbd";
     return dialect == DIALECT_FRAMES ? "frames" : "unknown";
 }

@@ -29,7 +29,7 @@ enum conn_state {
 #undef X
 };
 
-enum conn_dialect { DIALECT_UNKNOWN, DIALECT_TEXT, DIALECT_FRAMES };
+enum conn_dialect { DIALECT_UNKNOWN, DIALECT_TEXT, DIALECT_FRAMES, DIALECT_NBD };
 
 struct conn_row {
     struct conn_row *next, *prev; /* guarded by the register's lock, as is membership */

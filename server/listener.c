@@ -75,8 +75,13 @@ static struct worker *least_busy(const struct listener *listener)
     return found;
 }
 
-static void refuse(int fd)
+/* What is no greeting says as much to a client of a block device. */
+static void refuse(const struct listener *listener, int fd)
 {
+    if (listener->config.protocol == CONFIG_NBD) {
+        close(fd);
+        return;
+    }
     ssize_t sent = send(fd, REPLY_TOO_MANY_CONNECTIONS, sizeof REPLY_TOO_MANY_CONNECTIONS - 1,
                         MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent; /* it was a courtesy */
@@ -87,6 +92,7 @@ static void welcome(struct listener *listener, int fd, const union any_address *
 {
     struct shared *shared = listener->options.shared;
     struct arrival arrival = {.fd = fd,
+                              .protocol = listener->config.protocol,
                               .tls = listener->config.tls == CONFIG_SWITCH_ON};
     int on = 1;
     if (peer->any.sa_family != AF_UNIX) {
@@ -96,12 +102,12 @@ static void welcome(struct listener *listener, int fd, const union any_address *
     name_peer(fd, peer, arrival.peer);
     snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
     if (!conns_admit(&shared->conns, atomic_load(&shared->settings.max_connections))) {
-        refuse(fd);
+        refuse(listener, fd);
         return;
     }
     if (worker_take_over(least_busy(listener), &arrival)) return;
     conns_dismiss(&shared->conns);
-    refuse(fd);
+    refuse(listener, fd);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *opaque)

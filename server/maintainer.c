@@ -98,6 +98,7 @@ static void upkeep(struct maintainer *maintainer)
     compressor_pool_upkeep(store_compressors(store));
     reap_areas(maintainer);
     reap_items(maintainer);
+    exports_sweep(&maintainer->shared->exports, clock_monotonic_ns());
     for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
         if (!store_evict_one(store, maintainer->scratch)) break;
 }

@@ -235,6 +235,15 @@ enum fp_status openers_delete(struct openers *openers, struct store *store, stru
     return status;
 }
 
+bool openers_delete_unused(struct openers *openers, struct store *store, struct area *area)
+{
+    lock_take(&openers->lock);
+    bool unused = area->openers == NULL;
+    if (unused) (void)!store_area_delete(store, area); /* which a client may have done already */
+    lock_drop(&openers->lock);
+    return unused;
+}
+
 /* --- meanwhile -------------------------------------------------------------------------------- */
 
 /* in_use first, then lost; who takes over does it the other way round. So either sees the other. */

@@ -86,6 +86,10 @@ void openers_close(struct openers *openers, struct store *store, struct opener *
 enum fp_status openers_delete(struct openers *openers, struct store *store, struct opener *opener,
                               char why[REFUSAL_BYTES_MAX]) FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
+/* Deletes the area if nobody has it open. False: somebody has. */
+bool openers_delete_unused(struct openers *openers, struct store *store, struct area *area)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
 /* Around each request for the area. False: it was taken over, or the area was deleted. */
 bool opener_enter(struct opener *opener) FP_MUST_CHECK FP_NONNULL(1);
 void opener_leave(struct opener *opener) FP_NONNULL(1);

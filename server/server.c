@@ -155,6 +155,16 @@ static enum exit_code create_store(struct server *server)
     return EXIT_OK;
 }
 
+static enum exit_code create_exports(struct server *server)
+{
+    struct shared *shared = &server->shared;
+    const char *name;
+    struct exports_place place = {shared->store, &shared->openers, shared->boot_id, shared->config};
+    enum fp_status status = exports_start(&shared->exports, &place, &name);
+    return status == FP_OK ? EXIT_OK
+                           : fail(server, EXIT_RUNTIME, name, fp_status_text(status));
+}
+
 static uint32_t count_workers(const struct config *config)
 {
     if (config->server.threads != 0) return config->server.threads;
@@ -236,7 +246,7 @@ static enum exit_code open_listeners(struct server *server)
             return fail(server, EXIT_CANNOT_BIND, "listener", reason);
         const char *where = listener_address(server->listeners[i]);
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
-                  log_text("protocol", "memcached"),
+                  log_text("protocol", listener->protocol == CONFIG_NBD ? "nbd" : "memcached"),
                   log_text("tls", listener->tls == CONFIG_SWITCH_ON ? "on" : "off"));
         if (!is_loopback(&listener->address))
             log_event(&server->log, LOG_WARN,
@@ -283,8 +293,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
-        create_store, create_workers, create_maintainer, create_recompressor,
-        create_base,  read_credentials, charge_fixed,    start_threads, open_listeners};
+        create_store, create_exports, create_workers, create_maintainer, create_recompressor,
+        create_base,  read_credentials, charge_fixed, start_threads,     open_listeners};
     tame_malloc();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
@@ -302,6 +312,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     conns_init(&shared->conns);
     credentials_init(&shared->credentials);
     openers_init(&shared->openers);
+    exports_init(&shared->exports);
     maps_register_init(&shared->maps);
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
@@ -352,6 +363,7 @@ void server_destroy(struct server **server_ptr)
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);
     if (server->base != NULL) event_base_free(server->base);
+    exports_fini(&shared->exports, shared->store);
     store_destroy(&shared->store);
     free(shared->counters);
     maps_register_fini(&shared->maps);

@@ -13,6 +13,7 @@
 #include "server/counters.h"
 #include "server/credentials.h"
 #include "server/crawl.h"
+#include "server/exports.h"
 #include "server/openers.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
@@ -36,6 +37,7 @@ struct shared {
     struct conns conns;
     struct credentials credentials;
     struct openers openers;
+    struct exports exports;
     struct maps_register maps;
     struct compaction compaction;
     struct crawl crawl;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "server/conn.h"
+#include "server/nbd_conn.h"
 
 static const struct timespec sweep_every = {0, 250000000};
 
@@ -35,6 +36,33 @@ static void stop_conns(struct worker *worker, bool drain)
         next = conn_next(conn);
         conn_stop(conn, drain);
     }
+    for (struct nbd_conn *conn = worker->nbd_conns, *next; conn != NULL; conn = next) {
+        next = nbd_conn_next(conn);
+        nbd_conn_stop(conn, drain);
+    }
+}
+
+static void open_conn(struct worker *worker, const struct arrival *arrival)
+{
+    if (arrival->protocol == CONFIG_NBD) nbd_conn_open(worker, arrival);
+    else conn_open(worker, arrival);
+}
+
+static bool has_conns(const struct worker *worker)
+{
+    return worker->conns != NULL || worker->nbd_conns != NULL;
+}
+
+static void sweep_conns(struct worker *worker)
+{
+    for (struct conn *conn = worker->conns, *next; conn != NULL; conn = next) {
+        next = conn_next(conn);
+        conn_sweep(conn);
+    }
+    for (struct nbd_conn *conn = worker->nbd_conns, *next; conn != NULL; conn = next) {
+        next = nbd_conn_next(conn);
+        nbd_conn_sweep(conn);
+    }
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *opaque)
@@ -55,13 +83,13 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
     worker->inbox_count = 0;
     lock_drop(&worker->inbox_lock);
 
-    for (uint32_t i = 0; i < count; i++) conn_open(worker, &arrivals[i]);
+    for (uint32_t i = 0; i < count; i++) open_conn(worker, &arrivals[i]);
     free(arrivals);
     if (stop && !worker->stopping) {
         worker->stopping = true;
         stop_conns(worker, true);
     }
-    if (worker->stopping && worker->conns == NULL) event_base_loopbreak(worker->base);
+    if (worker->stopping && !has_conns(worker)) event_base_loopbreak(worker->base);
 }
 
 /* Looks for connections that are too slow, and (stopping) whether all have gone. */
@@ -74,14 +102,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
     (void)got; /* only clears the event */
     learn_date(worker);
     worker_tick(worker);
-    for (struct conn *conn = worker->conns, *next; conn != NULL; conn = next) {
-        next = conn_next(conn);
-        conn_sweep(conn);
-    }
+    sweep_conns(worker);
     if (!worker->stopping) return;
     struct shared *shared = worker->shared;
     if (worker->now_ns >= atomic_load(&shared->stop_deadline_ns)) stop_conns(worker, false);
-    if (worker->conns == NULL) event_base_loopbreak(worker->base);
+    if (!has_conns(worker)) event_base_loopbreak(worker->base);
 }
 
 static void *run(void *opaque)
@@ -188,7 +213,7 @@ void worker_destroy(struct worker **worker_ptr)
 {
     struct worker *worker = *worker_ptr;
     if (worker == NULL) return;
-    fp_assert(!worker->started && worker->conns == NULL);
+    fp_assert(!worker->started && !has_conns(worker));
     for (uint32_t i = 0; i < worker->inbox_count; i++) {
         close(worker->inbox[i].fd);
         conns_dismiss(&worker->shared->conns);

@@ -25,10 +25,12 @@ enum {
 };
 
 struct conn;
+struct nbd_conn;
 
 struct arrival { /* an accepted connection on its way to its worker */
     int fd;
     bool tls; /* it must be spoken */
+    enum config_protocol protocol;
     char peer[CONN_ADDRESS_BYTES];
     char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */
 };
@@ -40,6 +42,7 @@ struct worker {
     uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
     struct output_desk desk; /* of whichever is being answered */
     struct conn *conns;  /* its connections */
+    struct nbd_conn *nbd_conns; /* and those of block devices */
     uint64_t now_ns;     /* monotonic; set at each callback */
     bool stopping;
     /* private to worker.c */

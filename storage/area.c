@@ -353,6 +353,18 @@ static bool clear_slot_locked(struct area *area, uint64_t slot, struct zname *en
     return true;
 }
 
+enum fp_status area_clear_pinned(struct area *area, const struct area_pin *pin,
+                                 struct zname *ended)
+{
+    *ended = (struct zname){.what = ZNOTHING};
+    area_slot_take(area, pin->slot);
+    enum fp_status status = area_writes(area);
+    if (status == FP_OK && !area_pin_current_locked(area, pin)) status = FP_EXISTS;
+    if (status == FP_OK) (void)clear_slot_locked(area, pin->slot, ended);
+    area_slot_drop(area, pin->slot);
+    return status;
+}
+
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max)
 {

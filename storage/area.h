@@ -158,8 +158,13 @@ enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, s
 enum fp_status area_put_pinned(struct area *area, const struct area_pin *pin, struct stored *next,
                                struct zname *old) FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
-/* The same for a slot that names something and is not mapped, with its lock held by the caller: so
- * it cannot fail. The object stays as touched as the one before it. Returns what the slot named. */
+/* Empties the slot of a pin on the same condition; *ended is what ended with it, or nothing. */
+enum fp_status area_clear_pinned(struct area *area, const struct area_pin *pin,
+                                 struct zname *ended) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* As area_put for a slot that names something and is not mapped, with its lock held by the caller:
+ * so it cannot fail. The object stays as touched as the one before it. Returns what the slot named.
+ */
 struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
     FP_NONNULL(1, 3);
 

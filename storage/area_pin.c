@@ -63,12 +63,22 @@ static enum fp_status begin_locked(struct area *area, struct zhandle handle, str
     return status;
 }
 
+static bool writes(enum area_pin_use use)
+{
+    return use == AREA_PIN_WRITES || use == AREA_PIN_OVERWRITES;
+}
+
+static bool takes_nothing(enum area_pin_use use)
+{
+    return use == AREA_PIN_OVERWRITES || use == AREA_PIN_COMPARES;
+}
+
 static enum fp_status create_locked(struct area *area, uint64_t slot, enum area_pin_use use,
                                     struct area_pin **out)
 {
     struct zhandle handle = area_handle_locked(area, slot);
     struct zname name = zpool_look(area->zpool, handle);
-    if (name.what == ZNOTHING && use != AREA_PIN_OVERWRITES) return FP_ABSENT;
+    if (name.what == ZNOTHING && !takes_nothing(use)) return FP_ABSENT;
     struct area_pin *pin = calloc(1, sizeof *pin);
     if (pin == NULL) return FP_NO_MEMORY;
     pin->slot = slot;
@@ -81,8 +91,8 @@ static enum fp_status create_locked(struct area *area, uint64_t slot, enum area_
 
 static enum fp_status join(const struct area_pin *pin, enum area_pin_use use)
 {
-    if (pin->name.what == ZNOTHING && use != AREA_PIN_OVERWRITES) return FP_ABSENT;
-    return use != AREA_PIN_READS && pin->writer ? FP_BUSY : FP_OK;
+    if (pin->name.what == ZNOTHING && !takes_nothing(use)) return FP_ABSENT;
+    return writes(use) && pin->writer ? FP_BUSY : FP_OK;
 }
 
 enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_use use,
@@ -95,7 +105,7 @@ enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_
         status = pin != NULL ? join(pin, use) : create_locked(area, slot, use, &pin);
     if (status == FP_OK) {
         pin->maps++;
-        pin->writer |= use != AREA_PIN_READS;
+        pin->writer |= writes(use);
         *out = pin;
     }
     area_slot_drop(area, slot);
@@ -128,8 +138,8 @@ struct zname area_pin_release(struct area *area, struct area_pin **pin_ptr, enum
     uint64_t slot = pin->slot;
     *pin_ptr = NULL;
     area_slot_take(area, slot);
-    fp_assert(pin->maps > 0 && (use == AREA_PIN_READS || pin->writer));
-    if (use != AREA_PIN_READS) pin->writer = false;
+    fp_assert(pin->maps > 0 && (!writes(use) || pin->writer));
+    if (writes(use)) pin->writer = false;
     bool last = --pin->maps == 0;
     if (last) end_locked(area, pin);
     area_slot_drop(area, slot);

@@ -31,6 +31,7 @@ enum area_pin_use {
     AREA_PIN_READS,
     AREA_PIN_WRITES,
     AREA_PIN_OVERWRITES, /* and does not mind that the slot holds nothing */
+    AREA_PIN_COMPARES,   /* reads, and does not mind either; there may be a writer besides */
 };
 
 /* Room that malloc takes for a pin and for its place in the search tree. */

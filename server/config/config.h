@@ -21,6 +21,8 @@
 #include "base/status.h"
 #include "protocol/limits.h"
 #include "server/config/config_error.h"
+#include "server/config/config_export.h"
+#include "server/config/config_item.h"
 
 enum {
     CONFIG_FILE_BYTES_MAX = 64 << 10,
@@ -30,42 +32,19 @@ enum {
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
     CONFIG_KEYS_MAX = 96,      /* rows of the table */
-    CONFIG_ITEM_KEYS_MAX = 8,  /* rows of one list */
-    CONFIG_HOST_BYTES = 46,    /* the longest IPv6 address in text, with its final zero */
-    CONFIG_SOCKET_BYTES = 108, /* sun_path, with its final zero */
     CONFIG_PATH_BYTES = 256,   /* of a file, with its final zero */
 };
 
 /* In the order of the choices in config_table.h. */
-enum config_protocol { CONFIG_MEMCACHED };
+enum config_protocol { CONFIG_MEMCACHED, CONFIG_NBD };
 enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
-enum config_switch { CONFIG_SWITCH_OFF, CONFIG_SWITCH_ON };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
 enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
-
-/* Where a value was last given. Line and column count from 1; "line" of --set is its ordinal. */
-struct config_origin {
-    enum { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_SET } from;
-    uint32_t line, column, width;
-    bool bad; /* it was given but not understood: only seen while loading */
-};
-
-struct config_item {
-    struct config_origin origin;                         /* of the item as a whole */
-    struct config_origin origins[CONFIG_ITEM_KEYS_MAX]; /* of its keys, as the table's rows */
-};
-
-struct config_address {
-    enum { CONFIG_IPV4, CONFIG_IPV6, CONFIG_ANY, CONFIG_UNIX } kind;
-    uint16_t port;                  /* 0: any that is free; also of CONFIG_UNIX */
-    char host[CONFIG_HOST_BYTES];   /* numeric, no brackets; of CONFIG_ANY "*": IPv4 and IPv6 */
-    char path[CONFIG_SOCKET_BYTES]; /* of CONFIG_UNIX: absolute; else "" */
-};
 
 struct config_listener {
     struct config_item item;
@@ -135,8 +114,10 @@ struct config {
     } log;
     uint32_t listeners_count; /* at least 1 */
     uint32_t areas_count;
+    uint32_t exports_count;
     struct config_listener listeners[CONFIG_LISTENERS_MAX];
     struct config_area areas[CONFIG_AREAS_MAX];
+    struct config_export exports[CONFIG_EXPORTS_MAX];
     struct config_origin origins[CONFIG_KEYS_MAX]; /* by row; of list keys see the items */
     char *file;                                    /* as it was named; NULL where there is none */
 };
@@ -145,6 +126,12 @@ static inline uint64_t config_area_page_bytes(const struct config *config,
                                               const struct config_area *area)
 {
     return area->page_bytes != 0 ? area->page_bytes : config->storage.page_bytes;
+}
+
+static inline uint64_t config_export_page_bytes(const struct config *config,
+                                                const struct config_export *export)
+{
+    return export->page_bytes != 0 ? export->page_bytes : config->storage.page_bytes;
 }
 
 /* Loads the file (NULL: none) and then each "key=value" of `sets`, later ones winning; a list is
@@ -183,11 +170,6 @@ struct config_difference {
 bool config_differences(const struct config *running, const struct config *next,
                         void (*found)(void *context, const struct config_difference *difference),
                         void *context) FP_NONNULL(1, 2, 3);
-
-/* "unix:/run/farpage.sock", "[::1]:11211"; what the address in the file looked like, tidied. */
-enum { CONFIG_ADDRESS_TEXT_BYTES = CONFIG_SOCKET_BYTES + 8 };
-void config_address_text(const struct config_address *address,
-                         char text[CONFIG_ADDRESS_TEXT_BYTES]) FP_NONNULL(1);
 
 bool config_uses_tls(const struct config *config) FP_NONNULL(1); /* a listener has it on */
 

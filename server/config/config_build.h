@@ -4,7 +4,7 @@
  *   config.c        1 defaults  2 the file  3 --set  4 cross-checks; then it is out of our hands
  *   config_yaml.c   events of YAML -> a target's keys (the only file that knows libyaml)
  *   config_build.c  a target and its keys: unknown, twice, understood or not
- *   config_check.c  values that do not go together
+ *   config_check*.c values that do not go together
  */
 #ifndef FARPAGE_SERVER_CONFIG_BUILD_H
 #define FARPAGE_SERVER_CONFIG_BUILD_H
@@ -63,7 +63,8 @@ enum fp_status config_yaml_list(struct config_build *build, const struct config_
 
 /* Values that were not understood (origin.bad) are not compared. */
 void config_check(struct config_build *build);
-void config_check_doors(struct config_build *build); /* part of it */
+void config_check_doors(struct config_build *build); /* parts of it */
+void config_check_exports(struct config_build *build);
 
 /* Of a key by its path. */
 const struct config_origin *config_origin_of(const struct config *config, const char *path);

@@ -207,4 +207,5 @@ void config_check(struct config_build *build)
         check_area_name(build, i);
         check_area(build, i);
     }
+    config_check_exports(build);
 }

@@ -12,7 +12,9 @@ enum { WRAP_COLUMNS = 88, ORIGIN_COLUMN = 44 };
 static int put_pair(FILE *out, const struct config_key *key, const char *text)
 {
     int used = fprintf(out, "%s: ", config_key_name(key));
-    if (key->kind != KIND_ADDRESS && key->kind != KIND_NAME && key->kind != KIND_PATH)
+    bool free = key->kind == KIND_ADDRESS || key->kind == KIND_NAME ||
+                key->kind == KIND_PATTERN || key->kind == KIND_PATH || key->kind == KIND_TEXT;
+    if (!free)
         return used + fprintf(out, "%s", text);
     used += fprintf(out, "\"");
     for (; *text; text++) {
@@ -79,7 +81,7 @@ static void put_wrapped(FILE *out, const char *head, const char *text)
 static const char *example_of(const struct config_key *key)
 {
     if (key->initial != NULL) return key->initial;
-    return key->kind == KIND_NAME ? "swap" : "1GiB";
+    return key->kind == KIND_SIZE ? "1GiB" : "swap";
 }
 
 static void annotate_keys(FILE *out, const struct config_section *section)

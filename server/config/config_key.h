@@ -19,8 +19,10 @@ enum config_kind {
     KIND_DURATION, /* uint64_t, nanoseconds */
     KIND_CHOICE,   /* an enum whose values are the places of the names in `choices` */
     KIND_ADDRESS,  /* struct config_address */
-    KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1] */
+    KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1]; `least` 0: it may be "" */
+    KIND_PATTERN,  /* the same, or a name that ends in a slash and a star */
     KIND_PATH,     /* char[CONFIG_PATH_BYTES]: absolute, or "" where there is none */
+    KIND_TEXT,     /* char[most + 1], of one line; it may be "" */
 };
 
 struct config_key {

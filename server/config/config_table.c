@@ -23,6 +23,7 @@ static const struct config_section sections[] = {CONFIG_SECTIONS(MAP_ROW, LIST_R
 _Static_assert(FP_COUNT_OF(keys) <= CONFIG_KEYS_MAX, "struct config has room for every origin");
 _Static_assert(offsetof(struct config_listener, item) == 0, "items begin with struct config_item");
 _Static_assert(offsetof(struct config_area, item) == 0, "items begin with struct config_item");
+_Static_assert(offsetof(struct config_export, item) == 0, "items begin with struct config_item");
 _Static_assert(sizeof(enum config_algorithm) == sizeof(unsigned) &&
                    sizeof(enum log_level) == sizeof(unsigned),
                "a choice is written through an unsigned");
@@ -131,4 +132,10 @@ const char *config_stronger_name(enum config_stronger algorithm)
 const char *config_allocator_name(enum config_allocator allocator)
 {
     return choice_name("storage.allocator", (unsigned)allocator);
+}
+
+bool config_export_is_template(const struct config_export *export)
+{
+    size_t size = strlen(export->name);
+    return size > 0 && export->name[size - 1] == '*';
 }

@@ -30,6 +30,8 @@
     MAP("recompress", "How what is stored is packed once more, in the background.")                \
     LIST("areas", struct config_area, areas, 0, CONFIG_AREAS_MAX,                                  \
          "Areas of page slots that exist from the start; clients may create more.")                \
+    LIST("exports", struct config_export, exports, 0, CONFIG_EXPORTS_MAX,                          \
+         "Areas as network block devices, for listeners whose protocol is nbd (docs/nbd.md).")     \
     MAP("log", "What is written to standard error.")
 
 /* X(path, kind, structure, member, default or NULL, least, most, choices or NULL, when, help)
@@ -62,7 +64,7 @@
       0, NULL, NEEDED,                                                                             \
       "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
     X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
-      CONFIG_CHOICES("memcached"), RESTART,                                                        \
+      CONFIG_CHOICES("memcached", "nbd"), RESTART,                                                 \
       "What is spoken there; farpage's own frames come in through memcached's door too.")          \
     X("listeners[].tls", KIND_CHOICE, struct config_listener, tls, "off", 0, 0,                    \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
@@ -143,7 +145,7 @@
       "What was not read for so long is cold; a page at the latest after twice as long.")          \
     X("recompress.duty", KIND_COUNT, struct config, recompress.duty_percent, "20", 1, 100, NULL,   \
       RELOAD, "Percent of one processor that recompression may take.")                             \
-    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 0, 0, NULL, NEEDED,               \
+    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 1, 0, NULL, NEEDED,               \
       "What clients call it.")                                                                     \
     X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \
       (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
@@ -157,6 +159,28 @@
     X("areas[].quota_bytes", KIND_SIZE, struct config_area, quota_bytes, "0B", 0,                  \
       (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
       "What its pages may take, packed; 0 means whatever storage.memory_limit leaves.")            \
+    X("exports[].name", KIND_PATTERN, struct config_export, name, NULL, 1, 0, NULL, NEEDED,        \
+      "What clients ask for. swap/* makes one for each name a client puts in the star's place.")   \
+    X("exports[].size", KIND_SIZE, struct config_export, size_bytes, NULL, PAGE_BYTES_MIN,         \
+      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
+      "The size of the device: a multiple of its page_size.")                                      \
+    X("exports[].area", KIND_NAME, struct config_export, area, "", 0, 0, NULL, RESTART,            \
+      "The area that it shows; empty: one that is called as the export is.")                       \
+    X("exports[].page_size", KIND_SIZE, struct config_export, page_bytes, "0B", 0, 0,              \
+      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                     \
+      "The preferred block, which is packed as one; 0 means storage.page_size.")                   \
+    X("exports[].read_only", KIND_CHOICE, struct config_export, read_only, "off", 0, 0,            \
+      CONFIG_CHOICES("off", "on"), RESTART, "Whether writing is refused.")                         \
+    X("exports[].description", KIND_TEXT, struct config_export, description, "", 0,                \
+      CONFIG_DESCRIPTION_BYTES, NULL, RESTART, "For people who list the exports.")                 \
+    X("exports[].lifetime", KIND_CHOICE, struct config_export, lifetime, "permanent", 0, 0,        \
+      CONFIG_CHOICES("permanent", "connection"), RESTART,                                          \
+      "connection, of a template: made when its first client comes, gone after its last.")         \
+    X("exports[].grace", KIND_DURATION, struct config_export, grace_ns, "1m", 0,                   \
+      CONFIG_HOURS(7 * 24), NULL, RESTART,                                                         \
+      "How long a template's export waits for a client to come back before it is gone.")           \
+    X("exports[].instances_max", KIND_COUNT, struct config_export, instances_max, "8", 1, 512,     \
+      NULL, RESTART, "So many exports of a template exist at once.")                               \
     X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \
       CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
       "The least urgent events that are written.")                                                 \

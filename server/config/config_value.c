@@ -147,17 +147,29 @@ static bool read_choice(const struct config_key *key, struct slice text, void *v
     return refuse_choice(key, text, why);
 }
 
-static bool read_name(struct slice text, char name[AREA_NAME_BYTES_MAX + 1], char *why)
+/* "swap" of "swap/" and a star; the text itself where there is none. */
+static struct slice without_star(struct slice text)
 {
-    if (frame_area_name_good(text)) {
-        memcpy(name, text.bytes, text.size_bytes);
+    size_t size = text.size_bytes;
+    bool star = size > 2 && text.bytes[size - 1] == '*' && text.bytes[size - 2] == '/';
+    return slice_of(text.bytes, star ? size - 2 : size);
+}
+
+static bool read_name(const struct config_key *key, struct slice text,
+                      char name[AREA_NAME_BYTES_MAX + 1], char *why)
+{
+    struct slice stem = key->kind == KIND_PATTERN ? without_star(text) : text;
+    bool none = text.size_bytes == 0 && key->least == 0;
+    if (none || (frame_area_name_good(stem) && text.size_bytes <= AREA_NAME_BYTES_MAX)) {
+        if (!none) memcpy(name, text.bytes, text.size_bytes);
         name[text.size_bytes] = '\0';
         return true;
     }
     char quoted[CONFIG_QUOTE_BYTES];
     snprintf(why, CONFIG_WHY_BYTES,
-             "%s is not a name: 1 to %d letters, digits and . _ - /, the first a letter or digit",
-             config_text_quote(text, quoted), AREA_NAME_BYTES_MAX);
+             "%s is not a name: 1 to %d letters, digits and . _ - /, the first a letter or digit%s",
+             config_text_quote(text, quoted), AREA_NAME_BYTES_MAX,
+             key->kind == KIND_PATTERN ? "; /* at the end makes it a template" : "");
     return false;
 }
 
@@ -180,10 +192,32 @@ static bool read_path(struct slice text, char path[CONFIG_PATH_BYTES], char *why
     return false;
 }
 
+static bool read_text(const struct config_key *key, struct slice text, char *out, char *why)
+{
+    if (text.size_bytes > (size_t)key->most) {
+        snprintf(why, CONFIG_WHY_BYTES, "longer than %" PRId64 " bytes", key->most);
+        return false;
+    }
+    for (size_t i = 0; i < text.size_bytes; i++) {
+        if (text.bytes[i] >= ' ') continue;
+        snprintf(why, CONFIG_WHY_BYTES, "more than one line");
+        return false;
+    }
+    if (text.size_bytes > 0) memcpy(out, text.bytes, text.size_bytes);
+    out[text.size_bytes] = '\0';
+    return true;
+}
+
+static bool may_be_empty(const struct config_key *key)
+{
+    return key->kind == KIND_PATH || key->kind == KIND_TEXT ||
+           (key->kind == KIND_NAME && key->least == 0);
+}
+
 bool config_value_read(const struct config_key *key, struct slice text, void *value,
                        char why[CONFIG_WHY_BYTES])
 {
-    if (text.size_bytes == 0 && key->kind != KIND_PATH) {
+    if (text.size_bytes == 0 && !may_be_empty(key)) {
         snprintf(why, CONFIG_WHY_BYTES, "no value is given");
         return false;
     }
@@ -198,9 +232,12 @@ bool config_value_read(const struct config_key *key, struct slice text, void *va
     case KIND_ADDRESS:
         return config_address_read(text, value, why);
     case KIND_NAME:
-        return read_name(text, value, why);
+    case KIND_PATTERN:
+        return read_name(key, text, value, why);
     case KIND_PATH:
         return read_path(text, value, why);
+    case KIND_TEXT:
+        return read_text(key, text, value, why);
     }
     check_failed(__FILE__, __LINE__, "a kind of value that has no reader");
 }
@@ -229,6 +266,8 @@ void config_value_text(const struct config_key *key, const void *value,
         break;
     case KIND_NAME:
     case KIND_PATH:
+    case KIND_PATTERN:
+    case KIND_TEXT:
         snprintf(text, CONFIG_VALUE_BYTES, "%s", (const char *)value);
         break;
     }
@@ -245,9 +284,12 @@ void config_value_takes(const struct config_key *key, char text[CONFIG_WHY_BYTES
                  "IPV4:PORT, [IPV6]:PORT, *:PORT, localhost:PORT or unix:/PATH");
     } else if (key->kind == KIND_PATH) {
         snprintf(text, CONFIG_WHY_BYTES, "the path of a file from / on, \"\" for none");
-    } else if (key->kind == KIND_NAME) {
-        snprintf(text, CONFIG_WHY_BYTES, "1 to %d letters, digits and . _ - /",
-                 AREA_NAME_BYTES_MAX);
+    } else if (key->kind == KIND_NAME || key->kind == KIND_PATTERN) {
+        snprintf(text, CONFIG_WHY_BYTES, "%d to %d letters, digits and . _ - /%s",
+                 key->least == 0 ? 0 : 1, AREA_NAME_BYTES_MAX,
+                 key->kind == KIND_PATTERN ? ", and /* at the end" : "");
+    } else if (key->kind == KIND_TEXT) {
+        snprintf(text, CONFIG_WHY_BYTES, "up to %" PRId64 " bytes of one line", key->most);
     } else {
         number_text(key->kind, key->least, least);
         number_text(key->kind, key->most, most);

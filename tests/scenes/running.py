@@ -24,8 +24,10 @@ def free_port():
 class Server:
     """farpaged, or Debian's memcached to hold our scenes against. Use as a context manager."""
 
-    def __init__(self, program, sets=(), memcached=False, memcached_args=(), tcp="", more=""):
-        """`tcp`: more keys of the TCP listener ("tls: on"); `more`: sections of the file."""
+    def __init__(self, program, sets=(), memcached=False, memcached_args=(), tcp="", more="",
+                 listeners=()):
+        """`tcp`: more keys of the TCP listener ("tls: on"); `more`: sections of the file;
+        `listeners`: more of them."""
         self.directory = tempfile.mkdtemp(prefix="scene-")
         self.over = False
         self.how = "tcp"  # how it is asked whether it listens
@@ -40,6 +42,7 @@ class Server:
             with open(config, "w") as f:
                 f.write(f'listeners:\n  - address: "unix:{self.unix}"\n'
                         f'  - {{address: "127.0.0.1:{self.port}"{", " + tcp if tcp else ""}}}\n'
+                        + "".join(f"  - {one}\n" for one in listeners) +
                         "server:\n  threads: 2\n" + more)
             self.config, self.how = config, None if tcp else self.how
             command = [program, "--config", config]

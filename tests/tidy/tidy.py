@@ -53,6 +53,8 @@ MAY_INCLUDE = {
     "server/output": BASE | {"tls"},
     "server/settings": BASE | {"server/config"},
     "server/openers": BASE | {"protocol", "server/conns", "storage/area", "storage/store"},
+    "server/exports": BASE | {"protocol", "server/config", "server/openers", "storage/area",
+                              "storage/store"},
     "server/session": BASE | {"protocol", "server/conns", "server/maps", "server/openers",
                               "storage/store"},
     "server/dispatcher": BASE | {"server/shared"},
@@ -62,7 +64,7 @@ MAY_INCLUDE = {
     "server/shared": BASE | {"protocol", "storage/store", "server/compaction",
                              "server/crawl", "server/recompression",
                              "server/config", "server/conns", "server/counters",
-                             "server/credentials",
+                             "server/credentials", "server/exports",
                              "server/maps_register", "server/openers", "server/settings"},
     "server/stats": BASE | {"server/trainer", "storage/area", "protocol", "storage/store", "storage/zpool", "server/shared", "server/conns",
                             "server/config", "server/process", "codec"},
@@ -71,12 +73,14 @@ MAY_INCLUDE = {
     "server/dispatch": BASE | {"storage/area", "protocol", "storage/store", "server/dispatcher", "server/maps",
                                "server/operate", "server/output",
                                "server/session", "server/shared", "server/stats"},
-    "server/worker": BASE | {"server/conn", "server/dispatch", "server/output", "server/shared"},
+    "server/nbd": BASE | {"protocol", "storage/store", "server/worker", "server/dispatch",
+                          "server/exports", "server/output", "server/shared"},
+    "server/worker": BASE | {"server/conn", "server/nbd", "server/dispatch", "server/output", "server/shared"},
     "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/maps",
                            "server/output",
                            "server/session", "server/shared", "tls"},
     "server/listener": BASE | {"protocol", "server/config", "server/worker"},
-    "server/maintainer": BASE | {"storage/store", "server/process", "server/shared",
+    "server/maintainer": BASE | {"storage/store", "server/exports", "server/process", "server/shared",
                                  "server/trainer"},
     "server/trainer": BASE | {"server/shared", "storage/store", "codec"},
     "server/reload": BASE | {"server/options", "server/credentials", "server/descriptors", "server/config",
@@ -94,10 +98,10 @@ MAY_INCLUDE = {
     "client/cli": BASE | {"protocol", "codec", "client/include"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
-TOGETHER = {("server/worker", "server/conn")}
+TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}
 # Foreign header -> the only rooms that may name it.
 FOREIGN = {
-    r"event2?/": {"server/conn", "server/output", "server/worker", "server/listener",
+    r"event2?/": {"server/conn", "server/nbd", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/server"},
     r"zstd": {"codec/codec_zstd"},
     r"zdict": {"codec/dictionary"},

@@ -47,6 +47,16 @@ static void check_never_read(const struct config_key *key)
         "1 ", "+1", "--1",  "-0x", "1KiB\n", "1 MiB", "1kib", "-",   "null", "1_000",
     };
     if (key->kind == KIND_NAME) return;
+    if (key->kind == KIND_PATTERN) {
+        ck_assert(reads(key, "a/*") && reads(key, "a-b/c/*") && reads(key, "a"));
+        ck_assert(!reads(key, "") && !reads(key, "*") && !reads(key, "/*") && !reads(key, "a*"));
+        ck_assert(!reads(key, "a/*b") && !reads(key, "a/**") && !reads(key, "a b"));
+        return;
+    }
+    if (key->kind == KIND_TEXT) {
+        ck_assert(reads(key, "") && reads(key, "any words, 1e3") && !reads(key, "two\nlines"));
+        return;
+    }
     if (key->kind == KIND_PATH) {
         ck_assert(reads(key, "") && reads(key, "/x") && !reads(key, "x") && !reads(key, " /x"));
         return;
@@ -64,7 +74,8 @@ END_TEST
 /* The least and the most are taken, one more or less is not. */
 static void check_bounds(const struct config_key *key)
 {
-    bool is_text = key->kind == KIND_ADDRESS || key->kind == KIND_NAME || key->kind == KIND_PATH;
+    bool is_text = key->kind == KIND_ADDRESS || key->kind == KIND_NAME || key->kind == KIND_PATH ||
+                   key->kind == KIND_PATTERN || key->kind == KIND_TEXT;
     if (key->choices != NULL || is_text) return;
     const char *unit = key->kind == KIND_SIZE ? "B" : key->kind == KIND_DURATION ? "ns" : "";
     const struct {

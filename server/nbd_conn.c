@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Life of a connection: greeted -> options asked and answered -> an export is open, and requests
+ *   are carried out as they arrive -> leaving: all that was asked is answered -> gone
+ *
+ * The bytes of a write are stored page by page as they come, and those of a read written page by
+ * page, so that neither is ever kept whole. A trim goes on beside the requests that follow it, a
+ * step a turn (nbd_serve.c). All memory that serving needs is taken when the export is opened.
+ *
+ *   what happened           read event   write event   turn event
+ *   all input carried out   on           if pending    if a trim goes on
+ *   output is full          off          on            -              -> resume when drained
+ *   turn is over            off          -             on             -> resume
+ *   closing                 off          on if pending -              -> gone when drained
+ */
+#include "server/nbd_conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/clock.h"
+#include "server/nbd_internal.h"
+
+enum {
+    TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
+    UNREAD_NS_MAX = 1000000000, /* with memory full, replies may wait so long to be read */
+    EVICTIONS_PER_TURN = 64,
+    HANDSHAKE_INPUT_BYTES = 1024, /* grows with a longer option */
+};
+
+static void on_read(evutil_socket_t fd, short what, void *opaque);
+static void on_write(evutil_socket_t fd, short what, void *opaque);
+static void on_turn(evutil_socket_t fd, short what, void *opaque);
+static void settle(struct nbd_conn *conn, enum nbd_step why);
+
+static void count(struct nbd_conn *conn, enum worker_counter which, uint64_t delta)
+{
+    counter_add(conn->worker->dispatcher.counters, which, delta);
+}
+
+static struct budget *budget_of(struct nbd_conn *conn)
+{
+    return store_budget(conn->worker->shared->store);
+}
+
+/* --- beginning and end ------------------------------------------------------------------------ */
+
+static void conn_destroy(struct nbd_conn *conn)
+{
+    struct worker *worker = conn->worker;
+    struct shared *shared = worker->shared;
+    event_del(&conn->read_event);
+    event_del(&conn->write_event);
+    event_del(&conn->turn_event);
+    conns_unlink(&shared->conns, &conn->row);
+    if (conn->prev != NULL) conn->prev->next = conn->next;
+    else worker->nbd_conns = conn->next;
+    if (conn->next != NULL) conn->next->prev = conn->prev;
+    log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
+              log_number("fd", (uint64_t)conn->row.fd));
+    if (conn->export != NULL)
+        exports_close(&shared->exports, &conn->opener, &conn->export, worker->now_ns);
+    close(conn->row.fd); /* which openers look at while they are there */
+    output_fini(&conn->output);
+    budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
+    free(conn->input.bytes);
+    free(conn->page);
+    free(conn);
+    atomic_fetch_sub(&worker->conn_count, 1);
+    conns_dismiss(&shared->conns);
+}
+
+static void link_conn(struct nbd_conn *conn, const struct arrival *arrival)
+{
+    struct worker *worker = conn->worker;
+    conn->next = worker->nbd_conns;
+    if (conn->next != NULL) conn->next->prev = conn;
+    worker->nbd_conns = conn;
+    conn->row.fd = arrival->fd;
+    conn->row.opened_ns = worker->now_ns;
+    snprintf(conn->row.peer, sizeof conn->row.peer, "%s", arrival->peer);
+    snprintf(conn->row.listener, sizeof conn->row.listener, "%s", arrival->listener);
+    atomic_init(&conn->row.active_ns, worker->now_ns);
+    atomic_init(&conn->row.dialect, DIALECT_NBD);
+    conns_link(&worker->shared->conns, &conn->row);
+}
+
+static void greet(struct nbd_conn *conn)
+{
+    uint8_t greeting[NBD_GREETING_BYTES];
+    nbd_greeting_encode(greeting);
+    output_add(&conn->output, slice_of(greeting, sizeof greeting));
+    conn->begun_ns = conn->worker->now_ns;
+    conn->handshake.state = NBD_PLAIN;
+    conn->opener.row = &conn->row;
+    settle(conn, NBD_STEP_WAIT);
+}
+
+void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
+{
+    struct nbd_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL || !output_init(&conn->output, &worker->desk)) {
+        free(conn);
+        close(arrival->fd);
+        atomic_fetch_sub(&worker->conn_count, 1);
+        conns_dismiss(&worker->shared->conns);
+        return;
+    }
+    conn->worker = worker;
+    conn->charged_bytes = sizeof *conn;
+    budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
+    link_conn(conn, arrival);
+    count(conn, COUNTER_total_connections, 1);
+    event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
+    event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
+                 conn);
+    event_assign(&conn->turn_event, worker->base, -1, 0, on_turn, conn);
+    if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES)) greet(conn);
+    else conn_destroy(conn);
+}
+
+struct nbd_conn *nbd_conn_next(const struct nbd_conn *conn)
+{
+    return conn->next;
+}
+
+/* --- what files of the connection share ------------------------------------------------------- */
+
+bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes)
+{
+    struct nbd_input *input = &conn->input;
+    if (capacity_bytes <= input->capacity_bytes) return true;
+    uint64_t more = capacity_bytes - input->capacity_bytes;
+    if (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more)) return false;
+    uint8_t *grown = realloc(input->bytes, capacity_bytes);
+    if (grown == NULL) {
+        budget_return(budget_of(conn), BUDGET_CONNECTIONS, more);
+        return false;
+    }
+    conn->charged_bytes += more;
+    input->bytes = grown;
+    input->capacity_bytes = capacity_bytes;
+    return true;
+}
+
+void nbd_log_lost(struct nbd_conn *conn, const char *reason)
+{
+    count(conn, COUNTER_farpage_protocol_errors, 1);
+    log_event(conn->worker->shared->log, LOG_WARN, "connection closed: framing is lost",
+              log_text("peer", conn->row.peer), log_text("reason", reason));
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+static bool is_short(struct nbd_conn *conn)
+{
+    return budget_total(budget_of(conn)) >= budget_limit(budget_of(conn));
+}
+
+static void send_output(struct nbd_conn *conn)
+{
+    long sent = output_send(&conn->output, conn->row.fd);
+    if (sent < 0) {
+        conn->output.broken = true;
+        return;
+    }
+    if (sent > 0) {
+        conn->moved_ns = conn->worker->now_ns;
+        atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+    }
+    count(conn, COUNTER_bytes_written, (uint64_t)sent);
+    atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
+}
+
+static enum nbd_step step(struct nbd_conn *conn)
+{
+    if (conn->drop_bytes > 0) {
+        size_t now = (size_t)min_u64(conn->drop_bytes, nbd_input(conn).size_bytes);
+        conn->drop_bytes -= now;
+        nbd_taken(conn, now);
+        if (conn->drop_bytes > 0) return NBD_STEP_WAIT;
+    }
+    if (conn->leaving) return NBD_STEP_WAIT;
+    return conn->phase == NBD_SERVING ? nbd_serve(conn) : nbd_haggle(conn);
+}
+
+static bool has_more(const struct nbd_conn *conn)
+{
+    return nbd_input(conn).size_bytes > 0 || conn->read.active;
+}
+
+/* A request was carried out, or a long one went on: the client has nothing to hurry for. */
+static void moved(struct nbd_conn *conn)
+{
+    if (conn->phase == NBD_SERVING) conn->begun_ns = 0;
+    atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+}
+
+/* Carries out what the input holds until something stops it. */
+static enum nbd_step carry_out(struct nbd_conn *conn)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
+    uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
+    uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
+    conn->need_bytes = 0;
+    *more_pages = 0;
+    for (uint32_t done = 0;; done++) {
+        if (output_is_due(&conn->output)) send_output(conn);
+        if (output_pending(&conn->output) >= full) return NBD_STEP_FULL;
+        bool over = done + *more_pages >= turn ||
+                    clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+        if (done > 0 && over && has_more(conn)) return NBD_STEP_TURN;
+        enum nbd_step next = step(conn);
+        if (next == NBD_STEP_ON || next == NBD_STEP_TURN) moved(conn);
+        if (conn->output.broken) return NBD_STEP_CLOSE;
+        if (next != NBD_STEP_ON) return next;
+    }
+}
+
+static bool has_begun(const struct nbd_conn *conn)
+{
+    return nbd_input(conn).size_bytes > 0 || conn->drop_bytes > 0 || conn->write.active ||
+           conn->phase != NBD_SERVING;
+}
+
+static enum conn_state state_of(const struct nbd_conn *conn)
+{
+    if (output_pending(&conn->output) > 0) return CONN_WRITING;
+    if (conn->drop_bytes > 0) return CONN_SWALLOWING;
+    return has_begun(conn) || conn->job_count > 0 ? CONN_READING : CONN_IDLE;
+}
+
+/* What waits to be sent counts as memory, and items give way for it, a few at a time. */
+static void charge_output(struct nbd_conn *conn)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    size_t held = sizeof *conn + conn->input.capacity_bytes;
+    if (conn->page != NULL) held += conn->export->area->page_bytes;
+    uint64_t now = held + output_own_pending(&conn->output);
+    if (now > conn->charged_bytes)
+        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
+    else
+        budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes - now);
+    conn->charged_bytes = now;
+    for (int i = 0; i < EVICTIONS_PER_TURN && is_short(conn); i++)
+        if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) break;
+}
+
+static void event_want(struct event *event, bool wanted, const struct timeval *timeout)
+{
+    if (wanted) (void)event_add(event, timeout); /* can only fail before its first success */
+    else (void)event_del(event);
+}
+
+static bool nothing_arrived(const struct nbd_conn *conn)
+{
+    uint8_t byte;
+    return recv(conn->row.fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/* All that was asked is answered, and nothing more is to come. */
+static bool is_over(const struct nbd_conn *conn)
+{
+    if (conn->job_count > 0 || conn->read.active) return false;
+    if (conn->eof || conn->leaving) return true;
+    return conn->stopping && !has_begun(conn) && nothing_arrived(conn);
+}
+
+/* Sends, and decides by the table above what to wait for. */
+static void settle(struct nbd_conn *conn, enum nbd_step why)
+{
+    static const struct timeval at_once = {0, 0};
+    if (why == NBD_STEP_CLOSE || (why == NBD_STEP_WAIT && is_over(conn))) conn->closing = true;
+    if (!conn->output.broken) send_output(conn);
+    bool pending = output_pending(&conn->output) > 0;
+    if (conn->output.broken || (conn->closing && !pending)) {
+        conn_destroy(conn);
+        return;
+    }
+    if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
+        conn->moved_ns = conn->worker->now_ns;
+    if (why == NBD_STEP_FULL && !pending) why = NBD_STEP_TURN;
+    if (why == NBD_STEP_TURN && pending) why = NBD_STEP_FULL;
+    if (why == NBD_STEP_TURN) count(conn, COUNTER_conn_yields, 1);
+    if (why == NBD_STEP_WAIT && has_begun(conn) && conn->begun_ns == 0)
+        conn->begun_ns = conn->worker->now_ns;
+    charge_output(conn);
+    atomic_store_explicit(&conn->row.pending_bytes, output_pending(&conn->output),
+                          memory_order_relaxed);
+    atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
+    bool reads = why == NBD_STEP_WAIT && !conn->closing && !conn->eof && !conn->leaving;
+    bool goes_on = why == NBD_STEP_TURN || (why == NBD_STEP_WAIT && conn->job_count > 0);
+    event_want(&conn->read_event, reads, NULL);
+    event_want(&conn->write_event, pending, NULL);
+    event_want(&conn->turn_event, goes_on && !conn->closing, &at_once);
+}
+
+static void work(struct nbd_conn *conn)
+{
+    enum nbd_step why = carry_out(conn);
+    if (why != NBD_STEP_CLOSE && conn->job_count > 0) nbd_jobs_step(conn);
+    settle(conn, why);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* Behind what has begun to arrive, which is brought to the front. */
+static bool place_to_read(struct nbd_conn *conn)
+{
+    struct nbd_input *input = &conn->input;
+    size_t left = input->end - input->begin;
+    if (input->begin > 0 && left > 0) memmove(input->bytes, input->bytes + input->begin, left);
+    input->begin = 0;
+    input->end = left;
+    return nbd_input_fit(conn, conn->need_bytes) && left < input->capacity_bytes;
+}
+
+static void on_read(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)what;
+    struct nbd_conn *conn = opaque;
+    struct nbd_input *input = &conn->input;
+    worker_tick(conn->worker);
+    if (!place_to_read(conn)) {
+        settle(conn, NBD_STEP_CLOSE); /* no memory for a long option */
+        return;
+    }
+    /* Before the socket is empty: see conn.c. */
+    atomic_store(&conn->row.state, CONN_READING);
+    ssize_t got = recv(fd, input->bytes + input->end, input->capacity_bytes - input->end, 0);
+    if (got < 0) {
+        atomic_store(&conn->row.state, (int)state_of(conn));
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) conn_destroy(conn);
+        return;
+    }
+    conn->eof = got == 0;
+    input->end += (size_t)got;
+    count(conn, COUNTER_bytes_read, (uint64_t)got);
+    atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
+    if (nbd_input(conn).size_bytes < conn->need_bytes && !conn->eof && conn->job_count == 0) return;
+    work(conn);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct nbd_conn *conn = opaque;
+    worker_tick(conn->worker);
+    work(conn);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct nbd_conn *conn = opaque;
+    worker_tick(conn->worker);
+    send_output(conn);
+    if (output_pending(&conn->output) > 0 && !conn->output.broken) charge_output(conn);
+    else if (conn->closing || conn->output.broken) settle(conn, NBD_STEP_WAIT);
+    else work(conn);
+}
+
+/* --- from the worker -------------------------------------------------------------------------- */
+
+void nbd_conn_stop(struct nbd_conn *conn, bool drain)
+{
+    conn->stopping = true;
+    if (!drain) conn_destroy(conn);
+    else if (conn->phase != NBD_SERVING) settle(conn, NBD_STEP_CLOSE);
+    else work(conn);
+}
+
+static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
+{
+    return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
+}
+
+/* Why it is closed; NULL: it is not. */
+static const char *too_slow(struct nbd_conn *conn, enum worker_counter *counter)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t now_ns = conn->worker->now_ns;
+    uint64_t request_ns = setting(&settings->request_timeout_ns);
+    uint64_t unread_ns = is_short(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
+    bool pending = output_pending(&conn->output) > 0;
+    *counter = COUNTER_farpage_slow_kicks;
+    if (pending && overdue(conn->moved_ns, now_ns, unread_ns))
+        return "it does not read its replies";
+    if (conn->phase != NBD_SERVING)
+        return overdue(conn->begun_ns, now_ns, request_ns) ? "its handshake did not end" : NULL;
+    if (!pending && overdue(conn->begun_ns, now_ns, request_ns))
+        return "its request did not become complete";
+    bool busy = pending || conn->begun_ns != 0 || conn->job_count > 0;
+    *counter = COUNTER_idle_kicks;
+    bool idle = !busy && overdue(atomic_load(&conn->row.active_ns), now_ns,
+                                 setting(&settings->idle_timeout_ns));
+    return idle ? "it asked nothing for server.idle_timeout" : NULL;
+}
+
+void nbd_conn_sweep(struct nbd_conn *conn)
+{
+    enum worker_counter counter;
+    const char *reason = too_slow(conn, &counter);
+    if (reason == NULL) return;
+    count(conn, counter, 1);
+    log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
+              log_text("peer", conn->row.peer), log_text("reason", reason));
+    conn_destroy(conn);
+}
