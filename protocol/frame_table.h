@@ -82,7 +82,8 @@ enum frame_opcode {
     X(27, FRAME_DRAINING, "draining", "the area takes no changes for now; loads go on")            \
     X(28, FRAME_MOVED, "moved", "the area is elsewhere now; OPEN's reply says where")              \
     X(29, FRAME_BAD_CODEC, "bad codec", "packed in a way that was not agreed on")                  \
-    X(30, FRAME_BAD_FIELD, "bad field", "a field of the header that this request does not use")
+    X(30, FRAME_BAD_FIELD, "bad field", "a field of the header that this request does not use")   \
+    X(31, FRAME_NO_LOGIN, "no login", "authenticate first; the connection is closed")
 
 enum frame_status {
 #define X(number, name, text, meaning) name = number,

@@ -8,6 +8,8 @@ enum {
     LINE_BYTES_MAX = 2048,         /* a command line that is not a get or gets */
     MULTIGET_BYTES_MAX = 1 << 20,  /* the line of a get or gets */
     ITEM_BYTES_MAX = 128 << 20,    /* what storage.item_size_max may be set to */
+    LOGIN_LINE_BYTES_MAX = 256,    /* before a connection is authenticated */
+    LOGIN_BODY_BYTES_MAX = 512,    /* a user and a password */
     AREA_NAME_BYTES_MAX = 64,      /* letters, digits and . _ - / */
     PAGE_BYTES_MIN = 4 << 10,
     PAGE_BYTES_MAX = 64 << 10,

@@ -33,6 +33,7 @@
 #include "protocol/limits.h"
 #include "protocol/reply.h"
 #include "server/conn_kept.h"
+#include "server/conn_login.h"
 #include "tls/tls.h"
 
 enum {
@@ -44,13 +45,13 @@ enum {
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
-    HANDSHAKE_SECONDS_MAX = 10,
 };
 
 struct conn {
     struct worker *worker;
     struct tls *tls;  /* NULL: in the clear */
     bool handshaking; /* TLS is not agreed on yet: nothing else happens */
+    struct conn_login login;
     struct conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;
     struct kept kept;
@@ -137,6 +138,7 @@ static struct conn *conn_create(struct worker *worker, const struct arrival *arr
     conn->worker = worker;
     if (arrival->tls) conn->tls = credentials_open_tls(&worker->shared->credentials, arrival->fd);
     conn->handshaking = arrival->tls;
+    conn->login.wanted = arrival->login && credentials_want_login(&worker->shared->credentials);
     if ((conn->tls == NULL) == arrival->tls || !output_init(&conn->output, &worker->desk)) {
         tls_close(&conn->tls);
         free(conn);
@@ -322,6 +324,22 @@ static enum step step_frame(struct conn *conn, struct slice *input)
     return next;
 }
 
+static enum step step_login(struct conn *conn, struct slice *input)
+{
+    switch (conn_login(&conn->login, &conn->worker->dispatcher, input, &conn->need_bytes,
+                       &conn->output)) {
+    case LOGIN_ON:
+        return STEP_ON;
+    case LOGIN_WAIT:
+        return STEP_WAIT;
+    case LOGIN_CLOSE:
+    default:
+        log_event(conn->worker->shared->log, LOG_WARN, "connection closed: not authenticated",
+                  log_text("peer", conn->row.peer));
+        return STEP_CLOSE;
+    }
+}
+
 /* The first byte of a connection tells the dialects apart; text begins with a letter or a blank. */
 static enum conn_dialect dialect_of(uint8_t first_byte)
 {
@@ -340,6 +358,7 @@ static enum step step(struct conn *conn, struct slice *input)
     enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
     if (dialect == DIALECT_UNKNOWN) {
         if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) return refuse_binary(conn);
+        if (conn->login.wanted) return step_login(conn, input);
         dialect = dialect_of(input->bytes[0]);
         atomic_store(&conn->row.dialect, dialect);
     }
@@ -684,9 +703,10 @@ void conn_sweep(struct conn *conn)
     const char *reason = NULL;
     enum worker_counter counter = COUNTER_farpage_slow_kicks;
     uint64_t unread_ns = is_in_need(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
-    if (conn->handshaking) {
-        if (overdue(conn->row.opened_ns, now_ns, HANDSHAKE_SECONDS_MAX * 1000000000ull))
-            reason = "its TLS handshake did not become complete";
+    if (conn->handshaking || conn->login.wanted) {
+        if (overdue(conn->row.opened_ns, now_ns, setting(&settings->login_timeout_ns)))
+            reason = conn->handshaking ? "its TLS handshake did not become complete"
+                                       : "it did not authenticate";
     } else if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
         reason = "it does not read its replies";
     } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {

@@ -37,7 +37,9 @@
     X(conn_yields, "times a connection had to let others go first")                                \
     X(idle_kicks, "connections closed by server.idle_timeout")                                     \
     X(total_connections, "connections accepted")                                                   \
-    X(farpage_slow_kicks, "connections closed by server.request_timeout")                          \
+    X(farpage_slow_kicks, "closed by server.request_timeout or server.login_timeout")              \
+    X(auth_cmds, "attempts to authenticate")                                                       \
+    X(auth_errors, "attempts to authenticate that failed, and requests of who had not")            \
     X(ssl_handshake_errors, "connections closed because TLS could not be agreed on")               \
     X(farpage_tls_handshakes, "connections over TLS")                                              \
     X(farpage_protocol_errors, "connections closed because framing was lost")                      \

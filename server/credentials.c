@@ -39,14 +39,24 @@ static enum fp_status read_tls(const struct config *config, struct tls_context *
 enum fp_status credentials_read(const struct config *config, struct credentials_read *read,
                                 char reason[CREDENTIALS_REASON_BYTES])
 {
+    char why[AUTH_REASON_BYTES];
     lock_assert_none();
     *read = (struct credentials_read){0};
-    return read_tls(config, &read->tls, reason);
+    enum fp_status status = read_tls(config, &read->tls, reason);
+    if (status != FP_OK || config->auth.file[0] == '\0') return status;
+    status = auth_read(config->auth.file, &read->auth, why);
+    if (status == FP_OK) return FP_OK;
+    snprintf(reason, CREDENTIALS_REASON_BYTES, "auth.file: %s", why);
+    credentials_drop(read);
+    return status;
 }
 
 void credentials_log(const struct credentials_read *read, struct log *log)
 {
     enum { DAY_SECONDS = 24 * 3600, DAYS_TO_WARN = 14 };
+    if (read->auth != NULL)
+        log_event(log, LOG_INFO, "clients authenticate",
+                  log_number("users", auth_users(read->auth)));
     if (read->tls == NULL) return;
     int64_t left_s = tls_context_expires(read->tls) - (int64_t)(clock_unix_ns() / 1000000000);
     uint64_t days = left_s > 0 ? (uint64_t)left_s / DAY_SECONDS : 0;
@@ -58,6 +68,7 @@ void credentials_log(const struct credentials_read *read, struct log *log)
 void credentials_drop(struct credentials_read *read)
 {
     tls_context_destroy(&read->tls);
+    auth_destroy(&read->auth);
 }
 
 void credentials_replace(struct credentials *credentials, struct credentials_read *read)
@@ -77,4 +88,21 @@ struct tls *credentials_open_tls(struct credentials *credentials, int fd)
     struct tls *tls = context != NULL ? tls_open(context, fd) : NULL;
     lock_drop(&credentials->lock);
     return tls;
+}
+
+bool credentials_want_login(struct credentials *credentials)
+{
+    lock_take(&credentials->lock);
+    bool wanted = credentials->now.auth != NULL;
+    lock_drop(&credentials->lock);
+    return wanted;
+}
+
+bool credentials_admit(struct credentials *credentials, struct slice user, struct slice password)
+{
+    lock_take(&credentials->lock);
+    const struct auth *auth = credentials->now.auth;
+    bool admitted = auth != NULL && auth_admits(auth, user, password);
+    lock_drop(&credentials->lock);
+    return admitted;
 }

@@ -11,13 +11,15 @@
 #ifndef FARPAGE_SERVER_CREDENTIALS_H
 #define FARPAGE_SERVER_CREDENTIALS_H
 #include "base/lock.h"
+#include "server/auth.h"
 #include "server/config/config.h"
 #include "tls/tls.h"
 
-enum { CREDENTIALS_REASON_BYTES = TLS_REASON_BYTES + 16 };
+enum { CREDENTIALS_REASON_BYTES = TLS_REASON_BYTES + 16 /* and of auth, which are as many */ };
 
 struct credentials_read { /* what files said */
     struct tls_context *tls; /* NULL: no listener has TLS on */
+    struct auth *auth;       /* NULL: nobody needs to authenticate */
 };
 
 struct credentials {
@@ -42,6 +44,12 @@ void credentials_replace(struct credentials *credentials, struct credentials_rea
 
 /* A TLS stream over a connection that came in; NULL: no memory. */
 struct tls *credentials_open_tls(struct credentials *credentials, int fd)
+    FP_MUST_CHECK FP_NONNULL(1);
+
+bool credentials_want_login(struct credentials *credentials) FP_NONNULL(1);
+
+/* Is it that user's password? Nobody's where there are no users any more. */
+bool credentials_admit(struct credentials *credentials, struct slice user, struct slice password)
     FP_MUST_CHECK FP_NONNULL(1);
 
 #endif

@@ -93,7 +93,8 @@ static void welcome(struct listener *listener, int fd, const union any_address *
     struct shared *shared = listener->options.shared;
     struct arrival arrival = {.fd = fd,
                               .protocol = listener->config.protocol,
-                              .tls = listener->config.tls == CONFIG_SWITCH_ON};
+                              .tls = listener->config.tls == CONFIG_SWITCH_ON,
+                              .login = listener->config.auth == CONFIG_SWITCH_ON};
     int on = 1;
     if (peer->any.sa_family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

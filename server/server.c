@@ -214,12 +214,6 @@ static enum exit_code start_threads(struct server *server)
     return EXIT_OK;
 }
 
-static bool is_loopback(const struct config_address *address)
-{
-    return address->kind == CONFIG_UNIX || strncmp(address->host, "127.", 4) == 0 ||
-           strcmp(address->host, "::1") == 0;
-}
-
 static enum exit_code read_credentials(struct server *server)
 {
     struct shared *shared = &server->shared;
@@ -230,6 +224,20 @@ static enum exit_code read_credentials(struct server *server)
     credentials_log(&read, &server->log);
     credentials_replace(&shared->credentials, &read);
     return EXIT_OK;
+}
+
+static void warn_of(struct server *server, const struct config_listener *listener,
+                    const char *where)
+{
+    bool in_the_clear = listener->tls == CONFIG_SWITCH_OFF;
+    if (config_is_local(&listener->address)) return;
+    if (listener->insecure == CONFIG_SWITCH_ON)
+        log_event(&server->log, LOG_WARN, "anybody who reaches this address may use the server",
+                  log_text("address", where));
+    else if (in_the_clear)
+        log_event(&server->log, LOG_WARN,
+                  "passwords and all else travel in the clear here: tls: on hides them",
+                  log_text("address", where));
 }
 
 static enum exit_code open_listeners(struct server *server)
@@ -248,10 +256,7 @@ static enum exit_code open_listeners(struct server *server)
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
                   log_text("protocol", listener->protocol == CONFIG_NBD ? "nbd" : "memcached"),
                   log_text("tls", listener->tls == CONFIG_SWITCH_ON ? "on" : "off"));
-        if (!is_loopback(&listener->address))
-            log_event(&server->log, LOG_WARN,
-                      "anybody who reaches this address may use the server",
-                      log_text("address", where));
+        warn_of(server, listener, where);
     }
     return EXIT_OK;
 }

@@ -12,6 +12,7 @@ enum { SETTINGS_LISTEN_BACKLOG = 1024 };
 struct settings {
     _Atomic uint64_t request_timeout_ns;
     _Atomic uint64_t idle_timeout_ns; /* 0: never */
+    _Atomic uint64_t login_timeout_ns;
     _Atomic uint64_t output_buffer_max_bytes;
     _Atomic uint64_t item_bytes_max;
     _Atomic uint32_t compaction; /* enum config_compaction */
@@ -47,6 +48,7 @@ static inline void settings_apply(struct settings *settings, const struct config
 {
     atomic_store(&settings->request_timeout_ns, config->server.request_timeout_ns);
     atomic_store(&settings->idle_timeout_ns, config->server.idle_timeout_ns);
+    atomic_store(&settings->login_timeout_ns, config->server.login_timeout_ns);
     atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
     atomic_store(&settings->compaction, config->storage.compaction);

@@ -29,7 +29,8 @@ struct nbd_conn;
 
 struct arrival { /* an accepted connection on its way to its worker */
     int fd;
-    bool tls; /* it must be spoken */
+    bool tls;   /* it must be spoken */
+    bool login; /* wanted, where there are users */
     enum config_protocol protocol;
     char peer[CONN_ADDRESS_BYTES];
     char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "protocol/limits.h"
+#include "server/config/config_address.h"
 #include "server/config/config_error.h"
 #include "server/config/config_export.h"
 #include "server/config/config_item.h"
@@ -50,7 +51,7 @@ struct config_listener {
     struct config_item item;
     struct config_address address;
     enum config_protocol protocol;
-    enum config_switch tls;
+    enum config_switch tls, auth, insecure; /* auth: where auth.file is given */
 };
 
 struct config_area {
@@ -68,6 +69,7 @@ struct config {
         uint32_t max_connections;
         uint64_t request_timeout_ns;
         uint64_t idle_timeout_ns; /* 0: never */
+        uint64_t login_timeout_ns;
         uint64_t stop_timeout_ns; /* 0: do not wait */
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;
@@ -79,6 +81,9 @@ struct config {
         enum config_verify verify_clients;
         enum config_tls_version minimum_version;
     } tls;
+    struct {
+        char file[CONFIG_PATH_BYTES];
+    } auth;
     struct {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
@@ -170,6 +175,10 @@ struct config_difference {
 bool config_differences(const struct config *running, const struct config *next,
                         void (*found)(void *context, const struct config_difference *difference),
                         void *context) FP_NONNULL(1, 2, 3);
+
+/* Clients of that listener must authenticate. */
+bool config_wants_login(const struct config *config, const struct config_listener *listener)
+    FP_NONNULL(1, 2);
 
 bool config_uses_tls(const struct config *config) FP_NONNULL(1); /* a listener has it on */
 

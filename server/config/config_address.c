@@ -106,3 +106,9 @@ void config_address_text(const struct config_address *address, char text[CONFIG_
                  address->kind == CONFIG_IPV6 ? "[%s]:%" PRIu16 : "%s:%" PRIu16, address->host,
                  address->port);
 }
+
+bool config_is_local(const struct config_address *address)
+{
+    return address->kind == CONFIG_UNIX || strncmp(address->host, "127.", 4) == 0 ||
+           strcmp(address->host, "::1") == 0;
+}

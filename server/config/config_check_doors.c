@@ -3,10 +3,8 @@
  * Who may come in where: what listeners, TLS and authentication ask of each other. */
 #include <inttypes.h>
 
+#include "base/check.h"
 #include "server/config/config_build.h"
-
-/* In the order of config_table.h. */
-enum listener_row { LISTENER_ROW_ADDRESS, LISTENER_ROW_PROTOCOL, LISTENER_ROW_TLS };
 
 static bool given(const char *path)
 {
@@ -23,6 +21,16 @@ static struct config_place place_of_key(const struct config_build *build, const 
     return config_place_of(build, config_origin_of(build->config, path));
 }
 
+static struct config_place place_of_listener(const struct config_build *build, uint32_t i,
+                                             const char *path)
+{
+    const struct config_key *first = config_key_find(slice_text("listeners[].address"));
+    const struct config_key *key = config_key_find(slice_text(path));
+    fp_assert(first != NULL && key != NULL);
+    return config_place_in_item(build, &build->config->listeners[i].item,
+                                config_key_row(key) - config_key_row(first));
+}
+
 /* What a listener with TLS needs; said once, at the first of them. */
 static void check_identity(struct config_build *build)
 {
@@ -37,10 +45,8 @@ static void check_identity(struct config_build *build)
         return;
     }
     for (uint32_t i = 0; i < config->listeners_count && !certificate; i++) {
-        const struct config_listener *listener = &config->listeners[i];
-        if (listener->tls != CONFIG_SWITCH_ON) continue;
-        config_error_add(build->errors,
-                         config_place_in_item(build, &listener->item, LISTENER_ROW_TLS),
+        if (config->listeners[i].tls != CONFIG_SWITCH_ON) continue;
+        config_error_add(build->errors, place_of_listener(build, i, "listeners[].tls"),
                          "listeners[%" PRIu32 "].tls: on needs tls.certificate and tls.key", i);
         return;
     }
@@ -60,8 +66,38 @@ static void check_clients(struct config_build *build)
                          "tls.verify_clients to required or optional");
 }
 
+static bool is_protected(const struct config *config, const struct config_listener *listener)
+{
+    bool verifies = listener->tls == CONFIG_SWITCH_ON &&
+                    config->tls.verify_clients == CONFIG_VERIFY_REQUIRED;
+    return config_is_local(&listener->address) || verifies ||
+           config_wants_login(config, listener) || listener->insecure == CONFIG_SWITCH_ON;
+}
+
+/* Nobody opens a server to a network without having meant it. */
+static void check_protection(struct config_build *build)
+{
+    const struct config *config = build->config;
+    bool unknown = is_bad(config, "auth.file") || is_bad(config, "tls.verify_clients");
+    for (uint32_t i = 0; i < config->listeners_count && !unknown; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        bool bad = false;
+        for (size_t k = 0; k < CONFIG_ITEM_KEYS_MAX; k++) bad |= listener->item.origins[k].bad;
+        if (bad || is_protected(config, listener)) continue;
+        char text[CONFIG_ADDRESS_TEXT_BYTES];
+        config_address_text(&listener->address, text);
+        config_error_add(build->errors, place_of_listener(build, i, "listeners[].address"),
+                         "listeners[%" PRIu32 "].address: anybody who reaches \"%s\" could use "
+                         "the server; set %stls: on with tls.verify_clients: required, or "
+                         "insecure: true if that is meant",
+                         i, text,
+                         listener->protocol == CONFIG_MEMCACHED ? "auth.file, or " : "");
+    }
+}
+
 void config_check_doors(struct config_build *build)
 {
     check_identity(build);
     check_clients(build);
+    check_protection(build);
 }

@@ -112,6 +112,12 @@ static const char *choice_name(const char *path, unsigned choice)
     return key->choices[choice];
 }
 
+bool config_wants_login(const struct config *config, const struct config_listener *listener)
+{
+    return config->auth.file[0] != '\0' && listener->auth == CONFIG_SWITCH_ON &&
+           listener->protocol == CONFIG_MEMCACHED;
+}
+
 bool config_uses_tls(const struct config *config)
 {
     for (uint32_t i = 0; i < config->listeners_count; i++)

@@ -9,6 +9,7 @@
 #define FARPAGE_SERVER_CONFIG_TABLE_H
 #include "server/config/config.h"
 #include "server/config/config_key.h"
+#include "server/config/config_table_doors.h"
 
 #define CONFIG_KIB(n) ((int64_t)(n) << 10)
 #define CONFIG_MIB(n) ((int64_t)(n) << 20)
@@ -24,6 +25,7 @@
     LIST("listeners", struct config_listener, listeners, 1, CONFIG_LISTENERS_MAX,                  \
          "Where clients come in.")                                                                 \
     MAP("tls", "What listeners with tls: on prove who they are with, and whom they believe.")      \
+    MAP("auth", "Who may come in: a user and a password, as memcached's clients send them.")       \
     MAP("storage", "The memory that pages and items are kept in.")                                 \
     MAP("compressor", "How they are packed.")                                                      \
     MAP("session", "What one connection may have mapped.")                                         \
@@ -48,6 +50,10 @@
     X("server.idle_timeout", KIND_DURATION, struct config, server.idle_timeout_ns, "0", 0,         \
       CONFIG_HOURS(7 * 24), NULL, RELOAD,                                                          \
       "A connection that asks nothing for so long is closed; 0 means never.")                      \
+    X("server.login_timeout", KIND_DURATION, struct config, server.login_timeout_ns, "20s",        \
+      CONFIG_MS(100), CONFIG_HOURS(1), NULL, RELOAD,                                               \
+      "A connection must have agreed on TLS and authenticated, where that is wanted, within "      \
+      "this time.")                                                                                \
     X("server.stop_timeout", KIND_DURATION, struct config, server.stop_timeout_ns, "10s", 0,       \
       CONFIG_MS(600000), NULL, RESTART,                                                            \
       "How long a graceful stop waits for replies on their way; 0 means not at all.")              \
@@ -60,27 +66,7 @@
     X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may stop the server with the line shutdown; memcached's option -A.")             \
-    X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
-      0, NULL, NEEDED,                                                                             \
-      "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
-    X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
-      CONFIG_CHOICES("memcached", "nbd"), RESTART,                                                 \
-      "What is spoken there; farpage's own frames come in through memcached's door too.")          \
-    X("listeners[].tls", KIND_CHOICE, struct config_listener, tls, "off", 0, 0,                    \
-      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
-      "Whether clients must speak TLS there: nothing is taken in the clear; see tls below.")       \
-    X("tls.certificate", KIND_PATH, struct config, tls.certificate, "", 0, 0, NULL, RELOAD,        \
-      "The server's, in PEM, with what signed it up to the authority. SIGHUP reads it again, "     \
-      "and connections that are open stay.")                                                       \
-    X("tls.key", KIND_PATH, struct config, tls.key, "", 0, 0, NULL, RELOAD,                        \
-      "Its key, in PEM and not encrypted; read again with it.")                                    \
-    X("tls.client_ca", KIND_PATH, struct config, tls.client_ca, "", 0, 0, NULL, RELOAD,            \
-      "The authorities whose clients are believed, in PEM; read again with the certificate.")      \
-    X("tls.verify_clients", KIND_CHOICE, struct config, tls.verify_clients, "off", 0, 0,           \
-      CONFIG_CHOICES("off", "optional", "required"), RELOAD,                                       \
-      "Whether clients show a certificate: they are not asked, may (no bad one), or must.")        \
-    X("tls.minimum_version", KIND_CHOICE, struct config, tls.minimum_version, "1.2", 0, 0,         \
-      CONFIG_CHOICES("1.2", "1.3"), RELOAD, "The oldest TLS that is spoken.")                      \
+    CONFIG_KEYS_OF_DOORS(X)                                                                        \
     X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \
       "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \

@@ -137,8 +137,17 @@ static bool read_scalar(const struct config_key *key, struct slice text, void *v
     return true;
 }
 
+/* YAML's own words for a switch. */
+static struct slice switch_of(const struct config_key *key, struct slice text)
+{
+    if (strcmp(key->choices[0], "off") != 0 || strcmp(key->choices[1], "on") != 0) return text;
+    if (slice_is(text, "true")) return slice_text("on");
+    return slice_is(text, "false") ? slice_text("off") : text;
+}
+
 static bool read_choice(const struct config_key *key, struct slice text, void *value, char *why)
 {
+    text = switch_of(key, text);
     for (unsigned i = 0; key->choices[i] != NULL; i++) {
         if (!slice_is(text, key->choices[i])) continue;
         memcpy(value, &i, sizeof i);

@@ -25,8 +25,8 @@ class Server:
     """farpaged, or Debian's memcached to hold our scenes against. Use as a context manager."""
 
     def __init__(self, program, sets=(), memcached=False, memcached_args=(), tcp="", more="",
-                 listeners=()):
-        """`tcp`: more keys of the TCP listener ("tls: on"); `more`: sections of the file;
+                 listeners=(), local=""):
+        """`tcp`, `local`: more keys of the listeners ("tls: on"); `more`: sections of the file;
         `listeners`: more of them."""
         self.directory = tempfile.mkdtemp(prefix="scene-")
         self.over = False
@@ -40,7 +40,7 @@ class Server:
         else:
             config = os.path.join(self.directory, "scene.yaml")
             with open(config, "w") as f:
-                f.write(f'listeners:\n  - address: "unix:{self.unix}"\n'
+                f.write(f'listeners:\n  - {{address: "unix:{self.unix}"{", " + local if local else ""}}}\n'
                         f'  - {{address: "127.0.0.1:{self.port}"{", " + tcp if tcp else ""}}}\n'
                         + "".join(f"  - {one}\n" for one in listeners) +
                         "server:\n  threads: 2\n" + more)

@@ -298,6 +298,8 @@ def half_open_handshakes_keep_nobody_waiting(programs):
                 s = secured.server.connect("tcp")
                 s.sendall(hello_bytes if i % 2 else hello_bytes[:20])
                 begun.append(s)
+            for s in begun[1::2]:
+                assert s.recv(1), "the server's half of a handshake"
             worst = 0
             for _ in range(20):
                 at = time.monotonic()

@@ -468,8 +468,10 @@ START_TEST(a_reload_is_told_what_differs)
     ck_assert_str_eq(text, "server.threads 0 4 0\n");
     ck_assert(!differences("areas=[{name: a, size: 4KiB}]", text));
     ck_assert_str_eq(text, "areas 0 1 0\n");
-    ck_assert(!differences("listeners=[{address: \"*:0\"}, {address: \"*:1\"}]", text));
-    ck_assert_str_eq(text, "listeners 1 2 0\nlisteners[0].address 127.0.0.1:11211 *:0 0\n");
+    ck_assert(!differences("listeners=[{address: \"*:0\", insecure: true}, "
+                           "{address: \"*:1\", insecure: true}]", text));
+    ck_assert_str_eq(text, "listeners 1 2 0\nlisteners[0].address 127.0.0.1:11211 *:0 0\n"
+                     "listeners[0].insecure off on 0\n");
 }
 END_TEST
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * config_table_doors - the rows of config_table.h that say where clients come in, and who. */
+#ifndef FARPAGE_SERVER_CONFIG_TABLE_DOORS_H
+#define FARPAGE_SERVER_CONFIG_TABLE_DOORS_H
+
+#define CONFIG_KEYS_OF_DOORS(X)                                                                    \
+    X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
+      0, NULL, NEEDED,                                                                             \
+      "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
+    X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
+      CONFIG_CHOICES("memcached", "nbd"), RESTART,                                                 \
+      "What is spoken there; farpage's own frames come in through memcached's door too.")          \
+    X("listeners[].tls", KIND_CHOICE, struct config_listener, tls, "off", 0, 0,                    \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "Whether clients must speak TLS there: nothing is taken in the clear; see tls below.")       \
+    X("listeners[].auth", KIND_CHOICE, struct config_listener, auth, "on", 0, 0,                   \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "Whether clients authenticate there; off for a unix socket whose mode is enough.")           \
+    X("listeners[].insecure", KIND_CHOICE, struct config_listener, insecure, "off", 0, 0,          \
+      CONFIG_CHOICES("off", "on"), RESTART,                                                        \
+      "On: anybody who reaches the address may use the server, and that is meant. Needed for one " \
+      "that is not loopback, without auth.file and without tls.verify_clients: required.")         \
+    X("tls.certificate", KIND_PATH, struct config, tls.certificate, "", 0, 0, NULL, RELOAD,        \
+      "The server's, in PEM, with what signed it up to the authority. SIGHUP reads it again, "     \
+      "and connections that are open stay.")                                                       \
+    X("tls.key", KIND_PATH, struct config, tls.key, "", 0, 0, NULL, RELOAD,                        \
+      "Its key, in PEM and not encrypted; read again with it.")                                    \
+    X("tls.client_ca", KIND_PATH, struct config, tls.client_ca, "", 0, 0, NULL, RELOAD,            \
+      "The authorities whose clients are believed, in PEM; read again with the certificate.")      \
+    X("tls.verify_clients", KIND_CHOICE, struct config, tls.verify_clients, "off", 0, 0,           \
+      CONFIG_CHOICES("off", "optional", "required"), RELOAD,                                       \
+      "Whether clients show a certificate: they are not asked, may (no bad one), or must.")        \
+    X("tls.minimum_version", KIND_CHOICE, struct config, tls.minimum_version, "1.2", 0, 0,         \
+      CONFIG_CHOICES("1.2", "1.3"), RELOAD, "The oldest TLS that is spoken.")                      \
+    X("auth.file", KIND_PATH, struct config, auth.file, "", 0, 0, NULL, RELOAD,                    \
+      "Lines of user:password or user:sha256:HEX; not readable for everybody. With it clients "    \
+      "authenticate before anything else. SIGHUP reads it again.")
+
+#endif
