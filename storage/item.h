@@ -2,9 +2,9 @@
  * item - a memcached key with what belongs to it; the value is in the allocator, in pieces.
  *
  * Key, flags, size and pieces never change once the item is in the key directory. Expiry, access
- * time, the marks, the two links and what stands in their place while it is mapped belong to the
- * directory's shard and are guarded by its lock. So is the cas, which may be read without it: who
- * releases the lock has it as it was when the item was found, or newer.
+ * time, the marks, the place in the order of eviction and what stands for them while it is mapped
+ * belong to the directory's shard and are guarded by its lock. So is the cas, which may be read
+ * without it: who releases the lock has it as it was when the item was found, or newer.
  *
  * Life: created with one reference -(published)-> the directory owns that one -(readers acquire and
  * release theirs)-> unlinked: the directory's is given up -> the last release ends it.
@@ -15,13 +15,19 @@
 #define FARPAGE_STORAGE_ITEM_H
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attrs.h"
 #include "base/slice.h"
 #include "storage/handle.h"
 
-enum { ITEM_PIECE_BYTES = 16 << 10 }; /* values are packed in pieces of this; the last is shorter */
+enum {
+    ITEM_PIECE_BYTES = 16 << 10, /* values are packed in pieces of this; the last is shorter */
+    ITEM_ACCESSED_MS = 128,
+};
+
+enum item_queue { ITEM_QUEUE_SMALL, ITEM_QUEUE_MAIN, ITEM_QUEUES, ITEM_UNQUEUED = ITEM_QUEUES };
 
 struct item {
     _Atomic uint32_t refs;
@@ -29,28 +35,27 @@ struct item {
     uint64_t hash;
     _Atomic uint64_t cas; /* relaxed */
     union {
-        struct { /* in the order of use */
-            struct item *newer, *older;
-        };
-        struct { /* mapped: out of that order, so the links are free */
-            uint32_t maps;
-            bool map_writes; /* one of them */
-        };
+        uint32_t accessed; /* store time in ITEM_ACCESSED_MS, 17 years of it */
+        uint32_t maps;     /* of one that is mapped: it is in use now */
     };
-    uint64_t accessed_ms;
     uint32_t expires_s; /* store time; 0: never */
     uint32_t value_bytes;
     uint32_t packed_bytes; /* of all pieces */
+    uint32_t era; /* of flushes, when it was stored: dead where the store's is a later one */
     uint16_t piece_count;
     uint8_t key_bytes;
     bool fetched : 1; /* read since it was stored */
     bool mapped : 1;
+    bool map_writes : 1; /* one of those who mapped it */
     bool key_binary : 1; /* it came in base64, and is shown so */
     bool stale : 1;      /* it was invalidated: still there, for those who can use it meanwhile */
     bool won : 1;        /* somebody was told to fetch it anew */
-    uint32_t era;        /* of flushes, when it was stored: dead where the store's is a later one */
+    uint8_t marks : 2;   /* keydir_order.c knows what this and the next two say */
+    uint8_t queue : 2;   /* enum item_queue */
+    uint8_t ticket : 6;
     struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
 };
+_Static_assert(offsetof(struct item, pieces) <= 52, "a byte here is one for each item there is");
 
 static inline uint64_t item_cas(const struct item *item)
 {
@@ -67,6 +72,17 @@ uint64_t item_record_bytes(size_t key_bytes, size_t value_bytes);
 
 /* Allocates an item with one reference and no piece yet. NULL: out of memory. */
 struct item *item_create(struct slice key, uint64_t hash, size_t value_bytes) FP_MUST_CHECK;
+
+static inline void item_used(struct item *item, uint64_t now_ms)
+{
+    if (!item->mapped) item->accessed = (uint32_t)(now_ms / ITEM_ACCESSED_MS);
+}
+/* For how long nobody has used it, ITEM_ACCESSED_MS more or less. */
+static inline uint64_t item_idle_ms(const struct item *item, uint64_t now_ms)
+{
+    uint64_t accessed_ms = (uint64_t)item->accessed * ITEM_ACCESSED_MS;
+    return item->mapped || accessed_ms > now_ms ? 0 : now_ms - accessed_ms;
+}
 
 struct slice item_key(const struct item *item) FP_NONNULL(1);
 size_t item_piece_bytes(const struct item *item, unsigned piece) FP_NONNULL(1);

@@ -14,9 +14,11 @@ void keydir_init(struct keydir *keydir, struct budget *budget, uint64_t seed)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         *shard = (struct keydir_shard){0};
+        shard->keydir = keydir;
         lock_init(&shard->lock, RANK_KEYDIR_SHARD);
-        atomic_init(&shard->oldest_ms, UINT64_MAX);
     }
+    for (int i = 0; i < ITEM_QUEUES; i++) atomic_init(&keydir->queue_bytes[i], 0);
+    atomic_init(&keydir->turn, 0);
 }
 
 void keydir_fini(struct keydir *keydir)
@@ -24,8 +26,9 @@ void keydir_fini(struct keydir *keydir)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         fp_assert(shard->item_count == 0);
-        budget_return(keydir->budget, BUDGET_KEYDIR, shard->capacity * sizeof *shard->table);
-        free(shard->table);
+        lock_take(&shard->lock);
+        keydir_fit_locked(shard);
+        lock_drop(&shard->lock);
         lock_fini(&shard->lock);
     }
 }
@@ -65,50 +68,69 @@ static void table_put(struct keydir_shard *shard, struct item *item)
     shard->table[place] = item;
 }
 
-enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard *shard)
+/* Where a table doubles, a ghost may be in either half. */
+static void move_ghosts(uint16_t *to, const uint16_t *from, uint64_t count)
 {
-    lock_assert_held(&shard->lock);
-    if ((shard->item_count + 1) * 4 <= shard->capacity * 3) return FP_OK;
-    uint64_t old_capacity = shard->capacity;
-    uint64_t capacity = old_capacity ? old_capacity * 2 : KEYDIR_TABLE_MIN;
-    if (!budget_charge(keydir->budget, BUDGET_KEYDIR, capacity * sizeof *shard->table))
-        return FP_NO_MEMORY;
-    struct item **table = calloc(capacity, sizeof *table);
+    memcpy(to, from, count * sizeof *from);
+    memcpy(to + count, from, count * sizeof *from);
+}
+
+static enum fp_status resize(struct keydir_shard *shard, uint64_t capacity)
+{
+    struct budget *budget = shard->keydir->budget;
+    if (capacity > KEYDIR_TABLE_MAX) return FP_NO_MEMORY;
+    if (!budget_charge(budget, BUDGET_KEYDIR, capacity * KEYDIR_PLACE_BYTES)) return FP_NO_MEMORY;
+    struct item **table = calloc(capacity, KEYDIR_PLACE_BYTES);
     if (table == NULL) {
-        budget_return(keydir->budget, BUDGET_KEYDIR, capacity * sizeof *table);
+        budget_return(budget, BUDGET_KEYDIR, capacity * KEYDIR_PLACE_BYTES);
         return FP_NO_MEMORY;
     }
-    struct item **old = shard->table;
+    struct keydir_shard old = {.table = shard->table, .ghosts = shard->ghosts,
+                               .capacity = shard->capacity};
     shard->table = table;
+    shard->ghosts = (uint16_t *)(table + capacity);
     shard->capacity = capacity;
-    for (uint64_t i = 0; i < old_capacity; i++)
-        if (old[i] != NULL) table_put(shard, old[i]);
-    free(old);
-    budget_return(keydir->budget, BUDGET_KEYDIR, old_capacity * sizeof *table);
+    for (uint64_t i = 0; i < old.capacity; i++)
+        if (old.table[i] != NULL) table_put(shard, old.table[i]);
+    if (capacity == 2 * old.capacity) move_ghosts(shard->ghosts, old.ghosts, old.capacity / 2);
+    free(old.table);
+    budget_return(budget, BUDGET_KEYDIR, old.capacity * KEYDIR_PLACE_BYTES);
     return FP_OK;
 }
 
-static void set_oldest_locked(struct keydir_shard *shard)
+static void forget_table(struct keydir_shard *shard)
 {
-    uint64_t ms = shard->oldest == NULL ? UINT64_MAX : shard->oldest->accessed_ms;
-    atomic_store_explicit(&shard->oldest_ms, ms, memory_order_relaxed);
+    budget_return(shard->keydir->budget, BUDGET_KEYDIR, shard->capacity * KEYDIR_PLACE_BYTES);
+    free(shard->table);
+    shard->table = NULL;
+    shard->ghosts = NULL;
+    shard->capacity = 0;
+    for (int i = 0; i < ITEM_QUEUES; i++) fifo_clear(&shard->queues[i].fifo, &shard->spares);
+    fifo_spares_fini(&shard->spares, shard->keydir->budget);
 }
 
-static void order_push(struct keydir_shard *shard, struct item *item)
+enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard *shard)
 {
-    item->newer = NULL;
-    item->older = shard->newest;
-    if (shard->newest != NULL) shard->newest->newer = item;
-    shard->newest = item;
-    if (shard->oldest == NULL) shard->oldest = item;
+    (void)keydir;
+    lock_assert_held(&shard->lock);
+    if (!keydir_order_reserve(shard)) return FP_NO_MEMORY;
+    if ((shard->item_count + 1) * 4 <= shard->capacity * 3) return FP_OK;
+    return resize(shard, shard->capacity ? shard->capacity * 2 : KEYDIR_TABLE_MIN);
 }
 
-static void order_unlink(struct keydir_shard *shard, struct item *item)
+void keydir_fit_locked(struct keydir_shard *shard)
 {
-    if (item->newer != NULL) item->newer->older = item->older;
-    else shard->newest = item->older;
-    if (item->older != NULL) item->older->newer = item->newer;
-    else shard->oldest = item->newer;
+    lock_assert_held(&shard->lock);
+    uint64_t capacity = shard->capacity;
+    if (shard->item_count == 0) {
+        forget_table(shard);
+        return;
+    }
+    while (capacity > KEYDIR_TABLE_MIN && shard->item_count * 4 <= capacity) capacity /= 2;
+    /* Twice as large as it need be is left alone: what comes next may need it. */
+    if (capacity * 2 >= shard->capacity) return;
+    enum fp_status status = resize(shard, capacity);
+    (void)status; /* the next time */
 }
 
 static struct item_class_count *class_of(struct keydir_shard *shard, const struct item *item)
@@ -138,7 +160,7 @@ void keydir_count_evicted_locked(struct keydir_shard *shard, const struct item *
     count->evicted++;
     count->evicted_unfetched += !item->fetched;
     count->evicted_with_time += item->expires_s != 0;
-    count->evicted_idle_ms = now_ms > item->accessed_ms ? now_ms - item->accessed_ms : 0;
+    count->evicted_idle_ms = item_idle_ms(item, now_ms);
 }
 
 void keydir_count_dead_locked(struct keydir_shard *shard, const struct item *item)
@@ -155,8 +177,7 @@ void keydir_insert_locked(struct keydir_shard *shard, struct item *item)
     shard->item_count++;
     count_in(shard, item);
     class_of(shard, item)->stored++;
-    order_push(shard, item);
-    set_oldest_locked(shard);
+    keydir_order_enter(shard, item);
 }
 
 /* Closes the gap at `hole`: whatever would no longer be found behind it moves into it. */
@@ -190,13 +211,15 @@ void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct 
     shard->table[place_of(shard, old)] = next;
     count_out(shard, old);
     count_in(shard, next);
-    next->newer = old->newer;
-    next->older = old->older;
-    if (old->newer != NULL) old->newer->older = next;
-    else shard->newest = next;
-    if (old->older != NULL) old->older->newer = next;
-    else shard->oldest = next;
-    set_oldest_locked(shard);
+    keydir_order_replace(shard, old, next);
+}
+
+void keydir_overwrite_locked(struct keydir_shard *shard, struct item *old, struct item *next,
+                             uint64_t now_ms)
+{
+    keydir_replace_locked(shard, old, next);
+    class_of(shard, next)->stored++;
+    keydir_use_locked(shard, next, now_ms);
 }
 
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
@@ -204,65 +227,9 @@ void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
     lock_assert_held(&shard->lock);
     close_gap(shard, place_of(shard, item));
     shard->item_count--;
+    shard->mapped_count -= item->mapped;
     count_out(shard, item);
-    if (!item->mapped) order_unlink(shard, item);
-    set_oldest_locked(shard);
-}
-
-void keydir_use_locked(struct keydir_shard *shard, struct item *item, uint64_t now_ms)
-{
-    lock_assert_held(&shard->lock);
-    item->accessed_ms = now_ms;
-    if (!item->mapped && shard->newest != item) {
-        order_unlink(shard, item);
-        order_push(shard, item);
-    }
-    set_oldest_locked(shard);
-}
-
-enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, bool writes)
-{
-    lock_assert_held(&shard->lock);
-    if (!item->mapped) {
-        order_unlink(shard, item);
-        set_oldest_locked(shard);
-        item->mapped = true;
-        item->maps = 0;
-        item->map_writes = false;
-    }
-    if (writes && item->map_writes) return FP_BUSY;
-    fp_assert(item->maps < INT32_MAX);
-    item->maps++;
-    item->map_writes |= writes;
-    return FP_OK;
-}
-
-void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool writes,
-                         uint64_t now_ms)
-{
-    lock_assert_held(&shard->lock);
-    fp_assert(item->mapped && item->maps > 0 && (!writes || item->map_writes));
-    if (writes) item->map_writes = false;
-    if (--item->maps > 0) return;
-    item->mapped = false;
-    if (keydir_find_locked(shard, item->hash, item_key(item)) != item) return;
-    item->accessed_ms = now_ms;
-    order_push(shard, item);
-    set_oldest_locked(shard);
-}
-
-struct keydir_shard *keydir_oldest_shard(struct keydir *keydir)
-{
-    struct keydir_shard *found = NULL;
-    uint64_t lowest = UINT64_MAX;
-    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
-        struct keydir_shard *shard = &keydir->shards[i];
-        uint64_t ms = atomic_load_explicit(&shard->oldest_ms, memory_order_relaxed);
-        if (ms >= lowest) continue;
-        lowest = ms;
-        found = shard;
-    }
-    return found;
+    keydir_order_leave(shard, item);
 }
 
 uint64_t keydir_item_count(struct keydir *keydir)
@@ -282,7 +249,7 @@ void keydir_check(struct keydir *keydir)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         lock_take(&shard->lock);
-        uint64_t in_table = 0, in_order = 0, mapped = 0, counted = 0;
+        uint64_t in_table = 0, mapped = 0, counted = 0;
         for (uint64_t p = 0; p < shard->capacity; p++) {
             struct item *item = shard->table[p];
             if (item == NULL) continue;
@@ -290,15 +257,11 @@ void keydir_check(struct keydir *keydir)
             mapped += item->mapped;
             fp_assert(keydir_find_locked(shard, item->hash, item_key(item)) == item);
         }
-        for (struct item *item = shard->newest; item != NULL; item = item->older) {
-            in_order++;
-            fp_assert(!item->mapped);
-            fp_assert(item->older != NULL ? item->older->newer == item : shard->oldest == item);
-        }
-        fp_assert(in_table == shard->item_count && in_order + mapped == shard->item_count);
+        fp_assert(in_table == shard->item_count && mapped == shard->mapped_count);
+        keydir_order_check(shard);
         for (unsigned n = 1; n <= ITEM_CLASSES_MAX; n++) counted += shard->classes[n].items;
         fp_assert(counted == shard->item_count);
-        table_bytes += shard->capacity * sizeof *shard->table;
+        table_bytes += shard->capacity * KEYDIR_PLACE_BYTES + keydir_order_bytes(shard);
         lock_drop(&shard->lock);
     }
     fp_assert(table_bytes == budget_held(keydir->budget, BUDGET_KEYDIR));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * keydir - from key to item, sharded; each shard also keeps the order in which its items were used.
+ * keydir - from key to item, sharded; each shard also keeps the order in which items give way.
  *
  * A shard is an open-addressing table (linear probing, backward shift on removal) with a lock of
- * its own. Its items form a list from newest to oldest use; the oldest of all shards' oldest is
- * what goes when memory is short. An item that is mapped is not in that list.
+ * its own, and its part of the queues of S3-FIFO (keydir_order.c, docs/eviction.md). Using an item
+ * marks it and moves nothing. An item that is mapped is in no queue.
  *
  * Threads: any. The *_locked calls want the shard's lock held by the caller.
  * Locks:   RANK_KEYDIR_SHARD; never two shards at once.
@@ -15,23 +15,39 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "base/status.h"
+#include "storage/fifo.h"
 #include "storage/item_class.h"
 
-enum { KEYDIR_SHARDS = 64, KEYDIR_TABLE_MIN = 64 };
+enum {
+    KEYDIR_SHARDS = 64,
+    KEYDIR_TABLE_MIN = 64,
+    KEYDIR_TABLE_MAX = 1 << 26, /* of one shard; 3 thousand million items in all */
+    KEYDIR_PLACE_BYTES = 9,     /* of a table: a pointer, and half a ghost */
+};
+
+struct keydir_queue {
+    struct fifo fifo;       /* a word for each of its items, and for some that are gone */
+    _Atomic uint64_t items; /* written under the shard's lock */
+};
 
 struct keydir_shard {
     struct lock lock;
+    struct keydir *keydir;
     struct item **table; /* capacity entries, NULL is free; NULL until the first insert */
+    uint16_t *ghosts;    /* behind it, half as many: keys that gave way lately; 0: none */
     uint64_t capacity;   /* a power of two; at most three quarters are in use */
-    uint64_t item_count;
-    struct item *newest, *oldest;
-    _Atomic uint64_t oldest_ms; /* access time of `oldest`; UINT64_MAX: the shard is empty */
+    uint64_t item_count, mapped_count;
+    struct keydir_queue queues[ITEM_QUEUES];
+    struct fifo_spares spares;
+    uint32_t tickets; /* ever given */
     struct item_class_count classes[ITEM_CLASSES_MAX + 1]; /* by number; none has the number 0 */
 } __attribute__((aligned(64)));
 
 struct keydir {
     struct budget *budget;
     uint64_t seed; /* of the hash: a secret of this run, against keys chosen to collide */
+    _Atomic uint64_t queue_bytes[ITEM_QUEUES]; /* what their items take, of all shards */
+    _Atomic uint32_t turn; /* where to look first the next time */
     struct keydir_shard shards[KEYDIR_SHARDS];
 };
 
@@ -53,22 +69,42 @@ enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard 
 void keydir_insert_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 
-/* Puts `next` where `old` is, of the same key, in the table and in the order of use. It must not be
+/* Puts `next` where `old` is, of the same key, in the table and in the order. It must not be
  * mapped. */
 void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
     FP_NONNULL(1, 2, 3);
+/* The same where it is stored anew, which is a use. */
+void keydir_overwrite_locked(struct keydir_shard *shard, struct item *old, struct item *next,
+                             uint64_t now_ms) FP_NONNULL(1, 2, 3);
 
-/* Says that the item was used now: it becomes its shard's newest. */
+/* Makes a table smaller that has become far too large, and gives back what no item needs. */
+void keydir_fit_locked(struct keydir_shard *shard) FP_NONNULL(1);
+
+/* --- keydir_order.c --------------------------------------------------------------------------- */
+
+/* Says that the item was used now. */
 void keydir_use_locked(struct keydir_shard *shard, struct item *item, uint64_t now_ms)
     FP_NONNULL(1, 2);
 
-/* One more map of an item that is in the directory: it leaves the order of use. FP_BUSY: this one
- * writes, and another does already. */
+/* One more map of an item that is in the directory: it leaves the order. FP_BUSY: this one writes,
+ * and another does already. FP_NO_MEMORY: there is none for its coming back. */
 enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, bool writes)
     FP_MUST_CHECK FP_NONNULL(1, 2);
-/* One less; with the last it comes back as the newest, if the directory still has it. */
+/* One less; with the last it comes back as one that is wanted, if the directory still has it. */
 void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool writes,
                          uint64_t now_ms) FP_NONNULL(1, 2);
+
+struct keydir_turn { /* whose it is to give something up; a hint: it may have changed */
+    struct keydir_shard *shard;
+    enum item_queue queue;
+};
+/* False: no item can give way. */
+bool keydir_turn(struct keydir *keydir, struct keydir_turn *turn) FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* The item that gives way, for the caller to remove; it is in no queue any more. NULL: there was
+ * none among the few that could be looked at; ask for the turn again. force: marks do not count,
+ * however many have been looked at in vain. */
+struct item *keydir_victim_locked(const struct keydir_turn *turn, bool force) FP_NONNULL(1);
 
 /* Counts an item that is about to be removed, and why: it gives way, or (dead) was over anyway. */
 void keydir_count_evicted_locked(struct keydir_shard *shard, const struct item *item,
@@ -76,10 +112,18 @@ void keydir_count_evicted_locked(struct keydir_shard *shard, const struct item *
 void keydir_count_dead_locked(struct keydir_shard *shard, const struct item *item)
     FP_NONNULL(1, 2);
 
-/* The shard whose oldest item is the oldest of all; NULL: no items. A hint: look again, locked. */
-struct keydir_shard *keydir_oldest_shard(struct keydir *keydir) FP_NONNULL(1);
-
 uint64_t keydir_item_count(struct keydir *keydir) FP_NONNULL(1);
 void keydir_check(struct keydir *keydir) FP_NONNULL(1);
+
+/* --- between keydir.c and keydir_order.c ------------------------------------------------------ */
+
+/* Room in the queues for one item more, and one map. False: there is no memory. */
+bool keydir_order_reserve(struct keydir_shard *shard) FP_MUST_CHECK FP_NONNULL(1);
+void keydir_order_enter(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
+void keydir_order_leave(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
+void keydir_order_replace(struct keydir_shard *shard, struct item *old, struct item *next)
+    FP_NONNULL(1, 2, 3);
+void keydir_order_check(struct keydir_shard *shard) FP_NONNULL(1);
+uint64_t keydir_order_bytes(const struct keydir_shard *shard) FP_NONNULL(1);
 
 #endif

@@ -7,8 +7,8 @@
  *
  *   A key that is in the directory from the first step to the last is met exactly once, also where
  *   its item was replaced meanwhile: then it is the old or the new one. A key that comes or goes
- *   meanwhile is met once or not at all. (Tables never shrink; one that did could show a key twice,
- *   and lose none.)
+ *   meanwhile is met once or not at all. (A table that shrinks may show a key twice, and loses
+ *   none.)
  *
  * Threads: any. The shard's lock is the caller's, for one step: at most KEYDIR_WALK_HOMES homes.
  */

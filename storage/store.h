@@ -4,7 +4,7 @@
  *
  * Promises (docs/architecture.md numbers them): what was acknowledged comes back byte for byte or
  * as an error; a store that fails leaves the old content; memory stays within the budget: items
- * give way, least recently used first, pages never do.
+ * give way, those that nobody wants first, pages never do.
  *
  * Time is a parameter: each thread's scratch carries `now`, which its owner sets.
  *

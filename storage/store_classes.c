@@ -23,9 +23,9 @@ static void look_at_ages(const struct keydir_shard *shard, uint64_t now_ms,
     uint64_t places = min_u64(shard->capacity, STORE_CLASSES_LOOKS_MAX / KEYDIR_SHARDS);
     for (uint64_t i = 0; i < places; i++) {
         const struct item *item = shard->table[i];
-        if (item == NULL || item->accessed_ms >= now_ms) continue;
+        if (item == NULL) continue;
         struct store_class *row = &rows[item_class_of(item_memory_bytes(item))];
-        row->idle_ms = max_u64(row->idle_ms, now_ms - item->accessed_ms);
+        row->idle_ms = max_u64(row->idle_ms, item_idle_ms(item, now_ms));
     }
 }
 

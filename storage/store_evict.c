@@ -11,6 +11,7 @@ enum {
     REAP_PLACES_PER_STEP = 512, /* some 50 us under the shard's lock where none is in the cache */
     REAP_ITEMS_PER_STEP = 128,
     REAP_STEPS_FOR_ROOM = 4,    /* of a request that may evict nothing */
+    TURNS_BEFORE_FORCE = 16,    /* each a few items looked at: nobody waits longer for a victim */
 };
 
 void store_set_eviction(struct store *store, bool on)
@@ -25,13 +26,13 @@ bool store_evicts(const struct store *store)
 
 /* --- giving way ------------------------------------------------------------------------------- */
 
-bool store_drop_one(struct store *store, struct store_scratch *scratch)
+/* NULL: see keydir_victim_locked. */
+static struct item *take_victim(struct store *store, struct store_scratch *scratch,
+                                const struct keydir_turn *turn, bool force)
 {
-    lock_assert_none();
-    struct keydir_shard *shard = keydir_oldest_shard(&store->keydir);
-    if (shard == NULL) return false;
+    struct keydir_shard *shard = turn->shard;
     lock_take(&shard->lock);
-    struct item *item = shard->oldest;
+    struct item *item = keydir_victim_locked(turn, force);
     if (item != NULL) {
         bool dead = store_item_dead(store, scratch, item);
         store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
@@ -40,8 +41,20 @@ bool store_drop_one(struct store *store, struct store_scratch *scratch)
         store_unlink_locked(store, shard, item);
     }
     lock_drop(&shard->lock);
-    if (item != NULL) store_item_release(store, scratch, &item);
-    return true; /* a shard that was emptied meanwhile freed memory just as well */
+    return item;
+}
+
+bool store_drop_one(struct store *store, struct store_scratch *scratch)
+{
+    lock_assert_none();
+    struct keydir_turn turn;
+    for (unsigned turns = 0; keydir_turn(&store->keydir, &turn); turns++) {
+        struct item *item = take_victim(store, scratch, &turn, turns >= TURNS_BEFORE_FORCE);
+        if (item == NULL) continue;
+        store_item_release(store, scratch, &item);
+        return true;
+    }
+    return false;
 }
 
 static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
@@ -103,6 +116,7 @@ void store_reap_step(struct store *store, struct store_scratch *scratch)
     lock_take(&shard->lock);
     uint64_t next = look_locked(store, scratch, shard, place, &look);
     bool finished = next >= shard->capacity;
+    if (finished) keydir_fit_locked(shard);
     lock_drop(&shard->lock);
 
     store_count(&store->reap_places, next - place + 1);

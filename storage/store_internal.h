@@ -154,9 +154,7 @@ bool store_drop_one(struct store *store, struct store_scratch *scratch);
 
 bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
                      const struct item *item);
-/* Puts an item into its shard, or takes it out: then the caller gives the directory's reference
- * up, unlocked. */
-void store_link_locked(struct store *store, struct keydir_shard *shard, struct item *item);
+/* Takes an item out of its shard; the caller gives the directory's reference up, unlocked. */
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item);
 /* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
 struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
@@ -166,9 +164,10 @@ enum fp_status store_item_build(struct store *store, struct store_scratch *scrat
                                 struct slice key, struct slice value, struct item **item)
     FP_MUST_CHECK;
 /* What makes it this very item for all others: its time of use, era and, unless `cas`, the next
- * one. Then it goes into its shard, where room is reserved. */
+ * one. Then it goes into its shard, where room is reserved, in the place of `old` of the same key
+ * (may be NULL), which the caller releases as if unlinked. */
 void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
-                             struct item *item, const uint64_t *cas);
+                             struct item *old, struct item *item, const uint64_t *cas);
 uint64_t store_next_cas(struct store *store);
 
 /* Another value of an item: flags and key as they are. */

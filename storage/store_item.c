@@ -94,18 +94,49 @@ void store_flush(struct store *store, struct store_scratch *scratch, int64_t exp
     atomic_store(&store->flush_due, 0);
 }
 
-void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
+static void count_out(struct store *store, const struct item *item)
 {
-    keydir_remove_locked(shard, item);
     store_count(&store->counters.item_value_bytes, -(uint64_t)item->value_bytes);
     store_count(&store->counters.item_packed_bytes, -(uint64_t)item->packed_bytes);
 }
 
-void store_link_locked(struct store *store, struct keydir_shard *shard, struct item *item)
+void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
-    keydir_insert_locked(shard, item);
-    store_count(&store->counters.item_value_bytes, item->value_bytes);
-    store_count(&store->counters.item_packed_bytes, item->packed_bytes);
+    keydir_remove_locked(shard, item);
+    count_out(store, item);
+}
+
+static void link_locked(struct store *store, const struct store_scratch *scratch, struct item *old,
+                        struct item *next)
+{
+    struct keydir_shard *shard = keydir_shard(&store->keydir, next->hash);
+    item_used(next, scratch->now_ms);
+    if (old != NULL && old->mapped) {
+        store_unlink_locked(store, shard, old);
+        old = NULL;
+    }
+    if (old == NULL) {
+        keydir_insert_locked(shard, next);
+    } else {
+        keydir_overwrite_locked(shard, old, next, scratch->now_ms);
+        count_out(store, old);
+    }
+    store_count(&store->counters.item_value_bytes, next->value_bytes);
+    store_count(&store->counters.item_packed_bytes, next->packed_bytes);
+}
+
+uint64_t store_next_cas(struct store *store)
+{
+    return atomic_fetch_add(&store->last_cas, 1) + 1;
+}
+
+void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
+                             struct item *old, struct item *item, const uint64_t *cas)
+{
+    item_set_cas(item, cas != NULL ? *cas : store_next_cas(store));
+    item->era = atomic_load(&store->era);
+    link_locked(store, scratch, old, item);
+    store_count(&store->counters.items_total, 1);
 }
 
 uint64_t store_item_cost(const struct item *item)

@@ -81,21 +81,6 @@ struct expectation {
     struct item_stored *stored;    /* may be NULL */
 };
 
-uint64_t store_next_cas(struct store *store)
-{
-    return atomic_fetch_add(&store->last_cas, 1) + 1;
-}
-
-void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
-                             struct item *item, const uint64_t *cas)
-{
-    item_set_cas(item, cas != NULL ? *cas : store_next_cas(store));
-    item->era = atomic_load(&store->era);
-    item->accessed_ms = scratch->now_ms;
-    store_link_locked(store, keydir_shard(&store->keydir, item->hash), item);
-    store_count(&store->counters.items_total, 1);
-}
-
 static bool is_still(const struct rewrite *rewrite, const struct item *current)
 {
     return current == rewrite->item && item_cas(current) == rewrite->item_cas;
@@ -144,12 +129,9 @@ static enum fp_status publish_locked(struct store *store, struct store_scratch *
     else if (current == NULL || !is_still(expected.rewrite, current)) status = FP_EXISTS;
     if (status == FP_OK) status = keydir_reserve_locked(&store->keydir, shard);
     if (status != FP_OK) return status;
-    if (current != NULL) {
-        inherit(scratch, next, current, expected);
-        store_unlink_locked(store, shard, current);
-        gone[0] = current;
-    }
-    store_item_enter_locked(store, scratch, next,
+    if (current != NULL) inherit(scratch, next, current, expected);
+    gone[0] = current;
+    store_item_enter_locked(store, scratch, current, next,
                             expected.put != NULL ? expected.put->new_cas : expected.rewrite->cas);
     if (expected.stored != NULL) {
         expected.stored->cas = item_cas(next);

@@ -45,7 +45,7 @@ static void see_locked(struct store *store, struct store_scratch *scratch, struc
     *seen = (struct item_seen){
         .cas = item_cas(item),
         .ttls = store_item_ttls(scratch, before_s, &look->times),
-        .idle_s = now_ms > item->accessed_ms ? (now_ms - item->accessed_ms) / 1000 : 0,
+        .idle_s = item_idle_ms(item, now_ms) / 1000,
         .fetched = item->fetched,
         .created = created,
         .stale = item->stale,
@@ -75,7 +75,7 @@ static struct item *get_locked(struct store *store, struct store_scratch *scratc
     item = *fresh;
     *fresh = NULL;
     item->expires_s = store_expiry(scratch, store_created_exptime(&look->times));
-    store_item_enter_locked(store, scratch, item, look->new_cas);
+    store_item_enter_locked(store, scratch, NULL, item, look->new_cas);
     return item;
 }
 
@@ -123,14 +123,15 @@ static void invalidate_locked(struct store *store, struct store_scratch *scratch
     item_set_cas(item, end->new_cas != NULL ? *end->new_cas : store_next_cas(store));
 }
 
-/* `empty` takes the place of the item, which has been unlinked: there is room for one. */
+/* `empty` takes the place of the item; there is room for it. */
 static void empty_locked(struct store *store, struct store_scratch *scratch, struct item *empty,
-                         const struct item *old, const struct item_end *end)
+                         struct item *old, const struct item_end *end)
 {
     uint64_t old_cas = item_cas(old);
     empty->flags = end->flags;
     empty->expires_s = end->exptime != NULL ? store_expiry(scratch, *end->exptime) : 0;
-    store_item_enter_locked(store, scratch, empty, end->new_cas != NULL ? end->new_cas : &old_cas);
+    store_item_enter_locked(store, scratch, old, empty,
+                            end->new_cas != NULL ? end->new_cas : &old_cas);
 }
 
 /* What has left the directory comes back in *gone, for release: unlocked. */
@@ -143,14 +144,15 @@ static enum fp_status end_locked(struct store *store, struct store_scratch *scra
     struct item *item = store_find_locked(store, scratch, end->key, hash, &gone[1]);
     if (item == NULL) return FP_ABSENT;
     if (end->cas != NULL && item_cas(item) != *end->cas) return FP_EXISTS;
-    if (end->empties || !end->invalidates) {
-        store_unlink_locked(store, shard, item);
-        gone[0] = item;
-    }
     if (end->empties) {
+        if (keydir_reserve_locked(&store->keydir, shard) != FP_OK) return FP_NO_MEMORY;
         empty_locked(store, scratch, *empty, item, end);
+        gone[0] = item;
         item = *empty;
         *empty = NULL;
+    } else if (!end->invalidates) {
+        store_unlink_locked(store, shard, item);
+        gone[0] = item;
     }
     if (end->invalidates) invalidate_locked(store, scratch, item, end);
     return FP_OK;
@@ -161,16 +163,20 @@ enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch
 {
     uint64_t hash;
     struct keydir_shard *shard = shard_of(store, end->key, &hash);
-    struct item *empty = NULL, *gone[2] = {NULL, NULL};
+    struct item *empty = NULL;
+    enum fp_status status;
     store_flush_if_due(store, scratch);
     if (end->empties &&
         build_empty(store, scratch, end->key, end->key_binary, &empty) != FP_OK)
         return FP_NO_MEMORY;
-    lock_take(&shard->lock);
-    enum fp_status status = end_locked(store, scratch, end, &empty, gone);
-    lock_drop(&shard->lock);
-    for (int i = 0; i < 2; i++)
-        if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
+    do {
+        struct item *gone[2] = {NULL, NULL};
+        lock_take(&shard->lock);
+        status = end_locked(store, scratch, end, &empty, gone);
+        lock_drop(&shard->lock);
+        for (int i = 0; i < 2; i++)
+            if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
+    } while (status == FP_NO_MEMORY && store_evict_one(store, scratch));
     if (empty != NULL) store_item_release(store, scratch, &empty);
     return status;
 }
@@ -188,7 +194,7 @@ enum fp_status store_meta_describe(struct store *store, struct store_scratch *sc
     uint64_t now_ms = scratch->now_ms;
     *details = (struct item_details){
         .ttl_s = store_item_ttls(scratch, item->expires_s, &none).before,
-        .idle_s = now_ms > item->accessed_ms ? (now_ms - item->accessed_ms) / 1000 : 0,
+        .idle_s = item_idle_ms(item, now_ms) / 1000,
         .cas = item_cas(item),
         .fetched = item->fetched,
         .key_binary = item->key_binary,

@@ -18,10 +18,10 @@ enum {
     REFERENCES_OF_NOBODY = 2, /* the directory's and ours */
 };
 
-static bool is_touched(const struct recompress *walk, uint64_t accessed_ms)
+static bool is_touched(const struct recompress *walk, const struct item *item)
 {
     return walk->plan.cold == NULL ||
-           accessed_ms + walk->plan.idle_ms > walk->scratch->now_ms;
+           item_idle_ms(item, walk->scratch->now_ms) < walk->plan.idle_ms;
 }
 
 /* One piece that has to go takes the others along. */
@@ -102,7 +102,7 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
     item_set_cas(next, item_cas(old));
     next->era = old->era;
     next->expires_s = old->expires_s;
-    next->accessed_ms = old->accessed_ms;
+    next->accessed = old->accessed;
     next->fetched = old->fetched;
     next->stale = old->stale;
     next->won = old->won;
@@ -158,7 +158,7 @@ bool recompress_items(struct recompress *walk)
         struct item *item = shard->table[walk->place];
         if (item == NULL || store_item_dead(walk->store, walk->scratch, item)) continue;
         item_acquire(item);
-        touched[count] = is_touched(walk, item->accessed_ms);
+        touched[count] = is_touched(walk, item);
         found[count++] = item;
     }
     bool done = walk->place >= shard->capacity;

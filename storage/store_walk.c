@@ -4,13 +4,14 @@
 #include "storage/keydir_walk.h"
 #include "storage/store_internal.h"
 
-static void take_locked(struct store_walk *walk, struct item *item)
+static void take_locked(struct store_walk *walk, struct item *item, uint64_t now_ms)
 {
     item_acquire(item);
-    walk->items[walk->count++] = (struct store_walk_item){.item = item,
-                                                          .accessed_ms = item->accessed_ms,
-                                                          .expires_s = item->expires_s,
-                                                          .fetched = item->fetched};
+    walk->items[walk->count++] =
+        (struct store_walk_item){.item = item,
+                                 .accessed_ms = now_ms - item_idle_ms(item, now_ms),
+                                 .expires_s = item->expires_s,
+                                 .fetched = item->fetched};
 }
 
 void store_walk_step(struct store *store, struct store_scratch *scratch, struct store_walk *walk)
@@ -20,9 +21,10 @@ void store_walk_step(struct store *store, struct store_scratch *scratch, struct 
     store_flush_if_due(store, scratch);
     struct keydir_shard *shard = &store->keydir.shards[keydir_walk_shard(walk->position)];
     lock_take(&shard->lock);
+    uint64_t now_ms = scratch->now_ms;
     unsigned count = keydir_walk_locked(shard, &walk->position, found, STORE_WALK_ITEMS_MAX);
     for (unsigned i = 0; i < count; i++)
-        if (!store_item_dead(store, scratch, found[i])) take_locked(walk, found[i]);
+        if (!store_item_dead(store, scratch, found[i])) take_locked(walk, found[i], now_ms);
     lock_drop(&shard->lock);
 }
 

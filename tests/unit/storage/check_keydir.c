@@ -171,7 +171,8 @@ START_TEST(a_table_grows_with_its_items_and_is_charged_for)
         items[i] = item_of("same key", rng_next(&rng) >> 6);
         insert(shard, items[i]);
         ck_assert(shard->item_count * 4 <= shard->capacity * 3);
-        ck_assert(budget_held(&budget, BUDGET_KEYDIR) == shard->capacity * sizeof(void *));
+        ck_assert(budget_held(&budget, BUDGET_KEYDIR) ==
+                  shard->capacity * KEYDIR_PLACE_BYTES + keydir_order_bytes(shard));
     }
     keydir_check(&keydir);
     ck_assert(shard->capacity == 8192);
@@ -183,7 +184,7 @@ END_TEST
 START_TEST(a_table_that_may_not_grow_says_so_and_stays)
 {
     struct item *items[KEYDIR_TABLE_MIN];
-    setup(KEYDIR_TABLE_MIN * sizeof(void *) + 100);
+    setup(KEYDIR_TABLE_MIN * KEYDIR_PLACE_BYTES + (FIFO_SPARES + 2) * FIFO_CHUNK_BYTES);
     struct keydir_shard *shard = keydir_shard(&keydir, 0);
     unsigned count = 0;
     lock_take(&shard->lock);
@@ -193,7 +194,7 @@ START_TEST(a_table_that_may_not_grow_says_so_and_stays)
     }
     lock_drop(&shard->lock);
     ck_assert_uint_eq(count, KEYDIR_TABLE_MIN * 3 / 4);
-    ck_assert(budget_total(&budget) == KEYDIR_TABLE_MIN * sizeof(void *));
+    ck_assert(shard->capacity == KEYDIR_TABLE_MIN);
     for (unsigned i = 0; i < count; i++) ck_assert_ptr_eq(find(shard, i, "k"), items[i]);
     drop(shard, items[0]);
     lock_take(&shard->lock);
@@ -204,55 +205,191 @@ START_TEST(a_table_that_may_not_grow_says_so_and_stays)
 }
 END_TEST
 
-START_TEST(the_oldest_is_what_was_not_used_for_longest)
+/* The item that gives way next, taken out; its key's number. */
+static unsigned evict(struct keydir_shard *only, bool force)
+{
+    struct keydir_turn turn;
+    for (;;) {
+        ck_assert(keydir_turn(&keydir, &turn));
+        if (only != NULL) ck_assert_ptr_eq(turn.shard, only);
+        lock_take(&turn.shard->lock);
+        struct item *item = keydir_victim_locked(&turn, force);
+        if (item != NULL) keydir_remove_locked(turn.shard, item);
+        lock_drop(&turn.shard->lock);
+        if (item == NULL) continue;
+        unsigned number = (unsigned)item->hash & 0xffff;
+        ck_assert(item_release(item));
+        free(item);
+        return number;
+    }
+}
+
+static bool nothing_gives_way(void)
+{
+    struct keydir_turn turn;
+    return !keydir_turn(&keydir, &turn);
+}
+
+START_TEST(what_was_never_used_goes_in_the_order_it_came)
 {
     setup(UINT64_MAX);
-    struct keydir_shard *shard = keydir_shard(&keydir, 0);
-    struct item *items[4];
-    for (unsigned i = 0; i < 4; i++) {
-        items[i] = item_of("k", i);
-        items[i]->accessed_ms = 10 + i;
-        insert(shard, items[i]);
-    }
-    ck_assert_ptr_eq(shard->oldest, items[0]);
-    ck_assert_ptr_eq(shard->newest, items[3]);
-    ck_assert(atomic_load(&shard->oldest_ms) == 10);
-    use(shard, items[0], 20); /* the oldest becomes the newest */
-    ck_assert_ptr_eq(shard->oldest, items[1]);
-    use(shard, items[2], 21); /* one in the middle */
-    use(shard, items[2], 22); /* the newest itself */
-    ck_assert_ptr_eq(shard->newest, items[2]);
-    ck_assert(atomic_load(&shard->oldest_ms) == 11);
+    ck_assert(nothing_gives_way());
+    for (unsigned i = 0; i < 500; i++) insert(&keydir.shards[0], item_of("k", i));
     keydir_check(&keydir);
-    static const unsigned order[] = {1, 3, 0, 2};
-    for (unsigned i = 0; i < 4; i++) {
-        ck_assert_ptr_eq(shard->oldest, items[order[i]]);
-        drop(shard, items[order[i]]);
-        keydir_check(&keydir);
+    for (unsigned i = 0; i < 500; i++) {
+        ck_assert_uint_eq(evict(&keydir.shards[0], false), i);
+        if (i % 50 == 0) keydir_check(&keydir);
     }
-    ck_assert(atomic_load(&shard->oldest_ms) == UINT64_MAX);
-    ck_assert_ptr_null(shard->newest);
+    ck_assert(nothing_gives_way());
     teardown();
 }
 END_TEST
 
-START_TEST(the_oldest_shard_is_that_of_the_oldest_item)
+START_TEST(what_was_used_outlives_what_was_not)
 {
     setup(UINT64_MAX);
-    struct item *items[KEYDIR_SHARDS];
-    ck_assert_ptr_null(keydir_oldest_shard(&keydir));
-    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
-        items[i] = item_of("k", (uint64_t)i << 58);
-        items[i]->accessed_ms = 1000 - i;
-        insert(keydir_shard(&keydir, items[i]->hash), items[i]);
-        ck_assert_ptr_eq(keydir_oldest_shard(&keydir), &keydir.shards[i]);
+    struct keydir_shard *shard = &keydir.shards[0];
+    struct item *items[100];
+    for (unsigned i = 0; i < 100; i++) insert(shard, items[i] = item_of("k", i));
+    for (unsigned i = 0; i < 100; i += 4) use(shard, items[i], 20);
+    for (unsigned i = 0; i < 98; i++)
+        if (i % 4 != 0) ck_assert_uint_eq(evict(shard, false), i);
+    keydir_check(&keydir);
+    use(shard, items[0], 30); /* of those, what is used again stays longer */
+    use(shard, items[8], 30);
+    for (unsigned left = 25 + 2; left > 2; left--) { /* the small queue is a tenth at most now */
+        unsigned number = evict(shard, false);
+        ck_assert(number != 0 && number != 8);
     }
-    use(&keydir.shards[63], items[63], 2000);
-    ck_assert_ptr_eq(keydir_oldest_shard(&keydir), &keydir.shards[62]);
-    drop(&keydir.shards[62], items[62]);
-    ck_assert_ptr_eq(keydir_oldest_shard(&keydir), &keydir.shards[61]);
+    ck_assert_uint_eq(evict(shard, false), 0);
+    ck_assert_uint_eq(evict(shard, false), 8);
+    teardown();
+}
+END_TEST
+
+START_TEST(what_comes_back_soon_is_kept_with_what_is_wanted)
+{
+    setup(UINT64_MAX);
+    struct keydir_shard *shard = &keydir.shards[0];
+    for (unsigned i = 0; i < 40; i++) insert(shard, item_of("k", i));
+    ck_assert_uint_eq(evict(shard, false), 0);
+    ck_assert(atomic_load(&shard->queues[ITEM_QUEUE_MAIN].items) == 0);
+    insert(shard, item_of("k", 0)); /* its ghost is met */
+    ck_assert(atomic_load(&shard->queues[ITEM_QUEUE_MAIN].items) == 1);
+    insert(shard, item_of("k", 100));
+    ck_assert(atomic_load(&shard->queues[ITEM_QUEUE_MAIN].items) == 1);
+    for (unsigned i = 1; i < 40; i++) ck_assert_uint_eq(evict(shard, false), i);
+    ck_assert_uint_eq(evict(shard, false), 100);
+    ck_assert_uint_eq(evict(shard, false), 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_victim_is_found_however_much_is_used)
+{
+    setup(UINT64_MAX);
+    struct keydir_shard *shard = &keydir.shards[0];
+    struct item *items[300];
+    for (unsigned i = 0; i < 300; i++) insert(shard, items[i] = item_of("k", i));
+    for (unsigned round = 0; round < 4; round++)
+        for (unsigned i = 0; i < 300; i++) use(shard, items[i], 20 + round);
+    ck_assert_uint_eq(evict(shard, true), 0);
+    ck_assert_uint_eq(evict(shard, true), 1);
+    for (unsigned i = 2; i < 300; i++) (void)evict(shard, false);
+    ck_assert(nothing_gives_way());
+    teardown();
+}
+END_TEST
+
+START_TEST(the_shards_give_up_as_many_as_they_have)
+{
+    unsigned counts[KEYDIR_SHARDS] = {0};
+    setup(UINT64_MAX);
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++)
-        if (i != 62) drop(&keydir.shards[i], items[i]);
+        for (unsigned k = 0; k < 20; k++)
+            insert(&keydir.shards[i], item_of("k", (uint64_t)i << 58 | k));
+    for (unsigned i = 0; i < 10 * KEYDIR_SHARDS; i++) (void)evict(NULL, false);
+    keydir_check(&keydir);
+    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
+        counts[i] = (unsigned)keydir.shards[i].item_count;
+        ck_assert_msg(counts[i] >= 6 && counts[i] <= 14, "%u of 20 left in shard %u", counts[i], i);
+    }
+    for (unsigned i = 0; i < 10 * KEYDIR_SHARDS; i++) (void)evict(NULL, false);
+    ck_assert(nothing_gives_way());
+    teardown();
+}
+END_TEST
+
+/* An item that is deleted leaves a word behind; many of them must not add up. */
+START_TEST(keys_that_come_and_go_leave_nothing_behind)
+{
+    setup(UINT64_MAX);
+    struct keydir_shard *shard = &keydir.shards[0];
+    struct item *items[64];
+    for (unsigned i = 0; i < 64; i++) insert(shard, items[i] = item_of("k", i));
+    uint64_t most = 0;
+    for (unsigned round = 0; round < 20000; round++) {
+        unsigned i = round * 7 % 61; /* three stay all the time */
+        drop(shard, items[i]);
+        insert(shard, items[i] = item_of("k", i));
+        if (round % 1000 == 0) keydir_check(&keydir);
+        if (budget_total(&budget) > most) most = budget_total(&budget);
+    }
+    ck_assert(most < 8 << 10);
+    unsigned left[] = {61, 62, 63};
+    for (unsigned i = 0; i < 3; i++) ck_assert_uint_eq(evict(shard, false), left[i]);
+    for (unsigned i = 0; i < 61; i++) (void)evict(shard, false);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_table_that_has_become_empty_is_given_back)
+{
+    enum { ITEMS = 5000 };
+    static struct item *items[ITEMS];
+    setup(UINT64_MAX);
+    struct keydir_shard *shard = &keydir.shards[0];
+    for (unsigned i = 0; i < ITEMS; i++) insert(shard, items[i] = item_of("k", i));
+    uint64_t full = budget_total(&budget);
+    for (unsigned i = 100; i < ITEMS; i++) drop(shard, items[i]);
+    lock_take(&shard->lock);
+    keydir_fit_locked(shard);
+    lock_drop(&shard->lock);
+    keydir_check(&keydir);
+    ck_assert(shard->capacity == 256 && budget_total(&budget) < full / 2);
+    for (unsigned i = 0; i < 100; i++) ck_assert_ptr_eq(find(shard, i, "k"), items[i]);
+    for (unsigned i = 0; i < 100; i++) ck_assert_uint_eq(evict(shard, false), i);
+    lock_take(&shard->lock);
+    keydir_fit_locked(shard);
+    lock_drop(&shard->lock);
+    ck_assert(budget_total(&budget) == 0);
+    insert(shard, item_of("k", 7));
+    ck_assert_uint_eq(evict(shard, false), 7);
+    teardown();
+}
+END_TEST
+
+START_TEST(what_is_replaced_keeps_its_turn)
+{
+    setup(UINT64_MAX);
+    struct keydir_shard *shard = &keydir.shards[0];
+    struct item *items[4], *next = item_of("k", 1), *anew = item_of("k", 2);
+    for (unsigned i = 0; i < 4; i++) insert(shard, items[i] = item_of("k", i));
+    next->packed_bytes = 1000;
+    lock_take(&shard->lock);
+    keydir_replace_locked(shard, items[1], next);
+    keydir_overwrite_locked(shard, items[2], anew, 50); /* a use */
+    lock_drop(&shard->lock);
+    for (unsigned i = 1; i < 3; i++) {
+        ck_assert(item_release(items[i]));
+        free(items[i]);
+    }
+    keydir_check(&keydir);
+    ck_assert(item_idle_ms(anew, 50) < ITEM_ACCESSED_MS);
+    static const unsigned order[] = {0, 1, 3, 2};
+    for (unsigned i = 0; i < 4; i++) ck_assert_uint_eq(evict(shard, false), order[i]);
+    ck_assert(atomic_load(&keydir.queue_bytes[0]) == 0);
+    ck_assert(atomic_load(&keydir.queue_bytes[1]) == 0);
     teardown();
 }
 END_TEST
@@ -263,39 +400,58 @@ START_TEST(what_is_mapped_is_out_of_the_order_until_its_last_map_ends)
     struct item *items[3];
     struct keydir_shard *shard = &keydir.shards[0];
     static const char *const keys[] = {"a", "b", "c"};
-    for (unsigned i = 0; i < 3; i++) {
-        items[i] = item_of(keys[i], i);
-        items[i]->accessed_ms = 100 + i;
-        insert(shard, items[i]);
-    }
+    for (unsigned i = 0; i < 3; i++) insert(shard, items[i] = item_of(keys[i], i));
     lock_take(&shard->lock);
     ck_assert_int_eq(keydir_map_locked(shard, items[0], false), FP_OK);
-    ck_assert_ptr_eq(shard->oldest, items[1]);
     ck_assert_int_eq(keydir_map_locked(shard, items[0], true), FP_OK);
     ck_assert_int_eq(keydir_map_locked(shard, items[0], true), FP_BUSY);
     keydir_unmap_locked(shard, items[0], true, 500);
-    ck_assert(items[0]->mapped && shard->newest == items[2]);
+    ck_assert(items[0]->mapped);
     keydir_use_locked(shard, items[0], 600); /* read meanwhile */
-    ck_assert_ptr_eq(shard->newest, items[2]);
+    ck_assert(item_idle_ms(items[0], 1000000) == 0);
     ck_assert_int_eq(keydir_map_locked(shard, items[1], true), FP_OK);
     ck_assert_int_eq(keydir_map_locked(shard, items[2], false), FP_OK);
-    ck_assert_ptr_null(shard->oldest);
-    ck_assert_ptr_null(keydir_oldest_shard(&keydir)); /* none can give way */
     lock_drop(&shard->lock);
+    ck_assert(nothing_gives_way());
     keydir_check(&keydir);
     lock_take(&shard->lock);
     keydir_remove_locked(shard, items[2]);
     keydir_unmap_locked(shard, items[2], false, 700); /* not in the directory any more */
     keydir_unmap_locked(shard, items[0], false, 800);
-    ck_assert(shard->oldest == items[0] && shard->newest == items[0]);
-    ck_assert(items[0]->accessed_ms == 800);
+    ck_assert(item_idle_ms(items[0], 800) < ITEM_ACCESSED_MS);
     keydir_unmap_locked(shard, items[1], true, 900);
-    ck_assert(shard->newest == items[1] && shard->oldest == items[0]);
     lock_drop(&shard->lock);
     keydir_check(&keydir);
     ck_assert(item_release(items[2]));
     free(items[2]);
-    for (unsigned i = 0; i < 2; i++) drop(shard, items[i]);
+    insert(shard, item_of("d", 3));
+    ck_assert_uint_eq(evict(shard, false), 3); /* what was mapped is wanted */
+    (void)evict(shard, false);
+    (void)evict(shard, false);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_map_that_could_not_come_back_is_refused)
+{
+    setup(3 * KEYDIR_TABLE_MIN * KEYDIR_PLACE_BYTES + (FIFO_SPARES + 3) * FIFO_CHUNK_BYTES);
+    struct keydir_shard *shard = &keydir.shards[0];
+    struct item *items[90];
+    for (unsigned i = 0; i < 90; i++) insert(shard, items[i] = item_of("k", i));
+    uint64_t rest = budget_limit(&budget) - budget_total(&budget);
+    ck_assert(budget_charge(&budget, BUDGET_FIXED, rest));
+    lock_take(&shard->lock);
+    enum fp_status status = FP_OK;
+    unsigned mapped = 0;
+    while (mapped < 90 && (status = keydir_map_locked(shard, items[mapped], false)) == FP_OK)
+        mapped++;
+    ck_assert_int_eq(status, FP_NO_MEMORY);
+    ck_assert_uint_eq(mapped, FIFO_CHUNK_WORDS - 1);
+    for (unsigned i = 0; i < mapped; i++) keydir_unmap_locked(shard, items[i], false, 5);
+    lock_drop(&shard->lock);
+    budget_return(&budget, BUDGET_FIXED, rest);
+    keydir_check(&keydir);
+    for (unsigned i = 0; i < 90; i++) (void)evict(shard, false);
     teardown();
 }
 END_TEST
@@ -308,7 +464,13 @@ int main(void)
                      removals_among_collisions_lose_nobody,
                      a_table_grows_with_its_items_and_is_charged_for,
                      a_table_that_may_not_grow_says_so_and_stays,
-                     the_oldest_is_what_was_not_used_for_longest,
-                     the_oldest_shard_is_that_of_the_oldest_item,
-                     what_is_mapped_is_out_of_the_order_until_its_last_map_ends);
+                     what_was_never_used_goes_in_the_order_it_came,
+                     what_was_used_outlives_what_was_not,
+                     what_comes_back_soon_is_kept_with_what_is_wanted,
+                     a_victim_is_found_however_much_is_used,
+                     the_shards_give_up_as_many_as_they_have,
+                     keys_that_come_and_go_leave_nothing_behind,
+                     a_table_that_has_become_empty_is_given_back, what_is_replaced_keeps_its_turn,
+                     what_is_mapped_is_out_of_the_order_until_its_last_map_ends,
+                     a_map_that_could_not_come_back_is_refused);
 }
