@@ -397,21 +397,25 @@ static void send_output(struct conn *conn)
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
 }
 
+static bool is_turn_long(const struct conn *conn)
+{
+    return clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+}
+
 /* Carries out requests from the front of *input until something stops it. */
 static enum step carry_out(struct conn *conn, struct slice *input)
 {
     const struct settings *settings = &conn->worker->shared->settings;
     uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
-    uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
+    const uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
     conn->need_bytes = 0;
-    *more_pages = 0;
+    conn->worker->dispatcher.more_pages = 0;
     for (uint32_t done = 0;; done++) {
         if (output_is_due(&conn->output)) send_output(conn);
         if (output_pending(&conn->output) >= full) return STEP_FULL;
-        bool over = done + *more_pages >= turn ||
-                    clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
-        if (done > 0 && over && input->size_bytes > 0) return STEP_TURN;
+        bool more = done > 0 && input->size_bytes > 0; /* most turns are of one request */
+        if (more && (done + *more_pages >= turn || is_turn_long(conn))) return STEP_TURN;
         size_t before = input->size_bytes;
         enum step next = step(conn, input);
         bool moved = input->size_bytes < before && conn->swallow_bytes == 0;
@@ -446,6 +450,8 @@ static void charge_output(struct conn *conn)
 
 static void event_want(struct event *event, bool wanted, const struct timeval *timeout)
 {
+    bool is_so = event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT, NULL) != 0;
+    if (wanted == is_so) return; /* as after nearly every request */
     if (wanted) (void)event_add(event, timeout); /* can only fail before its first success */
     else (void)event_del(event);
 }
