@@ -4,6 +4,8 @@
  * command_tbl.h says how they are read. The order of the checks is memcached 1.6.45's, because it
  * decides which of two errors is answered, whether `noreply` silences it, and whether a value that
  * follows is swallowed. */
+#include <strings.h>
+
 #include "base/number.h"
 #include "protocol/dialect.h"
 #include "protocol/limits.h"
@@ -270,9 +272,12 @@ static void cut_into_words(struct reading *reading)
     }
 }
 
-/* A web page must not be able to make a browser speak to us. */
+/* A web page must not be able to make a browser speak to us, whatever its first line was. */
 static bool is_http(const struct reading *reading)
 {
+    struct slice first = reading->word[0];
+    if (first.size_bytes == 5 && strncasecmp((const char *)first.bytes, "host:", 5) == 0)
+        return true;
     return reading->word_count > 1 && reading->last.size_bytes >= 5 &&
            memcmp(reading->last.bytes, "HTTP/", 5) == 0;
 }

@@ -212,11 +212,23 @@ static enum step step_of(enum dispatch result)
     return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
 }
 
+static const struct log_pace at_times = {10, 10000000000}, seldom = {1, 60000000000};
+
+/* Why a connection is closed, unless much of that kind was written lately. */
+static void log_closed(struct conn *conn, enum gate kind, const char *event, const char *reason)
+{
+    struct shared *shared = conn->worker->shared;
+    uint64_t skipped;
+    struct log_pace pace = kind == GATE_BINARY ? seldom : at_times;
+    if (!log_gate_pass(&shared->gates[kind], pace, conn->worker->now_ns, &skipped)) return;
+    log_event(shared->log, LOG_WARN, event, log_text("peer", conn->row.peer),
+              log_text("reason", reason), log_number("not_shown", skipped));
+}
+
 static void log_lost(struct conn *conn, const char *reason)
 {
     count(conn, COUNTER_farpage_protocol_errors, 1);
-    log_event(conn->worker->shared->log, LOG_WARN, "connection closed: framing is lost",
-              log_text("peer", conn->row.peer), log_text("reason", reason));
+    log_closed(conn, GATE_LOST, "connection closed: framing is lost", reason);
 }
 
 /* Reset, not closed: some clients of the binary protocol wait for ever for the answer to what they
@@ -225,7 +237,10 @@ static enum step refuse_binary(struct conn *conn)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(conn->row.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    log_lost(conn, "memcached's binary protocol is not served: use its text protocol");
+    count(conn, COUNTER_farpage_protocol_errors, 1);
+    log_closed(conn, GATE_BINARY,
+               "connection closed: memcached's binary protocol is not served",
+               "set the client to text; docs/clients.md says how");
     return STEP_CLOSE;
 }
 
@@ -334,8 +349,7 @@ static enum step step_login(struct conn *conn, struct slice *input)
         return STEP_WAIT;
     case LOGIN_CLOSE:
     default:
-        log_event(conn->worker->shared->log, LOG_WARN, "connection closed: not authenticated",
-                  log_text("peer", conn->row.peer));
+        log_closed(conn, GATE_LOGIN, "connection closed: not authenticated", "it had its tries");
         return STEP_CLOSE;
     }
 }
@@ -605,8 +619,7 @@ static void shake_hands(struct conn *conn)
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
-        log_event(conn->worker->shared->log, LOG_INFO, "connection closed: no TLS",
-                  log_text("peer", conn->row.peer), log_text("reason", tls_reason(conn->tls)));
+        log_closed(conn, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
         conn_destroy(conn);
         return;
     }
@@ -699,6 +712,19 @@ static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
     return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
 }
 
+/* Why it is closed although nothing is under way; NULL: it is not. */
+static const char *idle_reason(const struct conn *conn)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    uint64_t now_ns = conn->worker->now_ns, active_ns = atomic_load(&conn->row.active_ns);
+    bool never = active_ns == conn->row.opened_ns;
+    if (never && overdue(active_ns, now_ns, setting(&settings->first_request_timeout_ns)))
+        return "it asked nothing for server.first_request_timeout";
+    if (overdue(active_ns, now_ns, setting(&settings->idle_timeout_ns)))
+        return "it asked nothing for server.idle_timeout";
+    return NULL;
+}
+
 void conn_sweep(struct conn *conn)
 {
     const struct settings *settings = &conn->worker->shared->settings;
@@ -717,10 +743,8 @@ void conn_sweep(struct conn *conn)
         reason = "it does not read its replies";
     } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
         reason = "its request did not become complete";
-    } else if (!pending && conn->begun_ns == 0 &&
-               overdue(atomic_load(&conn->row.active_ns), now_ns,
-                       setting(&settings->idle_timeout_ns))) {
-        reason = "it asked nothing for server.idle_timeout";
+    } else if (!pending && conn->begun_ns == 0) {
+        reason = idle_reason(conn);
         counter = COUNTER_idle_kicks;
     }
     if (reason == NULL) {

@@ -35,7 +35,7 @@
     X(bytes_read, "bytes received")                                                                \
     X(bytes_written, "bytes sent")                                                                 \
     X(conn_yields, "times a connection had to let others go first")                                \
-    X(idle_kicks, "connections closed by server.idle_timeout")                                     \
+    X(idle_kicks, "closed by server.idle_timeout or server.first_request_timeout")                 \
     X(total_connections, "connections accepted")                                                   \
     X(farpage_slow_kicks, "closed by server.request_timeout or server.login_timeout")              \
     X(auth_cmds, "attempts to authenticate")                                                       \

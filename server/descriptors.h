@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * descriptors - as many open files as server.max_connections needs. The main thread's. */
+ * descriptors - as many open files as server.max_connections and the reserved ones need. The main
+ * thread's. */
 #ifndef FARPAGE_SERVER_DESCRIPTORS_H
 #define FARPAGE_SERVER_DESCRIPTORS_H
 #include "base/log.h"

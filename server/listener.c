@@ -78,7 +78,7 @@ static struct worker *least_busy(const struct listener *listener)
 /* What is no greeting says as much to a client of a block device. */
 static void refuse(const struct listener *listener, int fd)
 {
-    if (listener->config.protocol == CONFIG_NBD) {
+    if (listener->config.protocol == CONFIG_NBD || listener->config.tls == CONFIG_SWITCH_ON) {
         close(fd);
         return;
     }
@@ -86,6 +86,18 @@ static void refuse(const struct listener *listener, int fd)
                         MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent; /* it was a courtesy */
     close(fd);
+}
+
+/* Strangers may take all that there is for them: operators still get in. */
+static uint32_t most_connections(const struct listener *listener)
+{
+    const struct settings *settings = &listener->options.shared->settings;
+    const struct config_listener *config = &listener->config;
+    bool reserved = config->reserved == CONFIG_RESERVED_ON ||
+                    (config->reserved == CONFIG_RESERVED_AUTO &&
+                     config->address.kind == CONFIG_UNIX);
+    uint32_t most = atomic_load(&settings->max_connections);
+    return reserved ? most + atomic_load(&settings->reserved_connections) : most;
 }
 
 static void welcome(struct listener *listener, int fd, const union any_address *peer)
@@ -102,7 +114,7 @@ static void welcome(struct listener *listener, int fd, const union any_address *
     }
     name_peer(fd, peer, arrival.peer);
     snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
-    if (!conns_admit(&shared->conns, atomic_load(&shared->settings.max_connections))) {
+    if (!conns_admit(&shared->conns, most_connections(listener))) {
         refuse(listener, fd);
         return;
     }

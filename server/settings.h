@@ -12,6 +12,7 @@ enum { SETTINGS_LISTEN_BACKLOG = 1024 };
 struct settings {
     _Atomic uint64_t request_timeout_ns;
     _Atomic uint64_t idle_timeout_ns; /* 0: never */
+    _Atomic uint64_t first_request_timeout_ns; /* 0: never */
     _Atomic uint64_t login_timeout_ns;
     _Atomic uint64_t output_buffer_max_bytes;
     _Atomic uint64_t item_bytes_max;
@@ -29,6 +30,7 @@ struct settings {
     _Atomic uint64_t session_map_lease_ns; /* 0: none is needed */
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
+    _Atomic uint32_t reserved_connections; /* beyond those */
     _Atomic uint32_t shutdown_command; /* enum config_switch: a client may stop the server */
 };
 
@@ -48,6 +50,8 @@ static inline void settings_apply(struct settings *settings, const struct config
 {
     atomic_store(&settings->request_timeout_ns, config->server.request_timeout_ns);
     atomic_store(&settings->idle_timeout_ns, config->server.idle_timeout_ns);
+    atomic_store(&settings->first_request_timeout_ns, config->server.first_request_timeout_ns);
+    atomic_store(&settings->reserved_connections, config->server.reserved_connections);
     atomic_store(&settings->login_timeout_ns, config->server.login_timeout_ns);
     atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/log_gate.h"
 #include "protocol/frame.h"
 #include "server/compaction.h"
 #include "server/conns.h"
@@ -22,6 +23,9 @@
 
 enum { WORKERS_MAX = 256 };
 
+/* Lines that strangers can make the server write. */
+enum gate { GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATES };
+
 struct trainer;
 
 /* What `debugtime` has done to store time; builds without debug hooks never change it. */
@@ -36,6 +40,7 @@ struct shared {
     struct settings settings;
     struct conns conns;
     struct credentials credentials;
+    struct log_gate gates[GATES];
     struct openers openers;
     struct exports exports;
     struct maps_register maps;

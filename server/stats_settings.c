@@ -55,7 +55,7 @@ static void emit_switches(struct shared *shared, const struct stats_sink *sink)
     yes_or_no(sink, "flush_enabled", true);
     yes_or_no(sink, "dump_enabled", true);
     yes_or_no(sink, "auth_enabled_sasl", false);
-    yes_or_no(sink, "auth_enabled_ascii", false);
+    yes_or_no(sink, "auth_enabled_ascii", credentials_want_login(&shared->credentials));
     yes_or_no(sink, "shutdown_command", atomic_load(&settings->shutdown_command));
     yes_or_no(sink, "maxconns_fast", true);
     yes_or_no(sink, "lru_crawler", false); /* memcached's; its tools then ask no more about it */

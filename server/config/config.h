@@ -43,6 +43,7 @@ enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFI
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
+enum config_reserved { CONFIG_RESERVED_AUTO, CONFIG_RESERVED_OFF, CONFIG_RESERVED_ON };
 enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
@@ -52,6 +53,7 @@ struct config_listener {
     struct config_address address;
     enum config_protocol protocol;
     enum config_switch tls, auth, insecure; /* auth: where auth.file is given */
+    enum config_reserved reserved;
 };
 
 struct config_area {
@@ -67,8 +69,10 @@ struct config {
     struct {
         uint32_t threads; /* 0: one per processor */
         uint32_t max_connections;
+        uint32_t reserved_connections; /* beyond those */
         uint64_t request_timeout_ns;
         uint64_t idle_timeout_ns; /* 0: never */
+        uint64_t first_request_timeout_ns; /* 0: never */
         uint64_t login_timeout_ns;
         uint64_t stop_timeout_ns; /* 0: do not wait */
         uint64_t output_buffer_max_bytes;

@@ -44,12 +44,18 @@
       "Worker threads, each with its own event loop; 0 means one per processor.")                  \
     X("server.max_connections", KIND_COUNT, struct config, server.max_connections, "1024", 1,      \
       1000000, NULL, RELOAD, "Connections open at once; more are refused when they come.")         \
+    X("server.reserved_connections", KIND_COUNT, struct config, server.reserved_connections, "4",  \
+      0, 1000, NULL, RELOAD,                                                                       \
+      "So many more are let in where listeners[].reserved says so, for operators.")                \
     X("server.request_timeout", KIND_DURATION, struct config, server.request_timeout_ns, "30s",    \
       CONFIG_MS(100), CONFIG_HOURS(1), NULL, RELOAD,                                               \
       "A request begun must be complete, and a reply that waits must move, within this time.")     \
     X("server.idle_timeout", KIND_DURATION, struct config, server.idle_timeout_ns, "0", 0,         \
       CONFIG_HOURS(7 * 24), NULL, RELOAD,                                                          \
       "A connection that asks nothing for so long is closed; 0 means never.")                      \
+    X("server.first_request_timeout", KIND_DURATION, struct config,                                \
+      server.first_request_timeout_ns, "1m", 0, CONFIG_HOURS(7 * 24), NULL, RELOAD,                \
+      "A connection that has never asked anything is closed after so long; 0 means never.")        \
     X("server.login_timeout", KIND_DURATION, struct config, server.login_timeout_ns, "20s",        \
       CONFIG_MS(100), CONFIG_HOURS(1), NULL, RELOAD,                                               \
       "A connection must have agreed on TLS and authenticated, where that is wanted, within "      \

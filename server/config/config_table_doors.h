@@ -16,6 +16,9 @@
     X("listeners[].auth", KIND_CHOICE, struct config_listener, auth, "on", 0, 0,                   \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
       "Whether clients authenticate there; off for a unix socket whose mode is enough.")           \
+    X("listeners[].reserved", KIND_CHOICE, struct config_listener, reserved, "auto", 0, 0,         \
+      CONFIG_CHOICES("auto", "off", "on"), RESTART,                                                \
+      "Whether server.reserved_connections are for it; auto: for unix sockets.")                   \
     X("listeners[].insecure", KIND_CHOICE, struct config_listener, insecure, "off", 0, 0,          \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
       "On: anybody who reaches the address may use the server, and that is meant. Needed for one " \
