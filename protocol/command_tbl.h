@@ -22,6 +22,12 @@
     X(COMMAND_INCR, "incr", SHAPE_DELTA, "incr KEY DELTA [noreply]")                               \
     X(COMMAND_DECR, "decr", SHAPE_DELTA, "decr KEY DELTA [noreply]")                               \
     X(COMMAND_TOUCH, "touch", SHAPE_TOUCH, "touch KEY EXPTIME [noreply]")                          \
+    X(COMMAND_MG, "mg", SHAPE_META, "mg KEY [FLAG...]")                                            \
+    X(COMMAND_MS, "ms", SHAPE_META, "ms KEY BYTES [FLAG...]")                                      \
+    X(COMMAND_MD, "md", SHAPE_META, "md KEY [FLAG...]")                                            \
+    X(COMMAND_MA, "ma", SHAPE_META, "ma KEY [FLAG...]")                                            \
+    X(COMMAND_ME, "me", SHAPE_META, "me KEY [b]")                                                  \
+    X(COMMAND_MN, "mn", SHAPE_BARE, "mn")                                                          \
     X(COMMAND_MAP, "map", SHAPE_MAP, "map KEY ro|rw|wo [lease SECONDS]")                           \
     X(COMMAND_MREAD, "mread", SHAPE_MAP_READ, "mread ID OFFSET LENGTH")                            \
     X(COMMAND_MWRITE, "mwrite", SHAPE_MAP_WRITE, "mwrite ID OFFSET LENGTH")                        \

@@ -22,4 +22,9 @@
 const char *dialect_text_line(struct slice line, size_t size_bytes, struct request *request,
                               uint64_t *value_bytes) FP_MUST_CHECK FP_NONNULL(3, 4);
 
+/* The same of a meta command that takes a key, from the word behind its name on. `word_count` is
+ * the line's. *value_bytes is written where a value is announced. */
+const char *dialect_meta_words(struct slice words, size_t word_count, struct request *request,
+                               uint64_t *value_bytes) FP_MUST_CHECK FP_NONNULL(3, 4);
+
 #endif

@@ -13,7 +13,6 @@
 enum {
     WORDS_KEPT = 6,     /* cas KEY FLAGS EXPTIME BYTES CAS */
     LINE_BYTES_MIN = 4, /* with its end; shorter ones are called badly formed, not unknown */
-    VALUE_BYTES_MAX = INT32_MAX - 2, /* a longer one is no length, so nothing is swallowed */
 };
 
 #define REFUSAL_BAD_EXPTIME "CLIENT_ERROR invalid exptime argument"
@@ -208,6 +207,15 @@ static const char *read_rest(struct reading *reading)
                                                                             : REFUSAL_BAD_LINE;
 }
 
+static const char *read_meta(struct reading *reading)
+{
+    if (reading->word_count < 2) return REFUSAL_BAD_LINE;
+    const uint8_t *first = reading->word[1].bytes;
+    const uint8_t *end = reading->line.bytes + reading->line.size_bytes;
+    return dialect_meta_words(slice_of(first, (size_t)(end - first)), reading->word_count,
+                              reading->request, &reading->value_bytes);
+}
+
 /* More words than the command itself are ignored. */
 static const char *read_bare(struct reading *reading)
 {
@@ -224,6 +232,7 @@ enum shape {
     SHAPE_DELTA,
     SHAPE_TOUCH,
     SHAPE_FLUSH,
+    SHAPE_META,
     SHAPE_MAP,
     SHAPE_MAP_READ,
     SHAPE_MAP_WRITE,
@@ -238,7 +247,7 @@ static shape_read_f *const shape_read[] = {
     [SHAPE_TOUCH] = read_touch,   [SHAPE_FLUSH] = read_flush,           [SHAPE_REST] = read_rest,
     [SHAPE_MAP] = read_map,       [SHAPE_MAP_READ] = read_map_read,
     [SHAPE_UNMAP] = read_unmap,   [SHAPE_MAP_WRITE] = read_map_write,
-    [SHAPE_BARE] = read_bare,
+    [SHAPE_BARE] = read_bare,     [SHAPE_META] = read_meta,
 };
 
 static const struct command_row {

@@ -46,6 +46,42 @@ size_t key_base64(struct slice key, char text[KEY_BASE64_BYTES_MAX])
     return at;
 }
 
+enum { NO_DIGIT = 64 };
+
+static uint32_t digit_of(uint8_t letter)
+{
+    if (letter >= 'A' && letter <= 'Z') return letter - (uint32_t)'A';
+    if (letter >= 'a' && letter <= 'z') return letter - (uint32_t)'a' + 26;
+    if (letter >= '0' && letter <= '9') return letter - (uint32_t)'0' + 52;
+    if (letter == '+') return 62;
+    return letter == '/' ? 63 : NO_DIGIT;
+}
+
+static size_t padding_of(struct slice text)
+{
+    const uint8_t *end = text.bytes + text.size_bytes;
+    if (end[-1] != '=') return 0;
+    return end[-2] == '=' ? 2 : 1;
+}
+
+bool key_from_base64(struct slice text, uint8_t *key, size_t *size_bytes)
+{
+    if (text.size_bytes == 0 || text.size_bytes % 4 != 0) return false;
+    size_t padding = padding_of(text), at = 0;
+    *size_bytes = text.size_bytes / 4 * 3 - padding;
+    for (size_t i = 0; i < text.size_bytes; i += 4) {
+        uint32_t bits = 0;
+        for (size_t k = i; k < i + 4; k++) {
+            uint32_t digit = k < text.size_bytes - padding ? digit_of(text.bytes[k]) : 0;
+            if (digit == NO_DIGIT) return false;
+            bits = bits << 6 | digit;
+        }
+        for (int shift = 16; shift >= 0 && at < *size_bytes; shift -= 8, at++)
+            if (key != NULL) key[at] = (uint8_t)(bits >> shift);
+    }
+    return true;
+}
+
 bool key_breaks_lines(struct slice key)
 {
     for (size_t i = 0; i < key.size_bytes; i++)

@@ -4,6 +4,7 @@
 #define FARPAGE_PROTOCOL_KEY_TEXT_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attrs.h"
 #include "base/slice.h"
@@ -20,6 +21,12 @@ size_t key_uri(struct slice key, char text[KEY_URI_BYTES_MAX]) FP_NONNULL(2);
 
 /* With its padding. Returns the length. */
 size_t key_base64(struct slice key, char text[KEY_BASE64_BYTES_MAX]) FP_NONNULL(2);
+
+/* What that text stands for, in `key`, which has room for three bytes of four (NULL: just looks).
+ * False: it is not base64, or stands for nothing at all. memcached passes over characters that are
+ * none of base64's; here they make it a wrong one. */
+bool key_from_base64(struct slice text, uint8_t *key, size_t *size_bytes)
+    FP_MUST_CHECK FP_NONNULL(3);
 
 /* A blank or a control character would break a line. */
 bool key_breaks_lines(struct slice key);

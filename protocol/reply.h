@@ -42,6 +42,8 @@
 #define REPLY_BAD_LINE "CLIENT_ERROR bad command line format\r\n"
 #define REPLY_OUT_OF_MEMORY "SERVER_ERROR out of memory storing object\r\n"
 #define REPLY_TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
+#define REPLY_META_ABSENT "EN\r\n"
+#define REPLY_META_NOTHING "MN\r\n"
 #define REPLY_CORRUPT "SERVER_ERROR stored value is corrupt\r\n"
 
 enum {

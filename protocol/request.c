@@ -9,6 +9,7 @@
 #include "protocol/request.h"
 
 #include "protocol/dialect.h"
+#include "protocol/key_text.h"
 #include "protocol/limits.h"
 
 /* A line may begin with as many blanks and still be a long get; memcached draws the line here. */
@@ -36,6 +37,14 @@ bool request_next_word(struct slice *rest, struct slice *word)
 bool request_next_key(struct slice *keys, struct slice *key)
 {
     return request_next_word(keys, key);
+}
+
+struct slice request_key(const struct request *request, uint8_t room[KEY_BYTES_MAX])
+{
+    size_t size_bytes;
+    if (!request_asks(request, 'b') || !key_from_base64(request->key, room, &size_bytes))
+        return request->key; /* the parser has checked what is base64 */
+    return slice_of(room, size_bytes);
 }
 
 const char *command_name(enum command command)
@@ -126,7 +135,7 @@ enum request_parse request_parse(struct slice buffer, const struct request_limit
     if (why == NULL && has_value && line.value_bytes > limits->item_bytes_max) {
         why = "SERVER_ERROR object too large for cache";
         request->too_large = true;
-        request->drop_old = request->command == COMMAND_SET;
+        request->drop_old = request->command == COMMAND_SET || request->command == COMMAND_MS;
     }
     if (why != NULL) {
         *refusal = why;

@@ -19,12 +19,28 @@
 #include "base/attrs.h"
 #include "base/slice.h"
 #include "protocol/command_tbl.h"
+#include "protocol/limits.h"
 
 enum request_map { REQUEST_MAP_RO = 1, REQUEST_MAP_RW, REQUEST_MAP_WO };
 
+/* What a meta command asks for besides what other commands have, too. */
+struct request_meta {
+    struct slice flags;      /* as they were sent, in whose order is answered */
+    uint64_t asked;          /* REQUEST_META_BIT of each */
+    int64_t create_exptime;  /* N */
+    int64_t recache_exptime; /* R */
+    uint64_t new_cas;        /* E */
+    uint64_t initial;        /* J */
+    uint8_t mode;            /* M: its letter; ms and ma: one that there is */
+    bool touch_last;         /* T came after N */
+    bool recache_last;       /* R came after T */
+};
+#define REQUEST_META_BIT(letter) (UINT64_C(1) << ((letter) - 'A')) /* 'A' to 'z' */
+
 struct request {
     enum command command;
-    struct slice key;       /* the first or only key; empty where the command takes none */
+    struct slice key;       /* the first or only key; empty where the command takes none; of a meta
+                             * command with `b` base64 that request_key makes plain */
     struct slice more_keys; /* get family: what follows `key`; read it with request_next_key */
     struct slice value;     /* what is to be stored, without its line end */
     struct slice rest;      /* SHAPE_REST: the line after the command, blanks trimmed */
@@ -38,6 +54,7 @@ struct request {
     uint64_t offset;        /* COMMAND_MREAD, COMMAND_MWRITE */
     uint64_t length;        /* COMMAND_MREAD */
     bool discard;           /* COMMAND_UNMAP */
+    struct request_meta meta; /* with T in exptime, C in cas, D in delta, F in flags */
     bool noreply;           /* answer nothing, not even an error of this command */
     bool has_exptime;       /* COMMAND_FLUSH_ALL: a delay was given */
     size_t size_bytes;      /* what this request took of the buffer: consume just that */
@@ -73,6 +90,16 @@ bool request_next_key(struct slice *keys, struct slice *key) FP_MUST_CHECK FP_NO
 
 /* The next blank-separated word of `rest`; false when there is none. */
 bool request_next_word(struct slice *rest, struct slice *word) FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* Whether a meta command has that flag, one of those there are. */
+static inline bool request_asks(const struct request *request, char flag)
+{
+    return (request->meta.asked & REQUEST_META_BIT(flag)) != 0;
+}
+
+/* The key as the store knows it, in `room` or in the request. */
+struct slice request_key(const struct request *request, uint8_t room[KEY_BYTES_MAX])
+    FP_NONNULL(1, 2);
 
 const char *command_name(enum command command);
 

@@ -17,6 +17,7 @@
     X(cmd_set, "values sent to be stored")                                                         \
     X(cmd_flush, "flush_all requests")                                                             \
     X(cmd_touch, "keys touched, gat included")                                                     \
+    X(cmd_meta, "me requests, which look at an item")                                              \
     X(get_hits, "keys found")                                                                      \
     X(get_misses, "keys not found")                                                                \
     X(delete_misses, "keys to delete that were not there")                                         \

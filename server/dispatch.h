@@ -60,10 +60,22 @@ void dispatch_entries_no_memory(struct session *session, struct output *output) 
 void dispatch_frame_status(const struct frame *request, enum frame_status status,
                            struct output *output) FP_NONNULL(1, 3);
 
+/* Writes a line, the item's value and its end. False: an error was written instead, which ends the
+ * answer. */
+bool dispatch_value(struct dispatcher *dispatcher, const struct item *item, struct slice line,
+                    struct output *output) FP_NONNULL(1, 2, 4);
+
+/* Deletes what the request's key holds: better no value than one the client believes it has
+ * replaced. */
+void dispatch_forget(struct dispatcher *dispatcher, const struct request *request)
+    FP_NONNULL(1, 2);
+
 /* The commands of dispatch_text by file; same contract. */
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+enum dispatch dispatch_meta(struct dispatcher *dispatcher, const struct request *request,
+                            struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *session,
                            const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

@@ -18,8 +18,24 @@ static void answer(const struct request *request, struct output *output, const c
 
 /* --- get, gets, gat, gats -------------------------------------------------------------------- */
 
-/* "VALUE ...", the bytes and their line end, unpacked straight into the output. False: an error was
- * written instead, which ends the answer. */
+bool dispatch_value(struct dispatcher *dispatcher, const struct item *item, struct slice line,
+                    struct output *output)
+{
+    uint8_t *at = output_reserve(output, line.size_bytes + item->value_bytes + 2);
+    if (at == NULL) return false;
+    enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
+                                            at + line.size_bytes);
+    if (status != FP_OK) {
+        /* Not a miss: the client must learn that the value was there and is lost. */
+        output_text(output, REPLY_CORRUPT);
+        return false;
+    }
+    memcpy(at, line.bytes, line.size_bytes);
+    memcpy(at + line.size_bytes + item->value_bytes, "\r\n", 2);
+    output_commit(output, line.size_bytes + item->value_bytes + 2);
+    return true;
+}
+
 static bool write_value(struct dispatcher *dispatcher, const struct item *item, bool with_cas,
                         struct output *output)
 {
@@ -27,19 +43,7 @@ static bool write_value(struct dispatcher *dispatcher, const struct item *item, 
     uint64_t cas = item_cas(item);
     size_t line_bytes = reply_value_line(line, item_key(item), item->flags, item->value_bytes,
                                          with_cas ? &cas : NULL);
-    uint8_t *at = output_reserve(output, line_bytes + item->value_bytes + 2);
-    if (at == NULL) return false;
-    enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
-                                            at + line_bytes);
-    if (status != FP_OK) {
-        /* Not a miss: the client must learn that the value was there and is lost. */
-        output_text(output, REPLY_CORRUPT);
-        return false;
-    }
-    memcpy(at, line, line_bytes);
-    memcpy(at + line_bytes + item->value_bytes, "\r\n", 2);
-    output_commit(output, line_bytes + item->value_bytes + 2);
-    return true;
+    return dispatch_value(dispatcher, item, slice_of(line, line_bytes), output);
 }
 
 static bool get_one(struct dispatcher *dispatcher, const struct request *request, struct slice key,
@@ -89,9 +93,11 @@ static enum item_mode mode_of(enum command command)
     return command == COMMAND_CAS ? ITEM_CAS : ITEM_SET;
 }
 
-static void forget(struct dispatcher *dispatcher, struct slice key)
+void dispatch_forget(struct dispatcher *dispatcher, const struct request *request)
 {
-    enum fp_status status = store_item_delete(dispatcher->shared->store, dispatcher->scratch, key);
+    uint8_t room[KEY_BYTES_MAX];
+    enum fp_status status = store_item_delete(dispatcher->shared->store, dispatcher->scratch,
+                                              request_key(request, room));
     (void)status; /* not there is as good */
 }
 
@@ -119,7 +125,7 @@ static const char *put_answer(struct dispatcher *dispatcher, const struct reques
     if (status == FP_CORRUPT) return REPLY_CORRUPT;
     count(dispatcher, COUNTER_store_no_memory);
     /* As memcached: better no value than one the client believes it has replaced. */
-    if (request->command == COMMAND_SET) forget(dispatcher, request->key);
+    if (request->command == COMMAND_SET) dispatch_forget(dispatcher, request);
     return REPLY_OUT_OF_MEMORY;
 }
 
@@ -212,13 +218,13 @@ static enum dispatch touch(struct dispatcher *dispatcher, const struct request *
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
 {
     if (request->too_large) count(dispatcher, COUNTER_store_too_large);
-    if (request->drop_old) forget(dispatcher, request->key);
+    if (request->drop_old) dispatch_forget(dispatcher, request);
 }
 
 void dispatch_no_memory(struct dispatcher *dispatcher, const struct request *request)
 {
     count(dispatcher, COUNTER_store_no_memory);
-    if (request->drop_old) forget(dispatcher, request->key);
+    if (request->drop_old) dispatch_forget(dispatcher, request);
 }
 
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,

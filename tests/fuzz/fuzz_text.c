@@ -5,6 +5,7 @@
  *   - more bytes behind it do not change the answer;
  *   - it takes at least a byte and at most what is there (progress, and no overrun);
  *   - its slices lie within what it took, its key and value within their limits;
+ *   - what a meta command asks for are just its flags, once each, and its key can be made plain;
  *   - a hang-up, once decided, stays decided. */
 #include "fuzz.h"
 #include "protocol/limits.h"
@@ -39,6 +40,26 @@ static void expect_keys(struct request *request)
     } while (request_next_key(&rest, &key));
 }
 
+static void expect_meta(const struct request *request)
+{
+    uint8_t room[KEY_BYTES_MAX];
+    struct slice rest = request->meta.flags, word;
+    uint64_t asked = 0;
+    bool only_b = request->command == COMMAND_ME;
+    while (request_next_word(&rest, &word)) {
+        if (only_b && !slice_is(word, "b")) break;
+        fp_assert(word.bytes[0] >= 'A' && word.bytes[0] <= 'z');
+        fp_assert((asked & REQUEST_META_BIT(word.bytes[0])) == 0);
+        asked |= REQUEST_META_BIT(word.bytes[0]);
+        if (word.bytes[0] == 'O') fp_assert(word.size_bytes <= OPAQUE_BYTES_MAX);
+        if (only_b) break;
+    }
+    fp_assert(asked == request->meta.asked);
+    struct slice key = request_key(request, room);
+    fp_assert(key.size_bytes > 0 && key.size_bytes <= KEY_BYTES_MAX);
+    if (request_asks(request, 'b')) fp_assert(key.bytes == room);
+}
+
 static void expect_sound(struct answer *answer, struct slice buffer)
 {
     struct request *request = &answer->request;
@@ -53,6 +74,8 @@ static void expect_sound(struct answer *answer, struct slice buffer)
     }
     if (answer->parse != REQUEST_READY) return;
     fp_assert(request->swallow_bytes == 0 && !request->drop_old);
+    if (request->command >= COMMAND_MG && request->command <= COMMAND_ME) expect_meta(request);
+    else fp_assert(request->meta.asked == 0);
     struct slice taken = slice_of(buffer.bytes, request->size_bytes);
     expect_within(request->more_keys, taken);
     expect_within(request->value, taken);

@@ -44,6 +44,43 @@ START_TEST(base64_has_its_padding)
 }
 END_TEST
 
+static bool base64_means(const char *text, const char *expected)
+{
+    uint8_t key[KEY_BYTES_MAX];
+    size_t looked, size;
+    if (!key_from_base64(slice_text(text), NULL, &looked)) return false;
+    ck_assert(key_from_base64(slice_text(text), key, &size) && size == looked);
+    return slice_is(slice_of(key, size), expected);
+}
+
+static bool is_no_base64(const char *text)
+{
+    uint8_t key[KEY_BYTES_MAX];
+    size_t size;
+    bool looked = key_from_base64(slice_text(text), NULL, &size);
+    ck_assert(looked == key_from_base64(slice_text(text), key, &size));
+    return !looked;
+}
+
+START_TEST(base64_is_read_where_it_is_whole)
+{
+    ck_assert(base64_means("Zg==", "f") && base64_means("Zm8=", "fo"));
+    ck_assert(base64_means("Zm9v", "foo") && base64_means("Zm9vYmFy/w==", "foobar\xff"));
+    ck_assert(base64_means("Zh==", "f")); /* as memcached: what does not count is not looked at */
+    ck_assert(is_no_base64("") && is_no_base64("Z") && is_no_base64("Zm9") && is_no_base64("===="));
+    ck_assert(is_no_base64("Z===") && is_no_base64("Zg=a") && is_no_base64("Zg==Zg=="));
+    ck_assert(is_no_base64("Zm-v") && is_no_base64("Zm v") && is_no_base64("Zm\xff" "v"));
+    uint8_t all[KEY_BYTES_MAX], back[KEY_BYTES_MAX + 2];
+    char text[KEY_BASE64_BYTES_MAX];
+    for (size_t i = 0; i < sizeof all; i++) all[i] = (uint8_t)(i * 7);
+    for (size_t size = 1; size <= sizeof all; size++) {
+        size_t got, text_bytes = key_base64(slice_of(all, size), text);
+        ck_assert(key_from_base64(slice_of(text, text_bytes), back, &got));
+        ck_assert(slice_equal(slice_of(back, got), slice_of(all, size)));
+    }
+}
+END_TEST
+
 START_TEST(only_blanks_and_controls_break_a_line)
 {
     ck_assert(!key_breaks_lines(slice_text("k\xc3\xa4se:1")));
@@ -57,5 +94,6 @@ END_TEST
 int main(void)
 {
     return suite_run("key_text", what_is_no_letter_is_written_in_hex, the_longest_key_fits,
-                     base64_has_its_padding, only_blanks_and_controls_break_a_line);
+                     base64_has_its_padding, base64_is_read_where_it_is_whole,
+                     only_blanks_and_controls_break_a_line);
 }
