@@ -142,8 +142,8 @@ void output_commit(struct output *output, size_t size_bytes)
 
 size_t output_pending(const struct output *output)
 {
-    size_t at_desk = is_at_desk(output) ? output->desk->used_bytes : 0;
-    return evbuffer_get_length(output->buffer) + at_desk;
+    /* Nothing is in the buffer of one that is at the desk: it came there with an empty one. */
+    return is_at_desk(output) ? output->desk->used_bytes : evbuffer_get_length(output->buffer);
 }
 
 struct slice output_contiguous(struct output *output)
