@@ -16,7 +16,7 @@ from story import sanitized, stats, tell
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 SKIPPED = 77
-NPM_CLIENTS = {"memcached": "2.2.2", "memjs": "1.3.2"}
+NPM_CLIENTS = {"memcached": "2.2.2", "memjs": "1.3.2", "memcache-client": "1.0.5"}
 NPM_SECONDS = 60
 
 
@@ -195,6 +195,13 @@ def node_memcached_works(programs):
         drive(server, node, f"{HERE}/node_memcached.js", folder, f"127.0.0.1:{server.port}")
 
 
+def memcache_client_works(programs):
+    node = need_program("node", "nodejs")
+    folder = npm_clients(programs)
+    with Server(programs.farpaged) as server:
+        drive(server, node, f"{HERE}/node_memcache_client.js", folder, f"127.0.0.1:{server.port}")
+
+
 def memjs_has_its_error_at_once(programs):
     """A client of the binary protocol alone: not served, and not left waiting either."""
     node = need_program("node", "nodejs")
@@ -333,5 +340,6 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([pymemcache_works, pylibmc_works, python_memcache_works, cache_memcached_works,
           cache_memcached_fast_works, php_memcached_works, node_memcached_works,
-          memjs_has_its_error_at_once, memccapable_passes, libmemcached_tools_work, memcaslap_finds_no_wrong_value,
+          memcache_client_works, memjs_has_its_error_at_once, memccapable_passes,
+          libmemcached_tools_work, memcaslap_finds_no_wrong_value,
           twemproxy_shards_over_three, netcat_works_with_bare_newlines, telnet_works])

@@ -254,9 +254,9 @@ def check_clients(breaches):
     """A client is said to be tested where it is, and said so of each that is."""
     page = breaches.root / "docs/clients.md"
     told = set(re.findall(r"`scene/(\w+)`", page.read_text()))
-    listed = re.search(r"set\(client_stories(.*?)\)",
-                       (breaches.root / "tests/scenes/CMakeLists.txt").read_text(), re.S)
-    tested = set(listed[1].split())
+    lists = re.findall(r"^set\((?:client|secured|monitor|dump)_stories\s(.*?)\)",
+                       (breaches.root / "tests/scenes/CMakeLists.txt").read_text(), re.S | re.M)
+    tested = set(" ".join(lists).split())
     for name in sorted(told - tested):
         breaches.say(page, 1, f"there is no test scene/{name}")
     for name in sorted(tested - told):
