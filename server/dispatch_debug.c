@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The text commands that only builds for tests know; others answer ERROR. */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
+#include "server/sandbox.h"
 #include "storage/store_area.h"
 
 #if FARPAGE_DEBUG_HOOKS
@@ -51,10 +55,20 @@ static bool change_time(struct dispatcher *dispatcher, struct slice what)
     return true;
 }
 
+static void tell_misdeed(void *context, const char *what, int error)
+{
+    char line[64];
+    snprintf(line, sizeof line, "%s %s\r\n", what, error == 0 ? "done" : strerrorname_np(error));
+    output_text(context, line);
+}
+
 enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output)
 {
-    if (request->command == COMMAND_DEBUGTIME)
+    if (slice_is(request->rest, "misbehave")) {
+        sandbox_misbehave(tell_misdeed, output);
+        output_text(output, REPLY_END);
+    } else if (request->command == COMMAND_DEBUGTIME)
         output_text(output, change_time(dispatcher, request->rest) ? REPLY_OK : REPLY_ERROR);
     else
         output_text(output, damage(dispatcher, request->rest) == FP_OK ? REPLY_OK

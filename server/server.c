@@ -19,6 +19,7 @@
 #include "server/process.h"
 #include "server/recompressor.h"
 #include "server/reload.h"
+#include "server/sandbox.h"
 #include "server/trainer.h"
 #include "server/worker.h"
 #include "storage/store_area.h"
@@ -46,7 +47,8 @@ struct server {
 const char *server_libraries(void)
 {
     return "libevent " LIBEVENT_VERSION ", zstd " ZSTD_VERSION ", lz4 " LZ4_VERSION
-           ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION ", OpenSSL " OPENSSL_VERSION;
+           ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION ", OpenSSL " OPENSSL_VERSION
+           ", libseccomp " SECCOMP_VERSION;
 }
 
 static enum exit_code fail(struct server *server, enum exit_code code, const char *what,
@@ -261,6 +263,16 @@ static enum exit_code open_listeners(struct server *server)
     return EXIT_OK;
 }
 
+static enum exit_code enter_sandbox(struct server *server)
+{
+    enum config_sandbox wanted = server->shared.config->server.sandbox;
+    char reason[SANDBOX_REASON_BYTES];
+    if (wanted == CONFIG_SANDBOX_OFF || sandbox_enter(reason) == FP_OK) return EXIT_OK;
+    if (wanted == CONFIG_SANDBOX_ON) return fail(server, EXIT_RUNTIME, "server.sandbox", reason);
+    log_event(&server->log, LOG_INFO, "no sandbox", log_text("reason", reason));
+    return EXIT_OK;
+}
+
 static enum exit_code create_maintainer(struct server *server)
 {
     if (maintainer_create(&server->shared, &server->maintainer) != FP_OK)
@@ -299,8 +311,10 @@ enum exit_code server_create(struct config **config, const struct options *optio
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         create_store, create_exports, create_workers, create_maintainer, create_recompressor,
-        create_base,  read_credentials, charge_fixed, start_threads,     open_listeners};
+        create_base,  read_credentials, charge_fixed, start_threads,     open_listeners,
+        enter_sandbox};
     tame_malloc();
+    sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
     if (server == NULL) return EXIT_RUNTIME;
     memset(server, 0, sizeof *server);

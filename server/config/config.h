@@ -43,6 +43,7 @@ enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFI
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF, CONFIG_SANDBOX_ON };
 enum config_reserved { CONFIG_RESERVED_AUTO, CONFIG_RESERVED_OFF, CONFIG_RESERVED_ON };
 enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -74,6 +75,7 @@ struct config {
         uint64_t idle_timeout_ns; /* 0: never */
         uint64_t first_request_timeout_ns; /* 0: never */
         uint64_t login_timeout_ns;
+        enum config_sandbox sandbox;
         uint64_t stop_timeout_ns; /* 0: do not wait */
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;

@@ -63,6 +63,10 @@
     X("server.stop_timeout", KIND_DURATION, struct config, server.stop_timeout_ns, "10s", 0,       \
       CONFIG_MS(600000), NULL, RESTART,                                                            \
       "How long a graceful stop waits for replies on their way; 0 means not at all.")              \
+    X("server.sandbox", KIND_CHOICE, struct config, server.sandbox, "auto", 0, 0,                  \
+      CONFIG_CHOICES("auto", "off", "on"), RESTART,                                                \
+      "Give up what a server that serves never needs, such as starting programs; auto: where the " \
+      "system lets it.")                                                                           \
     X("server.output_buffer_max", KIND_SIZE, struct config, server.output_buffer_max_bytes,        \
       "4MiB", CONFIG_KIB(64), CONFIG_GIB(1), NULL, RELOAD,                                         \
       "While so much waits to be sent to a client, no more of its requests are read.")             \
