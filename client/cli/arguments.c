@@ -79,6 +79,17 @@ static const struct option_row rows[] = {
      4294967295ull * 1000000000, "TIME", "without --to: how long the owner may take (60s)"},
     {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
      "load every slot at the end and compare it with the page files"},
+    {"--connections", KIND_NUMBER, BIT(SWAP), FIELD(connections), FIELD(has_connections), 1, 16,
+     "N", "connections to the server (2)"},
+    {"--priority", KIND_NUMBER, BIT(SWAP), FIELD(priority), FIELD(has_priority), 0, 32767, "N",
+     "which swap is used first, the highest (10)"},
+    {"--silence", KIND_DURATION, BIT(SWAP), FIELD(silence_ns), FIELD(has_silence), 1000000000,
+     3600ull * 1000000000, "TIME",
+     "a connection that is silent for so long is dead, in whole seconds (30s)"},
+    {"--dry-run", KIND_FLAG, BIT(SWAP), FIELD(dry_run), 0, 0, 0, NULL,
+     "print the commands and run none"},
+    {"--force", KIND_FLAG, BIT(SWAP), FIELD(force), 0, 0, 0, NULL,
+     "overwrite what an export holds; turn off what may not fit"},
 };
 
 struct command_row {
@@ -325,6 +336,19 @@ static void print_about_drain(void)
            "takes away what tells them.\n");
 }
 
+static void print_about_swap(void)
+{
+    printf("\nADDRESS is nbd://HOST[:PORT]/EXPORT, port 10809, or\n"
+           "nbd+unix:///EXPORT?socket=/PATH; --server is not asked. It needs root, nbd-client\n"
+           "and a kernel with the nbd module.\n"
+           "  on      loads the module, sees to vm.min_free_kbytes, connects as is safe for swap,\n"
+           "          makes the swap area, turns it on and looks whether it is.\n"
+           "          A step that fails says why, and those before it are undone.\n"
+           "  off     brings every page back, then disconnects. Ctrl-C leaves it on.\n"
+           "  status  shows what is on, how full, and what endangers it.\n"
+           "What a machine may expect, and how it outlives its server: docs/swap.md.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -365,6 +389,7 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();
     if (command == CLI_DRAIN) print_about_drain();
+    if (command == CLI_SWAP) print_about_swap();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
     print_options(1u << command, false);

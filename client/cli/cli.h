@@ -19,11 +19,12 @@ enum cli_exit {
 struct cli {
     const char *server; /* --server, else FARPAGE_SERVER, else the default; never NULL */
     bool json, help, version;
-    bool pad, sparse, keep, no_wait, verify, all;
+    bool pad, sparse, keep, no_wait, verify, all, dry_run, force;
     const char *area, *to, *advertise;
     uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages, wait_ns;
-    uint64_t page_bytes, quota_pages, quota_bytes;
+    uint64_t page_bytes, quota_pages, quota_bytes, priority, silence_ns;
     bool has_size, has_count, has_after, has_pid, has_pages, has_wait;
+    bool has_connections, has_priority, has_silence;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
     unsigned operand_count;
@@ -58,6 +59,8 @@ struct cli {
       "replay a churn trace and tell what each moment costs in RAM")                               \
     X(DRAIN, "drain", "AREA", 0, 1, cli_drain,                                                     \
       "give an area's pages back to their owner, or move them to a server or a file")              \
+    X(SWAP, "swap", "on ADDRESS | off [DEVICE] | status", 1, 2, cli_swap,                          \
+      "have this machine swap onto a server's export, or no longer")                               \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")
 
 enum cli_command {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * process - what the kernel tells about another process: its state, how much it holds, and its
- * private anonymous memory, which is what would go to swap. Linux only; the only file here that
- * reads /proc.
+ * private anonymous memory, which is what would go to swap. Linux only.
  */
 #ifndef FARPAGE_CLIENT_CLI_PROCESS_H
 #define FARPAGE_CLIENT_CLI_PROCESS_H

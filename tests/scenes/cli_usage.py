@@ -16,7 +16,7 @@ import threading
 
 COMMANDS = ["ping", "stats", "areas", "sessions", "maps", "store", "load", "verify", "invalidate", "try",
             "advise", "compact", "compressor", "dictionary", "recompress",
-            "replay", "help"]
+            "replay", "swap", "help"]
 NOBODY = "unix:/nonexistent/farpage"
 
 # (arguments, exit code, a regular expression that stderr must hold)
@@ -64,6 +64,19 @@ ROWS = [
     (["try", "--pid", "0"], 2, "'0' is not a number"),
     (["try", "--after", "soon", "true"], 2, "'soon' is not a time"),
     (["try", "--area", "x" * 99, "true"], 2, "the name is too long"),
+    (["swap"], 2, "'swap' needs on ADDRESS \\| off \\[DEVICE\\] \\| status"),
+    (["swap", "on"], 2, "needs on ADDRESS, off \\[DEVICE\\] or status"),
+    (["swap", "no", "x"], 2, "needs on ADDRESS, off \\[DEVICE\\] or status"),
+    (["swap", "status", "x"], 2, "needs on ADDRESS, off \\[DEVICE\\] or status"),
+    (["swap", "on", "10.0.0.7"], 2, "'10.0.0.7' is no address: it names no export"),
+    (["swap", "on", "nbds://h/x"], 2, "WireGuard"),
+    (["swap", "off", "sda"], 2, "'sda' is no nbd device, such as /dev/nbd0"),
+    (["swap", "off", "--priority", "1"], 2, "these options are for 'swap on'"),
+    (["swap", "status", "--force"], 2, "these options are for 'swap on' and 'swap off'"),
+    (["swap", "on", "h/x", "--connections", "17"], 2, "not a number from 1 to 16"),
+    (["swap", "on", "h/x", "--silence", "500ms"], 2, "'500ms' is not a time"),
+    (["swap", "on", "h/x", "--silence", "1500ms"], 2, "whole seconds only"),
+    (["swap", "on", "h/x", "--silence", "30"], 2, "did you mean '30s'"),
     (["advise", "a", "b"], 2, "does not know what to do with 'b'"),
     (["advise", "--pages", "0"], 2, "'0' is not a number from 1 to 1048576"),
     (["advise", "--server", NOBODY], 69, "No such file"),

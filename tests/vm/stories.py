@@ -32,12 +32,12 @@ class Story:
     timeout_s: int = 30
     connections: int = 2
     min_free_kbytes: int = MIN_FREE_KBYTES
-    keep_mib: int = 60
+    keep_mib: int = 24
 
 
 RECONNECTS = "-L,-persist"  # the old interface, in which nbd-client itself connects again
 STORIES = {
-    "single": Story("a machine swaps onto one export while the server is worked on", "single"),
+    "single": Story("a machine swaps onto one export while the server is worked on", "farpage"),
     "raid1": Story("with md RAID1 over two servers, one may die", "raid1", 2, "killed",
                    members="U_"),
     "raid1-frozen": Story("with md RAID1, a server that falls silent costs the timeout once",

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/cli/swap.h"
+
+#include <string.h>
+
+struct swap_health swap_health_of(const struct machine *machine, const struct swap_state *state)
+{
+    struct swap_health health = {.min_free_kib = 0};
+    char zswap[MACHINE_TEXT_BYTES];
+    uint64_t page_cluster = 0;
+    (void)!machine_read_number(machine, SWAP_MIN_FREE_PATH, &health.min_free_kib);
+    health.zswap = machine_read(machine, "/sys/module/zswap/parameters/enabled", zswap) &&
+                   zswap[0] == 'Y';
+    health.readahead_off =
+        machine_read_number(machine, "/proc/sys/vm/page-cluster", &page_cluster) &&
+        page_cluster == 0;
+    if (state != NULL) {
+        health.silence_s = state->silence_s;
+        health.connections = state->connections;
+    }
+    return health;
+}
+
+void swap_print_warnings(const struct swap_warnings *warnings)
+{
+    for (unsigned i = 0; i < warnings->count; i++)
+        printf("warning: %s\n", warnings->lines[i].text);
+}
+
+int cli_swap(const struct cli *cli)
+{
+    static const char needs[] = "'swap' needs on ADDRESS, off [DEVICE] or status";
+    const char *verb = cli->operand_count > 0 ? cli->operands[0] : "";
+    const char *operand = cli->operand_count > 1 ? cli->operands[1] : NULL;
+    bool on = strcmp(verb, "on") == 0 && operand != NULL;
+    bool off = strcmp(verb, "off") == 0;
+    bool status = strcmp(verb, "status") == 0 && operand == NULL;
+    if (!on && !off && !status) return cli_usage("swap", "%s", needs);
+    if (!on && (cli->has_connections || cli->has_priority || cli->has_silence))
+        return cli_usage("swap", "these options are for 'swap on'");
+    if (status && (cli->dry_run || cli->force))
+        return cli_usage("swap", "these options are for 'swap on' and 'swap off'");
+    if (cli->has_silence && cli->silence_ns % 1000000000 != 0)
+        return cli_usage("swap", "--silence: whole seconds only, the kernel counts no others");
+    struct machine machine;
+    machine_init(&machine);
+    if (on) return swap_on(cli, &machine, operand);
+    return off ? swap_off(cli, &machine, operand) : swap_status(cli, &machine);
+}
