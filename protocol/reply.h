@@ -16,6 +16,7 @@
 #define REPLY_NOT_FOUND "NOT_FOUND\r\n"
 #define REPLY_DELETED "DELETED\r\n"
 #define REPLY_TOUCHED "TOUCHED\r\n"
+#define REPLY_NO_FLUSH "CLIENT_ERROR flush_all not allowed\r\n"
 #define REPLY_OK "OK\r\n"
 #define REPLY_RESET "RESET\r\n"
 #define REPLY_END "END\r\n"

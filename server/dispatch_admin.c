@@ -54,10 +54,12 @@ static enum dispatch verbosity(const struct request *request, struct output *out
 static enum dispatch flush(struct dispatcher *dispatcher, const struct request *request,
                            struct output *output)
 {
-    store_flush(dispatcher->shared->store, dispatcher->scratch,
-                request->has_exptime ? request->exptime : 0);
+    bool allowed = atomic_load(&dispatcher->shared->settings.flush_command) == CONFIG_SWITCH_ON;
     counter_add(dispatcher->counters, COUNTER_cmd_flush, 1);
-    if (!request->noreply) output_text(output, REPLY_OK);
+    if (allowed)
+        store_flush(dispatcher->shared->store, dispatcher->scratch,
+                    request->has_exptime ? request->exptime : 0);
+    if (!request->noreply) output_text(output, allowed ? REPLY_OK : REPLY_NO_FLUSH);
     return DISPATCH_DONE;
 }
 

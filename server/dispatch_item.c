@@ -119,7 +119,7 @@ static const char *put_answer(struct dispatcher *dispatcher, const struct reques
     }
     if (status == FP_TOO_BIG) {
         count(dispatcher, COUNTER_store_too_large);
-        return REPLY_TOO_LARGE;
+        return REPLY_NOT_STORED; /* as memcached: what is too large by itself was refused before */
     }
     if (status == FP_NOT_STORED) return REPLY_NOT_STORED;
     if (status == FP_CORRUPT) return REPLY_CORRUPT;

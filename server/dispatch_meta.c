@@ -237,9 +237,9 @@ static enum dispatch set(struct meta *meta)
     if (status == FP_EXISTS) return answer_stored(meta, "EX", &stored);
     if (status == FP_NOT_STORED) return answer_stored(meta, "NS", &stored);
     if (status == FP_CORRUPT) return answer_text(meta, REPLY_CORRUPT);
-    if (status == FP_TOO_BIG) {
+    if (status == FP_TOO_BIG) { /* with what it was to be appended to */
         count(meta, COUNTER_store_too_large);
-        return answer_text(meta, REPLY_TOO_LARGE);
+        return answer_stored(meta, "NS", &stored);
     }
     count(meta, COUNTER_store_no_memory);
     dispatch_forget(meta->dispatcher, request);

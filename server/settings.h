@@ -31,6 +31,7 @@ struct settings {
     _Atomic uint32_t requests_per_turn;
     _Atomic uint32_t max_connections;
     _Atomic uint32_t reserved_connections; /* beyond those */
+    _Atomic uint32_t flush_command; /* enum config_switch: a client may forget all items */
     _Atomic uint32_t shutdown_command; /* enum config_switch: a client may stop the server */
 };
 
@@ -70,6 +71,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->session_map_lease_ns, config->session.map_lease_ns);
     atomic_store(&settings->requests_per_turn, config->server.requests_per_turn);
     atomic_store(&settings->max_connections, config->server.max_connections);
+    atomic_store(&settings->flush_command, config->server.flush_command);
     atomic_store(&settings->shutdown_command, config->server.shutdown_command);
 }
 

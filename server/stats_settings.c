@@ -52,7 +52,7 @@ static void emit_switches(struct shared *shared, const struct stats_sink *sink)
     bool automatic = atomic_load(&settings->compaction) == CONFIG_COMPACTION_AUTO;
     stats_text(sink, "evictions", store_evicts(shared->store) ? "on" : "off");
     yes_or_no(sink, "cas_enabled", true);
-    yes_or_no(sink, "flush_enabled", true);
+    yes_or_no(sink, "flush_enabled", atomic_load(&settings->flush_command));
     yes_or_no(sink, "dump_enabled", true);
     yes_or_no(sink, "auth_enabled_sasl", false);
     yes_or_no(sink, "auth_enabled_ascii", credentials_want_login(&shared->credentials));

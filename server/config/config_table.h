@@ -73,6 +73,9 @@
     X("server.requests_per_turn", KIND_COUNT, struct config, server.requests_per_turn, "64", 1,    \
       10000, NULL, RELOAD,                                                                         \
       "A connection's requests answered in a row before the others get their turn.")               \
+    X("server.flush_command", KIND_CHOICE, struct config, server.flush_command, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may forget all items with the line flush_all; off is memcached's option -F.")    \
     X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may stop the server with the line shutdown; memcached's option -A.")             \

@@ -64,6 +64,7 @@ get {"k " * 2000}\r\n
 gets {" ".join("k%d" % i for i in range(5000))}\r\n
 set n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\nset n 0 0 1\r\nx\r\nset n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\nset n 0 0 2000000 noreply\r\n{"x" * 2000000}\r\nmn\r\n
 set n 0 0 1\r\nx\r\nadd n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\n
+set n2 0 0 600000\r\n{"x" * 600000}\r\nappend n2 0 0 600000\r\n{"x" * 600000}\r\nprepend n2 0 0 600000\r\n{"x" * 600000}\r\nms n2 600000 MA c\r\n{"x" * 600000}\r\nmg n2 s\r\n
 nonsense\r\nGET a\r\nSET a 0 0 1\r\n
 GET / HTTP/1.1\r\nget a\r\n
 verbosity 1\r\nverbosity x\r\nverbosity 1 noreply\r\n
