@@ -44,10 +44,10 @@ struct item {
     uint32_t era; /* of flushes, when it was stored: dead where the store's is a later one */
     uint16_t piece_count;
     uint8_t key_bytes;
+    bool key_binary;  /* it came in base64, and is shown so; no bit beside those of the lock */
     bool fetched : 1; /* read since it was stored */
     bool mapped : 1;
     bool map_writes : 1; /* one of those who mapped it */
-    bool key_binary : 1; /* it came in base64, and is shown so */
     bool stale : 1;      /* it was invalidated: still there, for those who can use it meanwhile */
     bool won : 1;        /* somebody was told to fetch it anew */
     uint8_t marks : 2;   /* keydir_order.c knows what this and the next two say */
