@@ -51,6 +51,7 @@ struct conn {
     struct worker *worker;
     struct tls *tls;  /* NULL: in the clear */
     bool handshaking; /* TLS is not agreed on yet: nothing else happens */
+    struct handshake handshake;
     struct conn_login login;
     struct conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;
@@ -92,6 +93,7 @@ static void conn_destroy(struct conn *conn)
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
+    handshakes_leave(&worker->handshakes, &conn->handshake);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
     else worker->conns = conn->next;
@@ -614,8 +616,10 @@ static ssize_t receive(struct conn *conn, uint8_t *at, size_t room)
 }
 
 /* Goes on until TLS is agreed on, and is then where an open connection begins. */
-static void shake_hands(struct conn *conn)
+static void shake_hands(void *opaque)
 {
+    struct conn *conn = opaque;
+    worker_tick(conn->worker);
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
@@ -623,11 +627,22 @@ static void shake_hands(struct conn *conn)
         conn_destroy(conn);
         return;
     }
+    event_want(&conn->read_event, true, NULL);
     event_want(&conn->write_event, step == TLS_WANT_WRITE, NULL);
     if (step != TLS_DONE) return;
     conn->handshaking = false;
     count(conn, COUNTER_farpage_tls_handshakes, 1);
     settle(conn, STEP_WAIT);
+}
+
+/* Nothing else is to happen to it until its turn has come. */
+static void await_turn(struct conn *conn)
+{
+    event_want(&conn->read_event, false, NULL);
+    event_want(&conn->write_event, false, NULL);
+    conn->handshake.go_on = shake_hands;
+    conn->handshake.connection = conn;
+    handshakes_queue(&conn->worker->handshakes, &conn->handshake);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *opaque)
@@ -638,7 +653,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     size_t room;
     worker_tick(conn->worker);
     if (conn->handshaking) {
-        shake_hands(conn);
+        await_turn(conn);
         return;
     }
     if (!place_to_read(conn, &at, &room)) {
@@ -680,7 +695,7 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
     struct conn *conn = opaque;
     worker_tick(conn->worker);
     if (conn->handshaking) {
-        shake_hands(conn);
+        await_turn(conn);
         return;
     }
     send_output(conn);

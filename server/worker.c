@@ -167,7 +167,8 @@ static bool create_events(struct worker *worker)
     worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
     worker->sweep =
         event_new(worker->base, worker->sweep_fd, EV_READ | EV_PERSIST, on_sweep, worker);
-    return worker->wake != NULL && worker->sweep != NULL && event_add(worker->wake, NULL) == 0 &&
+    return handshakes_init(&worker->handshakes, worker->base) &&
+           worker->wake != NULL && worker->sweep != NULL && event_add(worker->wake, NULL) == 0 &&
            event_add(worker->sweep, NULL) == 0 &&
            timerfd_settime(worker->sweep_fd, 0, &sweeps, NULL) == 0;
 }
@@ -221,6 +222,7 @@ void worker_destroy(struct worker **worker_ptr)
     free(worker->inbox);
     if (worker->wake != NULL) event_free(worker->wake);
     if (worker->sweep != NULL) event_free(worker->sweep);
+    handshakes_fini(&worker->handshakes);
     if (worker->base != NULL) event_base_free(worker->base);
     if (worker->wake_fd >= 0) close(worker->wake_fd);
     if (worker->sweep_fd >= 0) close(worker->sweep_fd);

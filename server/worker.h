@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/status.h"
 #include "server/dispatch.h"
+#include "server/handshakes.h"
 #include "server/output.h"
 #include "server/shared.h"
 
@@ -42,6 +43,7 @@ struct worker {
     struct event_base *base;
     uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
     struct output_desk desk; /* of whichever is being answered */
+    struct handshakes handshakes;
     struct conn *conns;  /* its connections */
     struct nbd_conn *nbd_conns; /* and those of block devices */
     uint64_t now_ns;     /* monotonic; set at each callback */

@@ -22,10 +22,10 @@ class Authority:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def issue(self, name, days=2, host="127.0.0.1"):
-        """A certificate and its key, as two paths."""
+    def issue(self, name, days=2, host="127.0.0.1", new=None):
+        """A certificate and its key, as two paths; new: what key."""
         pem, key, request = (self.path(name + end) for end in (".pem", ".key", ".csr"))
-        openssl("req", *CURVE, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        openssl("req", *(new or CURVE), "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         names = self.path(name + ".names")
         with open(names, "w") as f:
             f.write(f"subjectAltName=IP:{host},DNS:localhost\n")

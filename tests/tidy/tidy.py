@@ -54,6 +54,7 @@ MAY_INCLUDE = {
     "server/credentials": BASE | {"server/auth", "server/config", "tls"},
     "server/output": BASE | {"tls"},
     "server/sandbox": BASE,
+    "server/handshakes": BASE,
     "server/settings": BASE | {"server/config"},
     "server/openers": BASE | {"protocol", "server/conns", "storage/area", "storage/store"},
     "server/exports": BASE | {"protocol", "server/config", "server/openers", "storage/area",
@@ -78,7 +79,7 @@ MAY_INCLUDE = {
                                "server/session", "server/shared", "server/stats"},
     "server/nbd": BASE | {"protocol", "storage/store", "server/worker", "server/dispatch",
                           "server/exports", "server/output", "server/shared"},
-    "server/worker": BASE | {"server/conn", "server/nbd", "server/dispatch", "server/output", "server/shared"},
+    "server/worker": BASE | {"server/conn", "server/handshakes", "server/nbd", "server/dispatch", "server/output", "server/shared"},
     "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/dispatcher", "server/maps",
                            "server/output",
                            "server/session", "server/shared", "tls"},
@@ -104,7 +105,7 @@ MAY_INCLUDE = {
 TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}
 # Foreign header -> the only rooms that may name it.
 FOREIGN = {
-    r"event2?/": {"server/conn", "server/nbd", "server/output", "server/worker", "server/listener",
+    r"event2?/": {"server/conn", "server/handshakes", "server/nbd", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/server"},
     r"zstd": {"codec/codec_zstd"},
     r"zdict": {"codec/dictionary"},
