@@ -18,6 +18,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 SKIPPED = 77
 NPM_CLIENTS = {"memcached": "2.2.2", "memjs": "1.3.2", "memcache-client": "1.0.5"}
 NPM_SECONDS = 60
+NPM_AGAIN_SECONDS = 600  # a registry that was not reached is left alone so long
 
 
 def skip(reason):
@@ -181,11 +182,20 @@ def npm_clients(programs):
 
 def npm_install(folder, packages):
     npm = need_program("npm", "npm")
+    failed = f"{folder}/failed"
+    if os.path.exists(failed) and time.time() - os.path.getmtime(failed) < NPM_AGAIN_SECONDS:
+        with open(failed) as f:
+            skip(f.read())
     try:
         run(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save",
-            "--fetch-retries=1", "--prefix", folder, *packages, timeout=NPM_SECONDS)
+            "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=20000", "--prefix", folder,
+            *packages, timeout=NPM_SECONDS)
     except (AssertionError, subprocess.TimeoutExpired) as error:
-        skip(f"npm cannot install {' '.join(packages)}: {str(error).strip().splitlines()[-1]}")
+        code = re.search(r"npm err\S* code (\w+)", str(error), re.I)
+        reason = f"npm cannot install {' '.join(packages)}: {code[1] if code else 'no answer'}"
+        with open(failed, "w") as f:
+            f.write(reason)
+        skip(reason)
 
 
 def node_memcached_works(programs):

@@ -101,12 +101,12 @@ static bool say(const struct target *target, const char *line)
     return good;
 }
 
-/* The server packs what it holds with zstd; over when nothing is packed otherwise any more. */
+/* The server packs what it holds with BESIDE_DENSE; over when nothing is packed otherwise. */
 static bool make_dense(const struct target *target)
 {
     uint64_t until_ns = clock_monotonic_ns() + (uint64_t)RECOMPRESS_SECONDS_MAX * 1000000000;
     double looked = target_stat(target, "recompress", "looked"), before;
-    if (!say(target, "compressor set zstd\r\n")) return false;
+    if (!say(target, "compressor set " BESIDE_DENSE "\r\n")) return false;
     if (!say(target, "recompress start\r\n")) return false;
     do {
         before = looked;

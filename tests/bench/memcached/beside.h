@@ -8,6 +8,7 @@
 #include "tests/bench/target.h"
 
 enum { SHAPES_MAX = 12 };
+#define BESIDE_DENSE "zstd:9" /* what all is packed with once more in the end */
 
 struct shape {
     uint32_t connections, depth;
@@ -30,7 +31,7 @@ enum memory {
     MEMORY_EMPTY, /* bytes resident: of the server that has just started */
     MEMORY_FILLED,
     MEMORY_MIXED, /* after all that was asked of it */
-    MEMORY_DENSE, /* then packed once more, with zstd */
+    MEMORY_DENSE, /* then packed with BESIDE_DENSE */
     MEMORIES
 };
 
