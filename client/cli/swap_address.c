@@ -35,7 +35,8 @@ static uint8_t byte_at(struct slice text, size_t *at)
     if (text.size_bytes - *at < 3) return 0;
     int high = digit_of(c[1]), low = digit_of(c[2]);
     *at += 2;
-    return high < 0 || low < 0 ? 0 : (uint8_t)(high << 4 | low);
+    if (high < 0 || low < 0) return 0;
+    return (uint8_t)(high << 4 | low);
 }
 
 static bool decode(const struct part *part, struct complaint *complaint)
