@@ -16,6 +16,7 @@
     X(RANK_CREDENTIALS, "certificates, keys and users in force")                                   \
     X(RANK_CONNS, "the list of open connections")                                                  \
     X(RANK_EXPORTS, "the list of exports, and who uses them")                                      \
+    X(RANK_HANDOUTS, "which exports were handed out")                                              \
     X(RANK_OPENERS, "who has which area open")                                                     \
     X(RANK_MAPS, "the list of what all sessions have mapped")                                      \
     X(RANK_DICTIONARIES, "which dictionary and seat each area has, and who trains")                \

@@ -16,12 +16,16 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-enum { IDENTITY_BOOT_BYTES = 8 }; /* of the boot id, which is random throughout */
+enum {
+    IDENTITY_BOOT_BYTES = (HANDOUT_BOOT_BYTES - 1) / 2, /* of the boot id, random throughout */
+    SWEPT_AT_ONCE = 8,
+};
 
 void exports_init(struct exports *exports)
 {
     *exports = (struct exports){.first = NULL};
     lock_init(&exports->lock, RANK_EXPORTS);
+    handouts_init(&exports->handouts);
 }
 
 static void export_destroy(struct export *export, struct store *store)
@@ -41,18 +45,24 @@ void exports_fini(struct exports *exports, struct store *store)
     exports->first = NULL;
     free(exports->rules);
     exports->rules = NULL;
+    handouts_fini(&exports->handouts);
     lock_fini(&exports->lock);
 }
 
 /* --- making one ------------------------------------------------------------------------------- */
 
+static void write_boot(const struct exports *exports, char boot[HANDOUT_BOOT_BYTES])
+{
+    for (int i = 0; i < IDENTITY_BOOT_BYTES; i++)
+        (void)snprintf(boot + 2 * i, 3, "%02x", exports->boot_id[i]);
+}
+
 static void write_identity(const struct exports *exports, const struct area *area,
                            char identity[EXPORT_IDENTITY_BYTES])
 {
-    size_t used = 0;
-    for (int i = 0; i < IDENTITY_BOOT_BYTES; i++)
-        used += (size_t)snprintf(identity + used, 3, "%02x", exports->boot_id[i]);
-    (void)snprintf(identity + used, EXPORT_IDENTITY_BYTES - used, ".%" PRIu64, area->generation);
+    char boot[HANDOUT_BOOT_BYTES];
+    write_boot(exports, boot);
+    (void)snprintf(identity, EXPORT_IDENTITY_BYTES, "%s.%" PRIu64, boot, area->generation);
 }
 
 /* The area may be there: as a configured one, or left behind by a template's that somebody else has
@@ -65,8 +75,10 @@ static enum fp_status take_area(struct exports *exports, const struct config_exp
     return store_area_acquire(exports->store, wanted->name, area);
 }
 
+/* `before`: the area that it is to be like; NULL: there was none. */
 static enum fp_status make_locked(struct exports *exports, const struct config_export *rule,
-                                  struct slice name, struct export **out)
+                                  struct slice name, const struct area *before,
+                                  struct export **out)
 {
     bool template = config_export_is_template(rule);
     struct slice area_name = template ? name : slice_text(config_export_area(rule));
@@ -75,6 +87,8 @@ static enum fp_status make_locked(struct exports *exports, const struct config_e
                                   .page_bytes = (uint32_t)rule->page_bytes,
                                   .lifetime = template ? AREA_STAYS : AREA_CONFIGURED};
     struct budget *budget = store_budget(exports->store);
+    if (before != NULL) wanted.quota_pages = before->quota_pages;
+    if (before != NULL) wanted.quota_bytes = before->quota_bytes;
     lock_assert_held(&exports->lock);
     struct export *export = calloc(1, sizeof *export);
     if (export == NULL) return FP_NO_MEMORY;
@@ -93,27 +107,47 @@ static enum fp_status make_locked(struct exports *exports, const struct config_e
     return FP_OK;
 }
 
-enum fp_status exports_start(struct exports *exports, const struct exports_place *place,
-                             const char **name)
+static enum fp_status make_configured_locked(struct exports *exports, const struct config *config,
+                                             char reason[EXPORTS_REASON_BYTES])
 {
-    const struct config *config = place->config;
-    exports->store = place->store;
-    exports->openers = place->openers;
-    exports->boot_id = place->boot_id;
-    exports->rules = calloc(config->exports_count + 1, sizeof *exports->rules);
-    *name = "exports";
-    if (exports->rules == NULL) return FP_NO_MEMORY;
     enum fp_status status = FP_OK;
-    lock_take(&exports->lock);
+    lock_assert_held(&exports->lock);
     for (uint32_t i = 0; i < config->exports_count && status == FP_OK; i++) {
         struct config_export *rule = &exports->rules[exports->rule_count++];
         struct export *made;
         *rule = config->exports[i];
         rule->page_bytes = config_export_page_bytes(config, rule);
-        *name = rule->name;
         if (config_export_is_template(rule)) continue;
-        status = make_locked(exports, rule, slice_text(rule->name), &made);
+        status = make_locked(exports, rule, slice_text(rule->name), NULL, &made);
+        if (status != FP_OK)
+            (void)snprintf(reason, EXPORTS_REASON_BYTES, "%s: %s", rule->name,
+                           fp_status_text(status));
     }
+    return status;
+}
+
+enum fp_status exports_start(struct exports *exports, const struct exports_place *place,
+                             char reason[EXPORTS_REASON_BYTES])
+{
+    const struct config *config = place->config;
+    char boot[HANDOUT_BOOT_BYTES], why[HANDOUTS_REASON_BYTES];
+    exports->store = place->store;
+    exports->openers = place->openers;
+    exports->boot_id = place->boot_id;
+    exports->rules = calloc(config->exports_count + 1, sizeof *exports->rules);
+    (void)snprintf(reason, EXPORTS_REASON_BYTES, "out of memory");
+    if (exports->rules == NULL) return FP_NO_MEMORY;
+    write_boot(exports, boot);
+    if (config->storage.state_dir[0] != '\0') {
+        enum fp_status opened = handouts_open(&exports->handouts, store_budget(exports->store),
+                                              config->storage.state_dir, boot, why);
+        if (opened != FP_OK) {
+            (void)snprintf(reason, EXPORTS_REASON_BYTES, "storage.state_dir: %s", why);
+            return opened;
+        }
+    }
+    lock_take(&exports->lock);
+    enum fp_status status = make_configured_locked(exports, config, reason);
     lock_drop(&exports->lock);
     return status;
 }
@@ -178,9 +212,28 @@ struct found { /* one or the other */
     struct export *export;
     const struct config_export *template;
     struct slice name;
+    bool by_identity;
 };
 
-static enum fp_status look_locked(const struct exports *exports, struct slice text,
+static const struct config_export *rule_of(const struct found *found)
+{
+    return found->export != NULL ? found->export->rule : found->template;
+}
+
+static enum fp_status refuse_lost(struct exports *exports, const struct found *found,
+                                  char why[REFUSAL_BYTES_MAX])
+{
+    char was[HANDOUT_BOOT_BYTES];
+    int size = (int)found->name.size_bytes;
+    if (found->by_identity || rule_of(found)->recreate == CONFIG_RECREATE_ALWAYS) return FP_OK;
+    if (!handouts_lost(&exports->handouts, found->name, was)) return FP_OK;
+    say(why, "export '%.*s' was lost when the server was started anew (it was of boot %s); "
+             "'farpage export recreate %.*s' makes it again, empty", size,
+        (const char *)found->name.bytes, was, size, (const char *)found->name.bytes);
+    return FP_LOST;
+}
+
+static enum fp_status look_locked(struct exports *exports, struct slice text,
                                   struct found *found, char why[REFUSAL_BYTES_MAX])
 {
     struct wanted wanted = wanted_of(text);
@@ -188,16 +241,16 @@ static enum fp_status look_locked(const struct exports *exports, struct slice te
     int shown = (int)(wanted.name.size_bytes < AREA_NAME_BYTES_MAX ? wanted.name.size_bytes
                                                                     : AREA_NAME_BYTES_MAX);
     const char *name = (const char *)wanted.name.bytes;
-    *found = (struct found){.name = wanted.name};
+    *found = (struct found){.name = wanted.name, .by_identity = wanted.identity.size_bytes > 0};
     if (wanted.name.size_bytes == 0 && only != NULL) found->name = slice_text(only->name);
     found->export = find_locked(exports, found->name);
     if (found->export == NULL) found->template = template_of(exports, found->name);
     bool other = found->export == NULL || !slice_is(wanted.identity, found->export->identity);
-    if (wanted.identity.size_bytes > 0 && other) {
+    if (found->by_identity && other) {
         say(why, "export '%.*s' is not the one it was: what that held is gone", shown, name);
         return FP_LOST;
     }
-    if (found->export != NULL || found->template != NULL) return FP_OK;
+    if (rule_of(found) != NULL) return refuse_lost(exports, found, why);
     if (wanted.name.size_bytes == 0) say(why, "there are several exports: name one");
     else say(why, "there is no export '%.*s'", shown, name);
     return FP_ABSENT;
@@ -211,12 +264,15 @@ static void describe_rule(const struct config_export *rule, struct export_about 
     memcpy(about->description, rule->description, sizeof about->description);
 }
 
-void export_describe(const struct export *export, struct export_about *about)
+void exports_about(struct exports *exports, const struct export *export,
+                   struct export_about *about)
 {
     *about = (struct export_about){.size_bytes = 0};
     memcpy(about->name, export->name, sizeof about->name);
     memcpy(about->identity, export->identity, sizeof about->identity);
     describe_rule(export->rule, about);
+    about->lost = export->rule->recreate == CONFIG_RECREATE_ASKED &&
+                  handouts_lost(&exports->handouts, slice_text(export->name), NULL);
 }
 
 enum fp_status exports_describe(struct exports *exports, struct slice name,
@@ -225,7 +281,7 @@ enum fp_status exports_describe(struct exports *exports, struct slice name,
     struct found found;
     lock_take(&exports->lock);
     enum fp_status status = look_locked(exports, name, &found, why);
-    if (status == FP_OK && found.export != NULL) export_describe(found.export, about);
+    if (status == FP_OK && found.export != NULL) exports_about(exports, found.export, about);
     lock_drop(&exports->lock);
     if (status != FP_OK || found.export != NULL) return status;
     *about = (struct export_about){.size_bytes = 0};
@@ -245,26 +301,49 @@ static bool is_over(const struct export *export, uint64_t now_ns)
            now_ns - export->idle_since_ns >= export->rule->grace_ns;
 }
 
-static void sweep_locked(struct exports *exports, uint64_t now_ns)
+/* Takes what is over out; *numbers is what is to be forgotten of it. Returns how many those are. */
+static unsigned sweep_locked(struct exports *exports, uint64_t now_ns,
+                             uint64_t numbers[SWEPT_AT_ONCE])
 {
+    unsigned swept = 0;
     lock_assert_held(&exports->lock);
-    for (struct export **at = &exports->first; *at != NULL;) {
+    for (struct export **at = &exports->first; *at != NULL && swept < SWEPT_AT_ONCE;) {
         struct export *export = *at;
         if (!is_over(export, now_ns) ||
             !openers_delete_unused(exports->openers, exports->store, export->area)) {
             at = &export->next;
             continue;
         }
+        numbers[swept++] = handouts_drop(&exports->handouts, slice_text(export->name));
         *at = export->next;
         export_destroy(export, exports->store);
     }
+    return swept;
+}
+
+static void forget(struct exports *exports, const uint64_t *numbers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) (void)handouts_forget(&exports->handouts, numbers[i]);
 }
 
 void exports_sweep(struct exports *exports, uint64_t now_ns)
 {
+    uint64_t numbers[SWEPT_AT_ONCE];
     lock_take(&exports->lock);
-    sweep_locked(exports, now_ns);
+    unsigned swept = sweep_locked(exports, now_ns, numbers);
     lock_drop(&exports->lock);
+    forget(exports, numbers, swept);
+}
+
+void exports_stop(struct exports *exports)
+{
+    for (const struct export *export = exports->first; export != NULL; export = export->next) {
+        struct slice name = slice_text(export->name);
+        bool empty = atomic_load(&export->area->counters.stored) == 0;
+        if (!empty || handouts_lost(&exports->handouts, name, NULL)) continue;
+        uint64_t number = handouts_drop(&exports->handouts, name);
+        forget(exports, &number, 1);
+    }
 }
 
 /* --- use -------------------------------------------------------------------------------------- */
@@ -286,7 +365,7 @@ static enum fp_status make_by_template_locked(struct exports *exports, struct fo
             rule->instances_max);
         return FP_TOO_BIG;
     }
-    enum fp_status status = make_locked(exports, rule, found->name, &found->export);
+    enum fp_status status = make_locked(exports, rule, found->name, NULL, &found->export);
     if (status == FP_EXISTS) {
         say(why, "an area of that name is there, and is no export's");
         return FP_BUSY;
@@ -295,30 +374,55 @@ static enum fp_status make_by_template_locked(struct exports *exports, struct fo
     return status;
 }
 
+static enum fp_status open_locked(struct exports *exports, struct found *found,
+                                  struct opener *opener, char why[REFUSAL_BYTES_MAX])
+{
+    enum fp_status status = FP_OK;
+    lock_assert_held(&exports->lock);
+    if (found->export == NULL) status = make_by_template_locked(exports, found, why);
+    if (status != FP_OK) return status;
+    const struct area *area = found->export->area;
+    struct frame_open open = {.flags = FRAME_OPEN_SHARED | FRAME_OPEN_EXPECT,
+                              .name = slice_text(area->name),
+                              .generation = area->generation};
+    memcpy(open.boot_id, exports->boot_id, sizeof open.boot_id);
+    struct open_request request = {exports->store, &open, exports->boot_id};
+    say(why, "the area of '%s' was deleted, or is elsewhere", found->export->name);
+    status = openers_open(exports->openers, &request, opener, why);
+    if (status != FP_OK) return status;
+    found->export->connections++;
+    exports->connections++;
+    return FP_OK;
+}
+
+/* Before it is handed out by its plain name. */
+static enum fp_status note(struct exports *exports, struct slice name, char why[REFUSAL_BYTES_MAX])
+{
+    struct found found;
+    char reason[HANDOUTS_REASON_BYTES] = "";
+    lock_take(&exports->lock);
+    enum fp_status status = look_locked(exports, name, &found, why);
+    bool needed = status == FP_OK && !found.by_identity &&
+                  rule_of(&found)->recreate == CONFIG_RECREATE_ASKED &&
+                  rule_of(&found)->read_only == CONFIG_SWITCH_OFF;
+    lock_drop(&exports->lock);
+    if (!needed) return status;
+    status = handouts_note(&exports->handouts, found.name, reason);
+    if (status != FP_OK) say(why, "%s", reason);
+    return status;
+}
+
 enum fp_status exports_open(struct exports *exports, struct slice name, struct opener *opener,
                             struct export **out, char why[REFUSAL_BYTES_MAX])
 {
     struct found found;
+    exports_sweep(exports, clock_monotonic_ns());
+    enum fp_status status = note(exports, name, why);
+    if (status != FP_OK) return status;
     lock_take(&exports->lock);
-    sweep_locked(exports, clock_monotonic_ns());
-    enum fp_status status = look_locked(exports, name, &found, why);
-    if (status == FP_OK && found.export == NULL)
-        status = make_by_template_locked(exports, &found, why);
-    if (status == FP_OK) {
-        const struct area *area = found.export->area;
-        struct frame_open open = {.flags = FRAME_OPEN_SHARED | FRAME_OPEN_EXPECT,
-                                  .name = slice_text(area->name),
-                                  .generation = area->generation};
-        memcpy(open.boot_id, exports->boot_id, sizeof open.boot_id);
-        struct open_request request = {exports->store, &open, exports->boot_id};
-        say(why, "the area of '%s' was deleted, or is elsewhere", found.export->name);
-        status = openers_open(exports->openers, &request, opener, why);
-    }
-    if (status == FP_OK) {
-        found.export->connections++;
-        exports->connections++;
-        *out = found.export;
-    }
+    status = look_locked(exports, name, &found, why);
+    if (status == FP_OK) status = open_locked(exports, &found, opener, why);
+    if (status == FP_OK) *out = found.export;
     lock_drop(&exports->lock);
     return status;
 }
@@ -343,4 +447,62 @@ void exports_each(struct exports *exports,
     for (const struct export *export = exports->first; export != NULL; export = export->next)
         each(context, export);
     lock_drop(&exports->lock);
+}
+
+/* --- anew ------------------------------------------------------------------------------------- */
+
+static bool shares_its_area(const struct exports *exports, const struct export *export)
+{
+    for (const struct export *other = exports->first; other != NULL; other = other->next)
+        if (other != export && other->area == export->area) return true;
+    return false;
+}
+
+/* The same export with an area that was never written to. */
+static enum fp_status renew_locked(struct exports *exports, struct export *export,
+                                   char why[REFUSAL_BYTES_MAX])
+{
+    struct export *renewed = NULL, **at = &exports->first;
+    lock_assert_held(&exports->lock);
+    if (shares_its_area(exports, export)) {
+        say(why, "another export shows the area of '%s'", export->name);
+        return FP_BUSY;
+    }
+    if (export->connections > 0 ||
+        !openers_delete_unused(exports->openers, exports->store, export->area)) {
+        say(why, "export '%s' is in use (stats areas shows by whom)", export->name);
+        return FP_BUSY;
+    }
+    while (*at != export) at = &(*at)->next;
+    *at = export->next;
+    enum fp_status status = make_locked(exports, export->rule, slice_text(export->name),
+                                        export->area, &renewed);
+    if (status == FP_OK) {
+        export_destroy(export, exports->store);
+    } else { /* it stays, and refuses: its area is deleted */
+        export->next = exports->first;
+        exports->first = export;
+    }
+    return status;
+}
+
+enum fp_status exports_recreate(struct exports *exports, struct slice name,
+                                char why[REFUSAL_BYTES_MAX])
+{
+    uint64_t number = 0;
+    lock_take(&exports->lock);
+    struct export *export = find_locked(exports, name);
+    bool lost = handouts_lost(&exports->handouts, name, NULL);
+    enum fp_status status = FP_OK;
+    if (export == NULL && !lost) {
+        say(why, "there is no export of that name");
+        status = FP_ABSENT;
+    } else if (!lost) {
+        status = renew_locked(exports, export, why);
+    }
+    if (status == FP_OK) number = handouts_drop(&exports->handouts, name);
+    lock_drop(&exports->lock);
+    if (handouts_forget(&exports->handouts, number) == FP_OK) return status;
+    say(why, "it is made anew, but that cannot be noted in storage.state_dir");
+    return FP_IO;
 }

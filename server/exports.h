@@ -8,10 +8,15 @@
  * An export is this one only: its identity is the server's boot id and the area's generation. A
  * client may ask for NAME or for NAME@IDENTITY, which is never another one than it was.
  *
+ * A client that asks by the plain name comes back by it, too. So that it is not taken in by a
+ * server started anew, plain names that were handed out are noted (handouts.h), and refused by the
+ * next server until they are recreated. Who asks by identity needs no note.
+ *
  * The area is open shared for each connection (openers.h): all see each other's writes at once, and
  * a frame client that has it exclusively keeps them out, as they keep it out.
  *
- * Threads: any. Locks: RANK_EXPORTS, and within it RANK_OPENERS. Blocks: never.
+ * Threads: any. Locks: RANK_EXPORTS, and within it RANK_HANDOUTS and RANK_OPENERS. Blocks: open,
+ * recreate, sweep and stop, for a line to the disk, where a name is noted or forgotten.
  */
 #ifndef FARPAGE_SERVER_EXPORTS_H
 #define FARPAGE_SERVER_EXPORTS_H
@@ -19,6 +24,7 @@
 
 #include "base/lock.h"
 #include "server/config/config.h"
+#include "server/handouts.h"
 #include "server/openers.h"
 
 enum {
@@ -64,6 +70,7 @@ struct exports {
     struct store *store;
     struct openers *openers;
     const uint8_t *boot_id;
+    struct handouts handouts;
     struct config_export *rules;
     uint32_t rule_count;
     struct export *first;
@@ -79,9 +86,13 @@ struct exports_place { /* what they live in; outlives them */
     const uint8_t *boot_id;
     const struct config *config; /* for the call only */
 };
-/* Makes the configured ones. On failure *name is what could not be made, borrowed. */
+enum { EXPORTS_REASON_BYTES = HANDOUTS_REASON_BYTES + 64 };
+/* Makes the configured ones. On failure *reason says of what, and why. */
 enum fp_status exports_start(struct exports *exports, const struct exports_place *place,
-                             const char **name) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+                             char reason[EXPORTS_REASON_BYTES])
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* Forgets those that hold nothing which anybody could miss. No client is left. */
+void exports_stop(struct exports *exports) FP_NONNULL(1);
 
 struct export_about { /* what is told of one */
     char name[AREA_NAME_BYTES_MAX + 1];
@@ -90,6 +101,7 @@ struct export_about { /* what is told of one */
     uint64_t size_bytes;
     uint32_t page_bytes;
     bool read_only;
+    bool lost; /* by its plain name: an earlier server had handed that out */
 };
 /* What a client would get under that name. FP_ABSENT, FP_LOST: `why` says it. */
 enum fp_status exports_describe(struct exports *exports, struct slice name,
@@ -105,6 +117,11 @@ enum fp_status exports_open(struct exports *exports, struct slice name, struct o
 void exports_close(struct exports *exports, struct opener *opener, struct export **export,
                    uint64_t now_ns) FP_NONNULL(1, 2, 3);
 
+/* Makes an export that is lost, or that nobody uses, anew and empty. FP_ABSENT, FP_BUSY, FP_IO:
+ * `why`. FP_NO_MEMORY. */
+enum fp_status exports_recreate(struct exports *exports, struct slice name,
+                                char why[REFUSAL_BYTES_MAX]) FP_MUST_CHECK FP_NONNULL(1, 3);
+
 /* Ends what templates made and nobody came back to. */
 void exports_sweep(struct exports *exports, uint64_t now_ns) FP_NONNULL(1);
 
@@ -113,7 +130,9 @@ void exports_sweep(struct exports *exports, uint64_t now_ns) FP_NONNULL(1);
 void exports_each(struct exports *exports,
                   void (*each)(void *context, const struct export *export), void *context)
     FP_NONNULL(1, 2);
-void export_describe(const struct export *export, struct export_about *about) FP_NONNULL(1, 2);
+/* For who is called by exports_each, or has it open. */
+void exports_about(struct exports *exports, const struct export *export,
+                   struct export_about *about) FP_NONNULL(1, 2, 3);
 
 static inline void export_count(struct export *export, enum export_counter which, uint64_t delta)
 {

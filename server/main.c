@@ -2,6 +2,7 @@
  * farpaged - keeps other machines' memory pages and memcached items, compressed. */
 #include <stdio.h>
 
+#include "base/number.h"
 #include "server/options.h"
 #include "server/server.h"
 
@@ -28,6 +29,17 @@ static int run(struct config **config, const struct options *options)
     return (int)code;
 }
 
+static void check(const struct options *options, const struct config *config)
+{
+    char worst[NUMBER_TEXT_BYTES], room[NUMBER_TEXT_BYTES];
+    printf("%s: good\n", options->config_path ? options->config_path : "the configuration");
+    if (config_exports_worst_bytes(config) <= config_exports_room_bytes(config)) return;
+    number_size_short(config_exports_worst_bytes(config), worst);
+    number_size_short(config_exports_room_bytes(config), room);
+    printf("warning: exports are overcommitted: where nothing packs they take %s, and there is "
+           "room for %s; then writes are refused with ENOSPC\n", worst, room);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -39,8 +51,7 @@ int main(int argc, char **argv)
     if (code == EXIT_OK && options.action == OPTIONS_DUMP) config_dump(config, stdout);
     if (code == EXIT_OK && options.action == OPTIONS_CHECK)
         code = (int)server_check(config, stderr);
-    if (code == EXIT_OK && options.action == OPTIONS_CHECK)
-        printf("%s: good\n", options.config_path ? options.config_path : "the configuration");
+    if (code == EXIT_OK && options.action == OPTIONS_CHECK) check(&options, config);
     if (code == EXIT_OK && options.action == OPTIONS_RUN) code = run(&config, &options);
     config_destroy(&config);
     if (fflush(stdout) != 0 && code == EXIT_OK) code = EXIT_RUNTIME;

@@ -35,6 +35,7 @@ static enum nbd_step say_status(struct nbd_conn *conn, const struct nbd_option *
                                 enum fp_status status, const char *why)
 {
     if (status == FP_NO_MEMORY) why = "the server has no memory for it";
+    if (status == FP_IO) return say(conn, option, NBD_REP_ERR_PLATFORM, why);
     bool unknown = status == FP_ABSENT || status == FP_LOST;
     return say(conn, option, unknown ? NBD_REP_ERR_UNKNOWN : NBD_REP_ERR_POLICY, why);
 }
@@ -72,7 +73,7 @@ static enum fp_status open_export(struct nbd_conn *conn, struct slice name,
 {
     enum fp_status status = exports_open(exports_of(conn), name, &conn->opener, &conn->export, why);
     if (status != FP_OK) return status;
-    export_describe(conn->export, about);
+    exports_about(exports_of(conn), conn->export, about);
     if (!take_memory(conn, about->page_bytes)) {
         exports_close(exports_of(conn), &conn->opener, &conn->export, conn->worker->now_ns);
         return FP_NO_MEMORY;
@@ -177,12 +178,13 @@ static void list_one(void *opaque, const struct export *export)
     struct listing *listing = opaque;
     struct export_about about;
     char name[EXPORT_NAME_BYTES_MAX + 1];
-    uint8_t body[4 + AREA_NAME_BYTES_MAX + CONFIG_DESCRIPTION_BYTES + EXPORT_NAME_BYTES_MAX + 32];
-    export_describe(export, &about);
+    uint8_t body[4 + 2 * EXPORT_NAME_BYTES_MAX + CONFIG_DESCRIPTION_BYTES + 64];
+    exports_about(exports_of(listing->conn), export, &about);
     write_full_name(&about, name);
-    size_t size = strlen(about.name);
+    const char *listed = about.lost ? name : about.name;
+    size_t size = strlen(listed);
     put32(body, (uint32_t)size);
-    memcpy(body + 4, about.name, size);
+    memcpy(body + 4, listed, size);
     int more = snprintf((char *)body + 4 + size, sizeof body - 4 - size, "%s%sthis one is %s",
                         about.description, about.description[0] != '\0' ? "; " : "", name);
     size += 4 + (size_t)(more > 0 ? more : 0);

@@ -15,6 +15,7 @@ static const struct operate_row {
 } rows[] = {
     {COMMAND_COMPRESSOR, operate_compressor},
     {COMMAND_DICTIONARY, operate_dictionary},
+    {COMMAND_EXPORT, operate_export},
     {COMMAND_RECOMPRESS, operate_recompress},
 };
 

@@ -6,8 +6,8 @@
  * function in operate_NAME.c, which reads its words, acts, and answers in lines or refuses in one
  * sentence. A refused command has changed nothing.
  *
- * Threads: any, each with an answer of its own. Blocks: never, but for short locks; what takes long
- *          is only begun here.
+ * Threads: any, each with an answer of its own. Blocks: never, but for short locks, and `export`
+ *          for a line to the disk; what takes long is only begun here.
  */
 #ifndef FARPAGE_SERVER_OPERATE_H
 #define FARPAGE_SERVER_OPERATE_H
@@ -43,6 +43,6 @@ enum operate operate_refuse(struct answer *answer, enum operate how, const char 
     __attribute__((format(printf, 3, 4))) FP_NONNULL(1, 3);
 
 typedef enum operate operate_run(struct shared *shared, struct slice rest, struct answer *answer);
-operate_run operate_compressor, operate_dictionary, operate_recompress;
+operate_run operate_compressor, operate_dictionary, operate_export, operate_recompress;
 
 #endif

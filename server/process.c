@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,15 @@ uint64_t process_resident_bytes(void)
     if (fscanf(file, "%" SCNu64 " %" SCNu64, &total, &resident) != 2) resident = 0;
     fclose(file);
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+bool process_flushes_io(void)
+{
+    return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 }
 
 /* On Linux a priority is a thread's. Where it is refused, the duty still holds. */

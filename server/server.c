@@ -157,14 +157,49 @@ static enum exit_code create_store(struct server *server)
     return EXIT_OK;
 }
 
+static bool serves_devices(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners_count; i++)
+        if (config->listeners[i].protocol == CONFIG_NBD) return true;
+    return false;
+}
+
+/* Who swaps here may be this very machine. Before there are threads, which inherit it. */
+static void stay_out_of_swap(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    if (!serves_devices(config)) return;
+    if (config->storage.lock_memory != CONFIG_SWITCH_ON)
+        log_event(&server->log, LOG_WARN, "a machine that swaps to its own server may lock up",
+                  log_text("cure", "storage.lock_memory: on"));
+    if (!process_flushes_io())
+        log_event(&server->log, LOG_WARN,
+                  "the kernel does not mark this process as one that storage depends on",
+                  log_text("cure", "CAP_SYS_RESOURCE; needed where a machine swaps to itself"));
+}
+
+/* It may turn out to be too much, some day. */
+static void tell_overcommit(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    char worst[NUMBER_TEXT_BYTES], room[NUMBER_TEXT_BYTES];
+    if (config_exports_worst_bytes(config) <= config_exports_room_bytes(config)) return;
+    number_size_short(config_exports_worst_bytes(config), worst);
+    number_size_short(config_exports_room_bytes(config), room);
+    log_event(&server->log, LOG_WARN,
+              "exports are overcommitted: what packs badly will be refused with ENOSPC",
+              log_text("at_worst", worst), log_text("room", room));
+}
+
 static enum exit_code create_exports(struct server *server)
 {
     struct shared *shared = &server->shared;
-    const char *name;
+    char reason[EXPORTS_REASON_BYTES];
     struct exports_place place = {shared->store, &shared->openers, shared->boot_id, shared->config};
-    enum fp_status status = exports_start(&shared->exports, &place, &name);
-    return status == FP_OK ? EXIT_OK
-                           : fail(server, EXIT_RUNTIME, name, fp_status_text(status));
+    stay_out_of_swap(server);
+    tell_overcommit(server);
+    enum fp_status status = exports_start(&shared->exports, &place, reason);
+    return status == FP_OK ? EXIT_OK : fail(server, EXIT_RUNTIME, "exports", reason);
 }
 
 static uint32_t count_workers(const struct config *config)
@@ -382,6 +417,7 @@ void server_destroy(struct server **server_ptr)
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);
     if (server->base != NULL) event_base_free(server->base);
+    if (server->stopping) exports_stop(&shared->exports);
     exports_fini(&shared->exports, shared->store);
     store_destroy(&shared->store);
     free(shared->counters);

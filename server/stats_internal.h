@@ -19,6 +19,7 @@ void stats_settings(struct shared *shared, const struct stats_sink *sink);
 void stats_conns(struct shared *shared, const struct stats_sink *sink);
 void stats_maps(struct shared *shared, const struct stats_sink *sink);
 void stats_memory(struct shared *shared, const struct stats_sink *sink);
+void stats_exports(struct shared *shared, const struct stats_sink *sink);
 void stats_areas(struct shared *shared, const struct stats_sink *sink);
 void stats_sessions(struct shared *shared, const struct stats_sink *sink);
 void stats_zpool(struct shared *shared, const struct stats_sink *sink);

@@ -53,6 +53,8 @@ struct cli {
       "show what the server packs pages with, or change it while it serves")                       \
     X(DICTIONARY, "dictionary", "[train|drop AREA]", 0, 2, cli_dictionary,                        \
       "show the areas' dictionaries, train one from stored pages, or drop it")                     \
+    X(EXPORT, "export", "recreate NAME", 2, 2, cli_export,                                         \
+      "make a block device that was lost, or that nobody uses, anew and empty")                    \
     X(RECOMPRESS, "recompress", "[start | pause | resume | cancel]", 0, 1, cli_recompress,         \
       "pack what is stored once more in the background, or see how that goes")                     \
     X(REPLAY, "replay", "TRACE PAGES...", 2, UINT32_MAX, cli_replay,                               \

@@ -98,6 +98,8 @@ struct config {
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */
         enum config_switch huge_pages, lock_memory;
+        char state_dir[CONFIG_PATH_BYTES]; /* "": none; no export needs it then */
+        uint32_t overcommit_percent;       /* at least 100 */
         uint64_t item_bytes_max; /* <= memory_limit_bytes / 2 */
     } storage;
     struct {

@@ -4,12 +4,16 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/number.h"
 #include "server/config/config_build.h"
 
+/* What tells pages apart takes so small a part of them, at most. */
+enum { WORST_PART = 128 };
+
 /* In the order of config_table.h. */
 enum export_row { ROW_NAME, ROW_SIZE, ROW_AREA, ROW_PAGE_SIZE, ROW_READ_ONLY, ROW_DESCRIPTION,
-                  ROW_LIFETIME };
+                  ROW_LIFETIME, ROW_GRACE, ROW_RECREATE };
 
 static bool is_bad(const struct config_export *export, enum export_row row)
 {
@@ -119,13 +123,79 @@ static void check_listeners(struct config_build *build)
     }
 }
 
+/* Who noted nothing before the restart cannot tell afterwards. */
+static void check_recreate(struct config_build *build, uint32_t i)
+{
+    const struct config *config = build->config;
+    const struct config_export *export = &config->exports[i];
+    if (is_bad(export, ROW_RECREATE) || config_origin_of(config, "storage.state_dir")->bad) return;
+    if (export->recreate == CONFIG_RECREATE_ALWAYS || config->storage.state_dir[0] != '\0') return;
+    complain(build, i, ROW_RECREATE, "recreate",
+             "'asked' needs storage.state_dir, where it is noted what was handed out; "
+             "'always' does without, and a client that comes back after a restart finds zeros");
+}
+
+/* --- whether they fit ------------------------------------------------------------------------- */
+
+uint64_t config_exports_worst_bytes(const struct config *config)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < config->exports_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        uint64_t count = config_export_is_template(export) ? export->instances_max : 1, all;
+        if (!mul_u64(export->size_bytes, count, &all) || !add_u64(sum, all, &sum))
+            return UINT64_MAX;
+    }
+    return add_u64(sum, sum / WORST_PART, &sum) ? sum : UINT64_MAX;
+}
+
+uint64_t config_exports_room_bytes(const struct config *config)
+{
+    uint64_t threads = config->server.threads != 0 ? config->server.threads : 1;
+    uint64_t fixed = CONFIG_START_BYTES + threads * CONFIG_THREAD_BYTES;
+    uint64_t limit = config->storage.memory_limit_bytes;
+    return limit > fixed ? limit - fixed : 1;
+}
+
+/* In hundredths, rounded up. */
+static uint64_t overcommit_of(const struct config *config)
+{
+    uint64_t worst = config_exports_worst_bytes(config), room = config_exports_room_bytes(config);
+    return worst / (room / 100 + 1) + 1;
+}
+
+static void check_sizes(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *limit = config_origin_of(config, "storage.memory_limit");
+    const struct config_origin *factor = config_origin_of(config, "storage.overcommit");
+    char worst[NUMBER_TEXT_BYTES], room[NUMBER_TEXT_BYTES];
+    if (limit->bad || factor->bad || config->exports_count == 0) return;
+    for (uint32_t i = 0; i < config->exports_count; i++)
+        if (is_bad(&config->exports[i], ROW_SIZE) || is_bad(&config->exports[i], ROW_NAME)) return;
+    uint64_t needed = overcommit_of(config);
+    if (config_exports_worst_bytes(config) <= config_exports_room_bytes(config)) return;
+    if (needed <= config->storage.overcommit_percent) return;
+    number_size_short(config_exports_worst_bytes(config), worst);
+    number_size_short(config_exports_room_bytes(config), room);
+    uint32_t last = config->exports_count - 1;
+    config_error_add(build->errors,
+                     config_place_in_item(build, &config->exports[last].item, ROW_SIZE),
+                     "exports: all together they take %s where nothing packs, and "
+                     "storage.memory_limit leaves %s; lower a size, raise the limit, or say "
+                     "storage.overcommit: %" PRIu64 ".%02" PRIu64,
+                     worst, room, needed / 100, needed % 100);
+}
+
 void config_check_exports(struct config_build *build)
 {
     check_listeners(build);
+    check_sizes(build);
     for (uint32_t i = 0; i < build->config->exports_count; i++) {
         check_size(build, i);
         check_name(build, i);
         check_template(build, i);
         check_area(build, i);
+        check_recreate(build, i);
     }
 }

@@ -10,6 +10,7 @@ enum { CONFIG_EXPORTS_MAX = 64, CONFIG_DESCRIPTION_BYTES = 96 };
 
 /* In the order of the choices in config_table.h. */
 enum config_lifetime { CONFIG_PERMANENT, CONFIG_CONNECTION };
+enum config_recreate { CONFIG_RECREATE_ASKED, CONFIG_RECREATE_ALWAYS };
 
 struct config_export { /* an area as a block device */
     struct config_item item;
@@ -21,6 +22,7 @@ struct config_export { /* an area as a block device */
     char description[CONFIG_DESCRIPTION_BYTES + 1]; /* may be "" */
     enum config_lifetime lifetime; /* CONFIG_CONNECTION of templates, and of no others */
     uint64_t grace_ns;             /* of a template's: from its last client on */
+    enum config_recreate recreate; /* what a restart means to clients that come back */
     uint32_t instances_max;        /* of a template: so many exist at once */
 };
 
@@ -31,5 +33,11 @@ static inline const char *config_export_area(const struct config_export *export)
 {
     return export->area[0] != '\0' ? export->area : export->name;
 }
+
+struct config;
+/* What all exports together take where nothing packs, and what storage.memory_limit leaves for
+ * them. More of the first than of the second is overcommitted. */
+uint64_t config_exports_worst_bytes(const struct config *config) FP_NONNULL(1);
+uint64_t config_exports_room_bytes(const struct config *config) FP_NONNULL(1);
 
 #endif

@@ -18,6 +18,7 @@ enum config_kind {
     KIND_SIZE,     /* uint64_t, bytes */
     KIND_DURATION, /* uint64_t, nanoseconds */
     KIND_CHOICE,   /* an enum whose values are the places of the names in `choices` */
+    KIND_RATIO,    /* uint32_t, hundredths: "1.5" */
     KIND_ADDRESS,  /* struct config_address */
     KIND_NAME,     /* char[AREA_NAME_BYTES_MAX + 1]; `least` 0: it may be "" */
     KIND_PATTERN,  /* the same, or a name that ends in a slash and a star */

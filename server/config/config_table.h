@@ -103,6 +103,11 @@
     X("storage.lock_memory", KIND_CHOICE, struct config, storage.lock_memory, "off", 0, 0,         \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
       "Keep the whole process out of swap; needs an unlimited RLIMIT_MEMLOCK.")                    \
+    X("storage.state_dir", KIND_PATH, struct config, storage.state_dir, "", 0, 0, NULL, RESTART,   \
+      "Where it is noted which exports were handed out, so that none is taken for another later.") \
+    X("storage.overcommit", KIND_RATIO, struct config, storage.overcommit_percent, "1.0", 100,     \
+      10000, NULL, RESTART,                                                                        \
+      "How many times what storage.memory_limit can hold at worst all exports may be together.")   \
     X("storage.item_size_max", KIND_SIZE, struct config, storage.item_bytes_max, "1MiB",           \
       CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
       "The largest value of a memcached item; at most half of storage.memory_limit.")              \
@@ -178,6 +183,10 @@
     X("exports[].grace", KIND_DURATION, struct config_export, grace_ns, "1m", 0,                   \
       CONFIG_HOURS(7 * 24), NULL, RESTART,                                                         \
       "How long a template's export waits for a client to come back before it is gone.")           \
+    X("exports[].recreate", KIND_CHOICE, struct config_export, recreate, "asked", 0, 0,            \
+      CONFIG_CHOICES("asked", "always"), RESTART,                                                  \
+      "After a restart: refused until farpage export recreate (needs storage.state_dir), or "      \
+      "handed out again, empty, as if it were the same disk.")                                     \
     X("exports[].instances_max", KIND_COUNT, struct config_export, instances_max, "8", 1, 512,     \
       NULL, RESTART, "So many exports of a template exist at once.")                               \
     X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \

@@ -18,7 +18,25 @@ static const struct {
     {KIND_INTEGER, "whole number", "-5, 0, 9"},
     {KIND_SIZE, "size", "512KiB, 64MiB, 4GiB"},
     {KIND_DURATION, "duration", "250ms, 30s, 1h"},
+    {KIND_RATIO, "ratio", "1.0, 2.5, 10.0"},
 };
+
+/* "2.5" as hundredths: digits, and one or two behind a point. */
+static bool read_ratio(struct slice text, uint64_t *hundredths)
+{
+    const uint8_t *point = text.size_bytes > 0 ? memchr(text.bytes, '.', text.size_bytes) : NULL;
+    uint64_t whole, part = 0, places = 0;
+    if (point != NULL) {
+        struct slice behind = slice_of(point + 1, text.size_bytes - 1 -
+                                                      (size_t)(point - text.bytes));
+        places = behind.size_bytes;
+        if (places < 1 || places > 2 || !number_wire_u64(behind, &part)) return false;
+        text.size_bytes = (size_t)(point - text.bytes);
+    }
+    if (!number_u64(text, &whole) || whole > UINT32_MAX) return false;
+    *hundredths = whole * 100 + (places == 1 ? part * 10 : part);
+    return true;
+}
 
 /* A number of any kind, as one that can be compared. */
 static bool read_number(enum config_kind kind, struct slice text, int64_t *number)
@@ -28,6 +46,7 @@ static bool read_number(enum config_kind kind, struct slice text, int64_t *numbe
     if (minus) text = slice_of(text.bytes + 1, text.size_bytes - 1);
     bool good = kind == KIND_SIZE       ? number_size(text, &magnitude)
                 : kind == KIND_DURATION ? number_duration(text, &magnitude)
+                : kind == KIND_RATIO    ? read_ratio(text, &magnitude)
                                         : number_u64(text, &magnitude);
     if (!good || magnitude > INT64_MAX) return false;
     *number = minus ? -(int64_t)magnitude : (int64_t)magnitude;
@@ -40,6 +59,10 @@ static void number_text(enum config_kind kind, int64_t number, char text[NUMBER_
         number_size_text((uint64_t)number, text);
     else if (kind == KIND_DURATION)
         number_duration_text((uint64_t)number, text);
+    else if (kind == KIND_RATIO)
+        snprintf(text, NUMBER_TEXT_BYTES, number % 10 == 0 ? "%" PRId64 ".%" PRId64
+                                                           : "%" PRId64 ".%02" PRId64,
+                 number / 100, number % 10 == 0 ? number % 100 / 10 : number % 100);
     else
         snprintf(text, NUMBER_TEXT_BYTES, "%" PRId64, number);
 }
@@ -128,7 +151,7 @@ static bool read_scalar(const struct config_key *key, struct slice text, void *v
     if (key->choices != NULL && !is_choice(key, number)) return refuse_choice(key, text, why);
     if (key->choices == NULL && (number < key->least || number > key->most))
         return refuse_range(key, quoted, why);
-    if (key->kind == KIND_COUNT)
+    if (key->kind == KIND_COUNT || key->kind == KIND_RATIO)
         *(uint32_t *)value = (uint32_t)number;
     else if (key->kind == KIND_INTEGER)
         *(int32_t *)value = (int32_t)number;
@@ -235,6 +258,7 @@ bool config_value_read(const struct config_key *key, struct slice text, void *va
     case KIND_INTEGER:
     case KIND_SIZE:
     case KIND_DURATION:
+    case KIND_RATIO:
         return read_scalar(key, text, value, why);
     case KIND_CHOICE:
         return read_choice(key, text, value, why);
@@ -257,6 +281,7 @@ void config_value_text(const struct config_key *key, const void *value,
     unsigned choice;
     switch (key->kind) {
     case KIND_COUNT:
+    case KIND_RATIO:
         number_text(key->kind, *(const uint32_t *)value, text);
         break;
     case KIND_INTEGER:

@@ -1,16 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Block devices as people use them: with libnbd and its tools, qemu's, fio and nbd-client."""
+import errno
 import os
 import random
+import signal
 import subprocess
 import tempfile
+import time
 import zlib
 
 import nbd
 
+import nbd_wire as wire
+from areas import ABSENT, BUSY, OK, SHARED, Session
 from nbd_wire import MIB, Device
-from story import sample, stats, tell
+from operating import until
+from story import ask, limit_mib, sample, sanitized, stats, tell
 
 PAGE = 4096
 DISK = '[{name: disk, size: 16MiB, description: "for a test"}]'
@@ -132,5 +138,202 @@ def the_tools_of_others_work(programs):
         assert "failed" not in said and "error" not in said.lower(), said
 
 
+# --- which disk it is ----------------------------------------------------------------------------
+
+def refused(call, *arguments, error=None):
+    """The sentence that libnbd makes of a refusal."""
+    try:
+        call(*arguments)
+    except nbd.Error as e:
+        assert error is None or e.errnum == error, (e.errnum, str(e))
+        return str(e)
+    raise AssertionError("it was not refused")
+
+
+def why_refused(device, name):
+    """The server's own sentence, which libnbd leaves out."""
+    with device.wire() as s:
+        wire.greet(s)
+        kind, text = wire.ask(s, wire.GO, wire.go_body(name))[-1]
+        assert kind >= 2**31, kind
+        return kind, text.decode()
+
+
+def identity(device, name="disk"):
+    return stats(device, "exports")[f"{name}:identity"]
+
+
+def after_a_restart_a_client_gets_errors_and_never_zeros(programs):
+    with tempfile.TemporaryDirectory() as state:
+        with Device(programs.farpaged, DISK, state=state) as device:
+            connect(device, "disk").pwrite(b"x" * PAGE, 0)
+            old = f"disk@{identity(device)}"
+            assert connect(device, old).pread(PAGE, 0) == b"x" * PAGE
+            device.process.send_signal(signal.SIGKILL)
+            device.is_over(-signal.SIGKILL)
+        with Device(programs.farpaged, DISK, state=state) as device:
+            for name in ("disk", "", old):
+                refused(connect, device, name, error=errno.ENOENT)
+                assert why_refused(device, name)[0] == wire.UNKNOWN
+            assert "farpage export recreate disk" in why_refused(device, "disk")[1]
+            assert "is not the one it was" in why_refused(device, old)[1]
+            assert stats(device, "exports")["disk:state"] == "lost"
+            new = f"disk@{identity(device)}"
+            assert new in run("nbdinfo", "--list", device.uri())
+            connect(device, new).pwrite(b"n" * PAGE, PAGE)  # who says so knows that it is new
+            refused(connect, device, "disk")
+            programs.run(device, "export", "recreate", "nothing", code=1)
+            programs.run(device, "export", "recreate", "disk")
+            assert connect(device, "disk").pread(2 * PAGE, 0) == bytes(PAGE) + b"n" * PAGE
+            device.stop()
+            device.over = True
+        with Device(programs.farpaged, DISK, state=state) as device:
+            refused(connect, device, "disk")  # an orderly stop loses as much
+            assert ask(device, "export recreate disk\r\n") == "OK\r\n"
+            handle = connect(device, "disk")
+            handle.pwrite(b"y" * PAGE, 0)
+            handle.trim(16 * MIB, 0)
+        with Device(programs.farpaged, DISK, state=state) as device:
+            connect(device, "disk")  # it held nothing that anybody could miss
+        with Device(programs.farpaged, DISK.replace("}", ", recreate: always}"), state=state) as device:
+            assert connect(device, "disk").pread(PAGE, 0) == bytes(PAGE)
+
+
+def a_state_that_cannot_be_kept_is_an_error_at_the_start(programs):
+    def check(*sets, code):
+        words = [word for one in sets for word in ("--set", one)]
+        done = subprocess.run([programs.farpaged, "--check", *words], capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == code, done
+        return done.stdout + done.stderr
+    one = "exports=[{name: a, size: 8MiB}]"
+    assert "storage.state_dir" in check(one, code=78)
+    assert "good" in check(one, "storage.state_dir=/somewhere", code=0)
+    assert "good" in check("exports=[{name: a, size: 8MiB, recreate: always}]", code=0)
+    with tempfile.TemporaryDirectory() as state:
+        with Device(programs.farpaged, DISK, state=state):
+            done = subprocess.run(
+                [programs.farpaged, "--set", one, "--set", f"storage.state_dir={state}", "--set",
+                 "listeners=[{address: '127.0.0.1:0'}]"], capture_output=True, text=True, check=False)
+            assert done.returncode == 70 or done.returncode == 1, done
+            assert "another server" in done.stderr, done
+        with open(os.path.join(state, "exports"), "a") as f:
+            f.write("+ 99 di")  # cut short: never acknowledged
+        with Device(programs.farpaged, DISK, state=state) as device:
+            connect(device, "disk")
+        with open(os.path.join(state, "exports"), "w") as f:
+            f.write("scribble\n")
+        done = subprocess.run(
+            [programs.farpaged, "--set", one, "--set", f"storage.state_dir={state}"],
+            capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode != 0 and "not what farpaged writes" in done.stderr, done
+
+
+def a_template_makes_an_export_for_each_name_and_ends_it(programs):
+    rule = '[{name: "guests/*", size: 8MiB, lifetime: connection, grace: 300ms, instances_max: 2}]'
+    with Device(programs.farpaged, rule) as device:
+        first = connect(device, "guests/a")
+        first.pwrite(b"a" * PAGE, 0)
+        old = f"guests/a@{identity(device, 'guests/a')}"
+        second = connect(device, "guests/b")
+        assert second.pread(PAGE, 0) == bytes(PAGE)
+        assert connect(device, "guests/a").pread(PAGE, 0) == b"a" * PAGE
+        kind, text = why_refused(device, "guests/c")
+        assert kind == wire.POLICY and "instances_max" in text, text
+        assert why_refused(device, "guests/")[0] == wire.UNKNOWN
+        assert why_refused(device, "other")[0] == wire.UNKNOWN
+        first.shutdown()
+        del first
+        time.sleep(0.1)
+        again = connect(device, old)  # within its grace it is the same
+        assert again.pread(PAGE, 0) == b"a" * PAGE
+        again.shutdown()
+        until(lambda: "guests/a:identity" not in stats(device, "exports"))
+        assert connect(device, "guests/a").pread(PAGE, 0) == bytes(PAGE)
+        assert "is not the one it was" in why_refused(device, old)[1]
+        assert "guests/a" in open(os.path.join(device.state, "exports")).read()
+
+
+def an_area_open_exclusively_is_no_device_and_the_other_way_round(programs):
+    with Device(programs.farpaged, DISK) as device:
+        session = Session(device)
+        number = session.open(b"disk")
+        kind, text = why_refused(device, "disk")
+        assert kind == wire.POLICY and "open exclusively by unix:pid=" in text, text
+        session.close_area(number)
+        handle = connect(device, "disk")
+        handle.pwrite(b"d" * PAGE, PAGE)
+        assert session.try_open(b"disk")["status"] == BUSY
+        number = session.open(b"disk", flags=SHARED)
+        assert session.load(number, 1) == b"d" * PAGE
+        assert session.load(number, 0) == ABSENT
+        assert session.store(number, 0, b"f" * PAGE) == OK
+        assert handle.pread(2 * PAGE, 0) == b"f" * PAGE + b"d" * PAGE
+
+
+# --- full ----------------------------------------------------------------------------------------
+
+def what_cannot_be_held_at_worst_is_refused_at_the_start(programs):
+    def check(size, factor, code):
+        done = subprocess.run(
+            [programs.farpaged, "--check", "--set", f"exports=[{{name: a, size: {size}MiB, "
+             "recreate: always}]", "--set", "storage.memory_limit=128MiB", "--set",
+             "server.threads=1", "--set", f"storage.overcommit={factor}"],
+            capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done
+        return done.stdout + done.stderr
+    assert "warning" not in check(100, "1.0", 0)
+    assert "storage.overcommit: 2.1" in check(256, "1.0", 78)
+    assert "storage.overcommit: 2.1" in check(256, "2.0", 78)
+    assert "warning: exports are overcommitted" in check(256, "2.5", 0)
+
+
+def what_is_promised_at_worst_is_kept(programs):
+    """An export that just fits takes noise up to its last page."""
+    limit = limit_mib(programs.farpaged, 64)
+    size = limit - 24 if sanitized(programs.farpaged) else limit - 11
+    with Device(programs.farpaged, f"[{{name: disk, size: {size}MiB}}]",
+                [f"storage.memory_limit={limit}MiB", "server.threads=1"]) as device:
+        handle = connect(device)
+        for at in range(size):
+            handle.pwrite(os.urandom(MIB), at * MIB)
+        assert stats(device, "exports")["disk:no_space"] == "0"
+
+
+def a_full_server_says_enospc_and_keeps_the_old_content(programs):
+    limit = limit_mib(programs.farpaged, 32)
+    with Device(programs.farpaged, "[{name: disk, size: 128MiB}]",
+                [f"storage.memory_limit={limit}MiB", "storage.overcommit=20.0"]) as device:
+        handle = connect(device)
+        written, full = [], 0
+        for at in range(0, 128 * MIB, MIB):
+            data = os.urandom(MIB)
+            try:
+                handle.pwrite(data, at)
+                written.append((at, data))
+            except nbd.Error as e:
+                assert e.errnum == errno.ENOSPC, e
+                full += 1
+        assert full > 20 and len(written) > 8, (full, len(written))
+        at, data = written[3]
+        refused(handle.pwrite, os.urandom(MIB), at, error=errno.ENOSPC)
+        found = handle.pread(MIB, at)
+        same = sum(found[p:p + PAGE] == data[p:p + PAGE] for p in range(0, MIB, PAGE))
+        assert same >= MIB // PAGE // 2, same  # each page is the old one or, where one fitted, the new
+        for at, data in written[4:]:
+            assert handle.pread(MIB, at) == data
+        counts = stats(device, "exports")
+        assert int(counts["disk:no_space"]) >= full
+        assert device.stderr().count("refused writes") in range(1, 4), device.stderr()
+        handle.trim(64 * MIB, 0)
+        handle.pwrite(os.urandom(MIB), 0)
+
+
 if __name__ == "__main__":
-    tell([what_is_written_is_read_at_any_offset, the_tools_of_others_work])
+    tell([what_is_written_is_read_at_any_offset, the_tools_of_others_work,
+          after_a_restart_a_client_gets_errors_and_never_zeros,
+          a_state_that_cannot_be_kept_is_an_error_at_the_start,
+          a_template_makes_an_export_for_each_name_and_ends_it,
+          an_area_open_exclusively_is_no_device_and_the_other_way_round,
+          what_cannot_be_held_at_worst_is_refused_at_the_start, what_is_promised_at_worst_is_kept,
+          a_full_server_says_enospc_and_keeps_the_old_content])

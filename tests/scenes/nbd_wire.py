@@ -2,8 +2,10 @@
 """nbd_wire - the network block device protocol, byte by byte, for scenes that no library would play;
 and a server that has such a device."""
 import os
+import shutil
 import socket
 import struct
+import tempfile
 
 from running import Server, free_port
 
@@ -20,14 +22,25 @@ MIB = 1 << 20
 
 
 class Device(Server):
-    """farpaged with block devices: `exports` as YAML, on a unix socket and a TCP port."""
+    """farpaged with block devices: `exports` as YAML, on a unix socket and a TCP port; `state`: a
+    directory that outlives it."""
 
-    def __init__(self, program, exports, sets=()):
+    def __init__(self, program, exports, sets=(), state=None):
         self.nbd_port = free_port()
         self.nbd_unix = f"/tmp/nbd-{os.getpid()}-{self.nbd_port}.sock"
         listeners = [f'{{address: "127.0.0.1:{self.nbd_port}", protocol: nbd}}',
                      f'{{address: "unix:{self.nbd_unix}", protocol: nbd}}']
-        super().__init__(program, sets=[f"exports={exports}", *sets], listeners=listeners)
+        self.state = state or tempfile.mkdtemp(prefix="nbd-state-")
+        self.keeps_state = state is not None
+        super().__init__(program, sets=[f"storage.state_dir={self.state}", f"exports={exports}",
+                                        *sets], listeners=listeners)
+
+    def __exit__(self, *what):
+        try:
+            super().__exit__(*what)
+        finally:
+            if not self.keeps_state:
+                shutil.rmtree(self.state, ignore_errors=True)
 
     def uri(self, name="", how="unix"):
         if how == "tcp":

@@ -103,7 +103,8 @@ class Farpaged(Server):
         return [self.programs.farpaged, "--set", "server.threads=2",
                 "--set", f'listeners=[{{address: "127.0.0.1:{self.text_port}"}}, '
                          f'{{address: "127.0.0.1:{self.port}", protocol: nbd}}]',
-                "--set", f"exports=[{{name: {self.EXPORT}, size: {self.size_mib}MiB}}]",
+                "--set", f"exports=[{{name: {self.EXPORT}, size: {self.size_mib}MiB, "
+                         "recreate: always}]",
                 "--set", f"storage.memory_limit={self.size_mib + 64}MiB"]
 
     def disturb(self, step):

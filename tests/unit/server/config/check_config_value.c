@@ -47,6 +47,13 @@ static void check_never_read(const struct config_key *key)
         "1 ", "+1", "--1",  "-0x", "1KiB\n", "1 MiB", "1kib", "-",   "null", "1_000",
     };
     if (key->kind == KIND_NAME) return;
+    if (key->kind == KIND_RATIO) {
+        ck_assert(reads(key, "1.5") && reads(key, "2") && reads(key, "10.25"));
+        ck_assert(!reads(key, "1.") && !reads(key, ".5") && !reads(key, "1.255"));
+        ck_assert(!reads(key, "0.9") && !reads(key, "1.5.") && !reads(key, "-1.5"));
+        ck_assert(!reads(key, "") && !reads(key, "01.5") && !reads(key, "1e3"));
+        return;
+    }
     if (key->kind == KIND_PATTERN) {
         ck_assert(reads(key, "a/*") && reads(key, "a-b/c/*") && reads(key, "a"));
         ck_assert(!reads(key, "") && !reads(key, "*") && !reads(key, "/*") && !reads(key, "a*"));
@@ -75,7 +82,8 @@ END_TEST
 static void check_bounds(const struct config_key *key)
 {
     bool is_text = key->kind == KIND_ADDRESS || key->kind == KIND_NAME || key->kind == KIND_PATH ||
-                   key->kind == KIND_PATTERN || key->kind == KIND_TEXT;
+                   key->kind == KIND_PATTERN || key->kind == KIND_TEXT ||
+                   key->kind == KIND_RATIO;
     if (key->choices != NULL || is_text) return;
     const char *unit = key->kind == KIND_SIZE ? "B" : key->kind == KIND_DURATION ? "ns" : "";
     const struct {

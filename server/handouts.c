@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/handouts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/number.h"
+
+#define FILE_NAME "exports"
+#define NEW_NAME "exports.new"
+#define HEADER "farpage exports 1\n"
+
+enum { LINE_BYTES = 160, FILE_BYTES_MAX = 1 << 20 };
+
+struct handout {
+    char name[AREA_NAME_BYTES_MAX + 1];
+    char boot[HANDOUT_BOOT_BYTES]; /* of the server that handed it out */
+    uint64_t number;
+    bool lost;    /* that was an earlier one */
+    bool durable; /* it is on the disk */
+    struct handout *next;
+};
+
+void handouts_init(struct handouts *handouts)
+{
+    *handouts = (struct handouts){.fd = -1, .directory_fd = -1};
+    lock_init(&handouts->lock, RANK_HANDOUTS);
+}
+
+static void entry_free(struct handouts *handouts, struct handout *entry)
+{
+    budget_return(handouts->budget, BUDGET_FIXED, sizeof *entry);
+    free(entry);
+}
+
+void handouts_fini(struct handouts *handouts)
+{
+    for (struct handout *entry = handouts->first, *next; entry != NULL; entry = next) {
+        next = entry->next;
+        entry_free(handouts, entry);
+    }
+    if (handouts->fd >= 0) close(handouts->fd);
+    if (handouts->directory_fd >= 0) close(handouts->directory_fd);
+    lock_fini(&handouts->lock);
+}
+
+static FP_PRINTF(2, 3) enum fp_status fail(char *reason, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(reason, HANDOUTS_REASON_BYTES, format, arguments);
+    va_end(arguments);
+    return FP_IO;
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+static struct handout **find(struct handouts *handouts, struct slice name)
+{
+    struct handout **at = &handouts->first;
+    while (*at != NULL && !slice_is(name, (*at)->name)) at = &(*at)->next;
+    return at;
+}
+
+static struct handout *add(struct handouts *handouts, struct slice name, struct slice boot)
+{
+    if (handouts->count == HANDOUTS_MAX) return NULL;
+    struct handout *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) return NULL;
+    budget_charge_anyway(handouts->budget, BUDGET_FIXED, sizeof *entry);
+    memcpy(entry->name, name.bytes, name.size_bytes);
+    memcpy(entry->boot, boot.bytes, boot.size_bytes);
+    entry->next = handouts->first;
+    handouts->first = entry;
+    handouts->count++;
+    return entry;
+}
+
+static void take_off(struct handouts *handouts, struct handout **at)
+{
+    struct handout *entry = *at;
+    *at = entry->next;
+    handouts->count--;
+    entry_free(handouts, entry);
+}
+
+/* --- reading the file ------------------------------------------------------------------------- */
+
+static bool next_word(struct slice *line, struct slice *word)
+{
+    size_t size = 0;
+    while (size < line->size_bytes && line->bytes[size] != ' ') size++;
+    *word = slice_of(line->bytes, size);
+    size_t used = size < line->size_bytes ? size + 1 : size;
+    *line = slice_of(line->bytes + used, line->size_bytes - used);
+    return size > 0;
+}
+
+/* "+ 7 swap 6505736975b988f8" or "- 7". False: neither. */
+static bool take_line(struct handouts *handouts, struct slice line)
+{
+    struct slice sign, number_text, name, boot;
+    uint64_t number;
+    if (!next_word(&line, &sign) || !next_word(&line, &number_text)) return false;
+    if (!number_u64(number_text, &number)) return false;
+    if (number > handouts->last_number) handouts->last_number = number;
+    struct handout **at = &handouts->first;
+    if (slice_is(sign, "-") && line.size_bytes == 0) {
+        while (*at != NULL && (*at)->number != number) at = &(*at)->next;
+        if (*at != NULL) take_off(handouts, at);
+        return true;
+    }
+    if (!slice_is(sign, "+") || !next_word(&line, &name) || !next_word(&line, &boot)) return false;
+    if (name.size_bytes > AREA_NAME_BYTES_MAX || boot.size_bytes >= HANDOUT_BOOT_BYTES)
+        return false;
+    struct handout *entry = *find(handouts, name);
+    if (entry == NULL) entry = add(handouts, name, boot);
+    if (entry == NULL) return false;
+    entry->number = number;
+    entry->lost = entry->durable = true;
+    return true;
+}
+
+/* A line without its end was never acknowledged. */
+static bool take_text(struct handouts *handouts, struct slice text)
+{
+    size_t header = strlen(HEADER);
+    if (text.size_bytes < header || memcmp(text.bytes, HEADER, header) != 0) return false;
+    text = slice_of(text.bytes + header, text.size_bytes - header);
+    while (text.size_bytes > 0) {
+        const uint8_t *end = memchr(text.bytes, '\n', text.size_bytes);
+        if (end == NULL) return true;
+        size_t size = (size_t)(end - text.bytes);
+        if (!take_line(handouts, slice_of(text.bytes, size))) return false;
+        text = slice_of(end + 1, text.size_bytes - size - 1);
+    }
+    return true;
+}
+
+static enum fp_status read_file(struct handouts *handouts, const char *directory, char *reason)
+{
+    int fd = openat(handouts->directory_fd, FILE_NAME, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return FP_OK;
+    if (fd < 0) return fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(errno));
+    uint8_t *text = malloc(FILE_BYTES_MAX + 1);
+    size_t used = 0;
+    ssize_t got = text != NULL ? 1 : -1;
+    while (got > 0 && used <= FILE_BYTES_MAX) {
+        got = read(fd, text + used, FILE_BYTES_MAX + 1 - used);
+        if (got > 0) used += (size_t)got;
+    }
+    close(fd);
+    bool good = got == 0 && take_text(handouts, slice_of(text, used));
+    free(text);
+    if (good) return FP_OK;
+    return fail(reason, "%s/" FILE_NAME ": not what farpaged writes there, or it cannot be read; "
+                "move it away where no client misses an export", directory);
+}
+
+/* --- writing it ------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = write(fd, text, size);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return false;
+        text += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+static size_t line_of(const struct handout *entry, char line[LINE_BYTES])
+{
+    int size = snprintf(line, LINE_BYTES, "+ %" PRIu64 " %s %s\n", entry->number, entry->name,
+                        entry->boot);
+    return size > 0 ? (size_t)size : 0;
+}
+
+static bool write_anew(const struct handouts *handouts, int fd)
+{
+    char line[LINE_BYTES];
+    bool good = write_all(fd, HEADER, strlen(HEADER));
+    for (const struct handout *entry = handouts->first; entry != NULL && good; entry = entry->next)
+        good = write_all(fd, line, line_of(entry, line));
+    return good && fsync(fd) == 0;
+}
+
+static enum fp_status renew(struct handouts *handouts, const char *directory, char *reason)
+{
+    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC;
+    handouts->fd = openat(handouts->directory_fd, NEW_NAME, flags, 0600);
+    int at = handouts->directory_fd;
+    bool good = handouts->fd >= 0 && write_anew(handouts, handouts->fd) &&
+                renameat(at, NEW_NAME, at, FILE_NAME) == 0 && fsync(at) == 0;
+    return good ? FP_OK : fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(errno));
+}
+
+enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
+                             const char *directory, const char *boot,
+                             char reason[HANDOUTS_REASON_BYTES])
+{
+    handouts->budget = budget;
+    (void)snprintf(handouts->boot, sizeof handouts->boot, "%s", boot);
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return fail(reason, "%s: %s; make the directory, or choose another", directory,
+                    strerror(errno));
+    handouts->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (handouts->directory_fd < 0) return fail(reason, "%s: %s", directory, strerror(errno));
+    if (flock(handouts->directory_fd, LOCK_EX | LOCK_NB) != 0)
+        return fail(reason, "%s: another server keeps its state there", directory);
+    enum fp_status status = read_file(handouts, directory, reason);
+    return status == FP_OK ? renew(handouts, directory, reason) : status;
+}
+
+/* --- use -------------------------------------------------------------------------------------- */
+
+bool handouts_lost(struct handouts *handouts, struct slice name, char was[HANDOUT_BOOT_BYTES])
+{
+    lock_take(&handouts->lock);
+    const struct handout *entry = *find(handouts, name);
+    bool lost = entry != NULL && entry->lost;
+    if (lost && was != NULL) memcpy(was, entry->boot, HANDOUT_BOOT_BYTES);
+    lock_drop(&handouts->lock);
+    return lost;
+}
+
+/* The line to be written; 0 bytes: it is on the disk already. */
+static enum fp_status begin_note(struct handouts *handouts, struct slice name,
+                                 char line[LINE_BYTES], size_t *size, uint64_t *number)
+{
+    enum fp_status status = FP_OK;
+    lock_take(&handouts->lock);
+    struct handout *entry = *find(handouts, name);
+    if (entry == NULL) {
+        status = handouts->count == HANDOUTS_MAX ? FP_TOO_BIG : FP_NO_MEMORY;
+        entry = add(handouts, name, slice_text(handouts->boot));
+        if (entry != NULL) entry->number = ++handouts->last_number;
+    }
+    *size = entry == NULL || entry->durable ? 0 : line_of(entry, line);
+    *number = entry != NULL ? entry->number : 0;
+    lock_drop(&handouts->lock);
+    return entry != NULL ? FP_OK : status;
+}
+
+static void is_durable(struct handouts *handouts, struct slice name, uint64_t number)
+{
+    lock_take(&handouts->lock);
+    struct handout *entry = *find(handouts, name);
+    if (entry != NULL && entry->number == number) entry->durable = true;
+    lock_drop(&handouts->lock);
+}
+
+enum fp_status handouts_note(struct handouts *handouts, struct slice name,
+                             char reason[HANDOUTS_REASON_BYTES])
+{
+    char line[LINE_BYTES];
+    size_t size;
+    uint64_t number;
+    if (handouts->fd < 0) return FP_OK;
+    lock_assert_none();
+    enum fp_status status = begin_note(handouts, name, line, &size, &number);
+    if (status == FP_TOO_BIG)
+        (void)fail(reason, "%d exports are noted already in storage.state_dir", HANDOUTS_MAX);
+    if (status != FP_OK || size == 0) return status;
+    if (!write_all(handouts->fd, line, size) || fdatasync(handouts->fd) != 0)
+        return fail(reason, "it cannot be noted in storage.state_dir: %s", strerror(errno));
+    is_durable(handouts, name, number);
+    return FP_OK;
+}
+
+uint64_t handouts_drop(struct handouts *handouts, struct slice name)
+{
+    uint64_t number = 0;
+    lock_take(&handouts->lock);
+    struct handout **at = find(handouts, name);
+    if (*at != NULL) {
+        number = (*at)->number;
+        take_off(handouts, at);
+    }
+    lock_drop(&handouts->lock);
+    return number;
+}
+
+enum fp_status handouts_forget(struct handouts *handouts, uint64_t number)
+{
+    char line[LINE_BYTES];
+    if (number == 0 || handouts->fd < 0) return FP_OK;
+    lock_assert_none();
+    int size = snprintf(line, sizeof line, "- %" PRIu64 "\n", number);
+    bool good = write_all(handouts->fd, line, (size_t)size) && fdatasync(handouts->fd) == 0;
+    return good ? FP_OK : FP_IO;
+}
