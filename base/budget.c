@@ -6,6 +6,7 @@
 void budget_init(struct budget *budget, uint64_t limit_bytes)
 {
     atomic_init(&budget->limit_bytes, limit_bytes);
+    atomic_init(&budget->wanted_bytes, limit_bytes);
     atomic_init(&budget->total_bytes, 0);
     for (int i = 0; i < BUDGET_USES_COUNT; i++) atomic_init(&budget->held_bytes[i], 0);
 }
@@ -46,7 +47,32 @@ void budget_move(struct budget *budget, enum budget_use from, enum budget_use to
 
 void budget_set_limit(struct budget *budget, uint64_t limit_bytes)
 {
+    atomic_store_explicit(&budget->wanted_bytes, limit_bytes, memory_order_relaxed);
     atomic_store_explicit(&budget->limit_bytes, limit_bytes, memory_order_relaxed);
+}
+
+void budget_approach_limit(struct budget *budget, uint64_t limit_bytes)
+{
+    uint64_t total = budget_total(budget);
+    atomic_store_explicit(&budget->wanted_bytes, limit_bytes, memory_order_relaxed);
+    atomic_store_explicit(&budget->limit_bytes, total > limit_bytes ? total : limit_bytes,
+                          memory_order_relaxed);
+}
+
+bool budget_settle(struct budget *budget)
+{
+    uint64_t total = budget_total(budget), wanted = budget_wanted(budget);
+    uint64_t limit = budget_limit(budget);
+    uint64_t next = total > wanted ? total : wanted;
+    /* Whoever has set another one meanwhile is right. */
+    if (next < limit)
+        (void)atomic_compare_exchange_strong(&budget->limit_bytes, &limit, next);
+    return total <= wanted;
+}
+
+uint64_t budget_wanted(const struct budget *budget)
+{
+    return atomic_load_explicit(&budget->wanted_bytes, memory_order_relaxed);
 }
 
 uint64_t budget_limit(const struct budget *budget)

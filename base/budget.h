@@ -6,6 +6,9 @@
  * lowered, and by what exists already and is charged anyway: the program itself at its start, and
  * what a client has sent or has yet to read, which its connection bounds.
  *
+ * A limit may be lowered at once, or approached: then it follows the total down as somebody gives
+ * memory back, so that who takes some meanwhile need not give back all that is too much.
+ *
  * Invariant: sum of held_bytes[] == total_bytes, at rest.
  * Threads: any; lock-free. Blocks: never.
  */
@@ -37,7 +40,8 @@ enum budget_use {
 };
 
 struct budget {
-    _Atomic uint64_t limit_bytes;
+    _Atomic uint64_t limit_bytes;  /* in force */
+    _Atomic uint64_t wanted_bytes; /* what it shall be */
     _Atomic uint64_t total_bytes;
     _Atomic uint64_t held_bytes[BUDGET_USES_COUNT];
 };
@@ -60,7 +64,13 @@ void budget_move(struct budget *budget, enum budget_use from, enum budget_use to
 /* A lower limit than what is held is accepted: nothing new is charged until enough is returned. */
 void budget_set_limit(struct budget *budget, uint64_t limit_bytes) FP_NONNULL(1);
 
-uint64_t budget_limit(const struct budget *budget) FP_NONNULL(1);
+/* The same in steps: where more is held, the limit is that for now. */
+void budget_approach_limit(struct budget *budget, uint64_t limit_bytes) FP_NONNULL(1);
+/* One step: what was returned since may not be charged any more. False: more is held than that. */
+bool budget_settle(struct budget *budget) FP_NONNULL(1);
+
+uint64_t budget_limit(const struct budget *budget) FP_NONNULL(1); /* in force */
+uint64_t budget_wanted(const struct budget *budget) FP_NONNULL(1);
 uint64_t budget_total(const struct budget *budget) FP_NONNULL(1);
 uint64_t budget_held(const struct budget *budget, enum budget_use use) FP_NONNULL(1);
 const char *budget_use_name(enum budget_use use);

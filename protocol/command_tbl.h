@@ -40,6 +40,7 @@
       "lru mode flat|segmented | tune HOT WARM HOT_AGE WARM_AGE | temp_ttl SECONDS")               \
     X(COMMAND_LRU_CRAWLER, "lru_crawler", SHAPE_REST,                                              \
       "lru_crawler metadump|mgdump|crawl all|CLASS,... | sleep US | tocrawl N | enable | disable") \
+    X(COMMAND_MEMLIMIT, "cache_memlimit", SHAPE_REST, "cache_memlimit MB [noreply]")               \
     X(COMMAND_SHUTDOWN, "shutdown", SHAPE_REST, "shutdown [graceful]")                             \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \

@@ -200,8 +200,9 @@ static const char *read_rest(struct reading *reading)
     const uint8_t *end = reading->last.bytes + reading->last.size_bytes;
     if (reading->word_count > 1)
         request->rest = slice_of(reading->word[1].bytes, (size_t)(end - reading->word[1].bytes));
-    if (request->command != COMMAND_VERBOSITY) return NULL;
-    note_noreply(reading);
+    bool verbosity = request->command == COMMAND_VERBOSITY;
+    if (verbosity || request->command == COMMAND_MEMLIMIT) note_noreply(reading);
+    if (!verbosity) return NULL;
     uint64_t level;
     return number_wire_u64(reading->word[1], &level) && level <= UINT32_MAX ? NULL
                                                                             : REFUSAL_BAD_LINE;

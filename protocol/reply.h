@@ -40,6 +40,11 @@
 #define REPLY_COMPACTION_OFF "SERVER_ERROR storage.compaction is off\r\n"
 #define REPLY_TOO_MANY_CONNECTIONS "ERROR Too many open connections\r\n"
 #define REPLY_NOT_A_NUMBER "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+#define REPLY_MEMLIMIT_TOO_SMALL                                                                   \
+    "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"
+#define REPLY_MEMLIMIT_BYTES "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n"
+#define REPLY_MEMLIMIT_REFUSED                                                                     \
+    "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"
 #define REPLY_BAD_LINE "CLIENT_ERROR bad command line format\r\n"
 #define REPLY_OUT_OF_MEMORY "SERVER_ERROR out of memory storing object\r\n"
 #define REPLY_TOO_LARGE "SERVER_ERROR object too large for cache\r\n"

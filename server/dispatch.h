@@ -84,6 +84,8 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 enum dispatch dispatch_slabs(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+enum dispatch dispatch_memlimit(struct dispatcher *dispatcher, const struct request *request,
+                                struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request *request,
                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 enum dispatch dispatch_lru(const struct request *request, struct output *output)

@@ -132,6 +132,8 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
     if (request->command == COMMAND_COMPACT) return compact(dispatcher, output);
     if (request->command == COMMAND_SLABS) return dispatch_slabs(dispatcher, request, output);
     if (request->command == COMMAND_LRU) return dispatch_lru(request, output);
+    if (request->command == COMMAND_MEMLIMIT)
+        return dispatch_memlimit(dispatcher, request, output);
     if (request->command == COMMAND_LRU_CRAWLER)
         return dispatch_lru_crawler(dispatcher, session, request, output);
     if (request->command == COMMAND_SHUTDOWN)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * memcached's knobs: `slabs`, `lru` and `shutdown`. What it can be told about its slabs and queues
- * is read as it reads it and answered as it answers; what we have nothing like changes nothing. */
+ * memcached's knobs: `slabs`, `lru`, `cache_memlimit` and `shutdown`. What it can be told about its
+ * slabs and queues is read as it reads it and answered as it answers; what we have nothing like
+ * changes nothing. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
+#include "server/memory_limit.h"
 
 enum { LRU_PERCENT_MAX = 80, NUMBER_CHARS_MAX = 31, AUTOMOVE_LEVEL_MAX = 2 };
 
@@ -111,6 +113,37 @@ static const char *lru(struct slice rest)
 enum dispatch dispatch_lru(const struct request *request, struct output *output)
 {
     return done(output, lru(request->rest));
+}
+
+/* --- cache_memlimit --------------------------------------------------------------------------- */
+
+enum { MEMLIMIT_LEAST_MB = 8, MEMLIMIT_MOST_MB = 1000000000 };
+
+static const char *memlimit(struct shared *shared, struct slice rest)
+{
+    struct slice word;
+    uint64_t mb;
+    if (!request_next_word(&rest, &word) || !number_wire_u64(word, &mb) || mb > UINT32_MAX)
+        return REPLY_ERROR;
+    if (mb < MEMLIMIT_LEAST_MB) return REPLY_MEMLIMIT_TOO_SMALL;
+    if (mb > MEMLIMIT_MOST_MB) return REPLY_MEMLIMIT_BYTES;
+    const char *refusal =
+        memory_limit_refusal(shared, mb << 20, setting(&shared->settings.item_bytes_max));
+    if (refusal != NULL) {
+        log_event(shared->log, LOG_WARN, "cache_memlimit refused", log_number("mb", mb),
+                  log_text("reason", refusal));
+        return REPLY_MEMLIMIT_REFUSED;
+    }
+    memory_limit_set(shared, mb << 20, "cache_memlimit");
+    return REPLY_OK;
+}
+
+enum dispatch dispatch_memlimit(struct dispatcher *dispatcher, const struct request *request,
+                                struct output *output)
+{
+    const char *answer = memlimit(dispatcher->shared, request->rest);
+    if (!request->noreply) output_text(output, answer);
+    return DISPATCH_DONE;
 }
 
 /* --- shutdown --------------------------------------------------------------------------------- */

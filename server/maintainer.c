@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "server/process.h"
+#include "server/shrink.h"
 #include "server/trainer.h"
 #include "storage/store_area.h"
 
@@ -26,8 +27,8 @@ enum {
     REAP_STEPS_PER_TICK = 8, /* at least */
     REAP_STEPS_PER_LOOK = 8, /* at the clock */
     REAP_TICKS_PER_PASS = 60000 / TICK_MS, /* every item is looked at once a minute */
-    EVICTIONS_PER_TICK = 4096,
     REAP_NS_PER_TICK = TICK_MS * 500000,
+    SHRINK_NS_PER_TICK = TICK_MS * 500000,
     MOVES_PER_STEP = 16, /* some 10 us of work */
     TURN_NS_MAX = 250000,
     FREEABLE_PAGES_MIN = 32, /* less is not worth waking for */
@@ -43,6 +44,7 @@ struct maintainer {
     bool started;
     uint64_t ticks;
     uint64_t crawl_pass; /* which the one that was asked for ends with */
+    struct shrink shrink;
     _Atomic bool stopping;
 };
 
@@ -93,14 +95,13 @@ static void reap_items(struct maintainer *maintainer)
 static void upkeep(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
-    struct budget *budget = store_budget(store);
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
     compressor_pool_upkeep(store_compressors(store));
     reap_areas(maintainer);
     reap_items(maintainer);
     exports_sweep(&maintainer->shared->exports, clock_monotonic_ns());
-    for (int i = 0; i < EVICTIONS_PER_TICK && budget_total(budget) > budget_limit(budget); i++)
-        if (!store_evict_one(store, maintainer->scratch)) break;
+    shrink_step(&maintainer->shrink, maintainer->shared, maintainer->scratch,
+                clock_monotonic_ns() + SHRINK_NS_PER_TICK, &maintainer->stopping);
 }
 
 /* An area that learns changes slowly: not at every tick either. */

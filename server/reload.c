@@ -2,6 +2,7 @@
 #include "server/reload.h"
 
 #include "server/descriptors.h"
+#include "server/memory_limit.h"
 #include "codec/compressor_text.h"
 
 struct compressor_config reload_compressor(const struct config *config)
@@ -58,7 +59,6 @@ static enum fp_status apply(struct shared *shared, const struct config *next,
     descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);
     store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
-    budget_set_limit(store_budget(shared->store), next->storage.memory_limit_bytes);
     return FP_OK;
 }
 
@@ -78,6 +78,9 @@ static const char *refusal_of(struct shared *shared, const struct config *next,
     struct credentials_read credentials;
     if (!config_differences(shared->config, next, log_difference, shared))
         return "some changes need a restart";
+    const char *refusal = memory_limit_refusal(shared, next->storage.memory_limit_bytes,
+                                               next->storage.item_bytes_max);
+    if (refusal != NULL) return refusal;
     if (credentials_read(next, &credentials, why) != FP_OK) return why;
     enum fp_status status = apply(shared, next, &credentials);
     credentials_drop(&credentials);
@@ -93,7 +96,10 @@ static const char *try_reload(struct shared *shared, const struct options *optio
     if (status == FP_NO_MEMORY) return "out of memory";
     if (status != FP_OK) return "the file has errors";
     const char *refused = refusal_of(shared, next, why);
-    if (refused == NULL) replace_config(shared, &next);
+    if (refused == NULL) {
+        replace_config(shared, &next);
+        memory_limit_set(shared, shared->config->storage.memory_limit_bytes, "reload");
+    }
     config_destroy(&next);
     return refused;
 }

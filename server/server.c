@@ -16,6 +16,7 @@
 #include "server/descriptors.h"
 #include "server/listener.h"
 #include "server/maintainer.h"
+#include "server/memory_limit.h"
 #include "server/process.h"
 #include "server/recompressor.h"
 #include "server/reload.h"
@@ -23,10 +24,6 @@
 #include "server/trainer.h"
 #include "server/worker.h"
 #include "storage/store_area.h"
-
-enum {
-    ROOM_TO_START_BYTES = 4 << 20, /* less than this for data is no server */
-};
 
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 enum { HANDLED_SIGNALS = FP_COUNT_OF(handled_signals) };
@@ -232,8 +229,8 @@ static enum exit_code charge_fixed(struct server *server)
     uint64_t fixed = process_resident_bytes() + server->shared.worker_count * CONFIG_THREAD_BYTES;
     char text[NUMBER_TEXT_BYTES], why[128];
     budget_charge_anyway(budget, BUDGET_FIXED, fixed);
-    if (fixed + ROOM_TO_START_BYTES <= budget_limit(budget)) return EXIT_OK;
-    number_size_short(fixed + ROOM_TO_START_BYTES, text);
+    if (fixed + MEMORY_ROOM_BYTES <= budget_limit(budget)) return EXIT_OK;
+    number_size_short(fixed + MEMORY_ROOM_BYTES, text);
     snprintf(why, sizeof why, "the server needs %s to start with %u threads", text,
              server->shared.worker_count);
     return fail(server, EXIT_CONFIG, "storage.memory_limit", why);

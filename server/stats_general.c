@@ -65,7 +65,7 @@ static void emit_items(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "total_items", atomic_load(&counters->items_total));
     stats_number(sink, "bytes", budget_held(budget, BUDGET_ITEMS) +
                                     atomic_load(&counters->item_packed_bytes));
-    stats_number(sink, "limit_maxbytes", budget_limit(budget));
+    stats_number(sink, "limit_maxbytes", budget_wanted(budget));
     stats_number(sink, "hash_bytes", budget_held(budget, BUDGET_KEYDIR));
     stats_number(sink, "evictions", atomic_load(&counters->item_evictions));
     stats_number(sink, "reclaimed", atomic_load(&counters->item_reclaims));
@@ -95,7 +95,7 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "farpage_pages_packed_bytes", pages.packed_bytes);
     stats_number(sink, "farpage_corrupt", atomic_load(&counters->corrupt));
     stats_number(sink, "farpage_memory_held_bytes", budget_total(store_budget(shared->store)));
-    stats_number(sink, "farpage_memory_limit_bytes", budget_limit(store_budget(shared->store)));
+    stats_number(sink, "farpage_memory_limit_bytes", budget_wanted(store_budget(shared->store)));
     stats_number(sink, "farpage_resident_bytes", process_resident_bytes());
 }
 

@@ -34,7 +34,7 @@ static void emit_listeners(const struct config *config, const struct stats_sink 
 static void emit_limits(struct shared *shared, const struct stats_sink *sink)
 {
     const struct settings *settings = &shared->settings;
-    stats_number(sink, "maxbytes", budget_limit(store_budget(shared->store)));
+    stats_number(sink, "maxbytes", budget_wanted(store_budget(shared->store)));
     stats_number(sink, "maxconns", atomic_load(&settings->max_connections));
     stats_number(sink, "item_size_max", setting(&settings->item_bytes_max));
     stats_number(sink, "num_threads", shared->worker_count);

@@ -16,7 +16,9 @@ void stats_memory(struct shared *shared, const struct stats_sink *sink)
         stats_number(sink, name, budget_held(budget, (enum budget_use)use));
     }
     stats_number(sink, "total_bytes", budget_total(budget));
-    stats_number(sink, "limit_bytes", budget_limit(budget));
+    uint64_t total = budget_total(budget), limit = budget_wanted(budget);
+    stats_number(sink, "limit_bytes", limit);
+    stats_number(sink, "over_limit_bytes", total > limit ? total - limit : 0);
 }
 
 struct stats_pages stats_sum_pages(struct shared *shared)

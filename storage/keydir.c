@@ -78,11 +78,14 @@ static void move_ghosts(uint16_t *to, const uint16_t *from, uint64_t count)
 static enum fp_status resize(struct keydir_shard *shard, uint64_t capacity)
 {
     struct budget *budget = shard->keydir->budget;
+    uint64_t bytes = capacity * KEYDIR_PLACE_BYTES;
     if (capacity > KEYDIR_TABLE_MAX) return FP_NO_MEMORY;
-    if (!budget_charge(budget, BUDGET_KEYDIR, capacity * KEYDIR_PLACE_BYTES)) return FP_NO_MEMORY;
+    /* A smaller one must be had also where memory is full: it is what makes room. */
+    if (capacity < shard->capacity) budget_charge_anyway(budget, BUDGET_KEYDIR, bytes);
+    else if (!budget_charge(budget, BUDGET_KEYDIR, bytes)) return FP_NO_MEMORY;
     struct item **table = calloc(capacity, KEYDIR_PLACE_BYTES);
     if (table == NULL) {
-        budget_return(budget, BUDGET_KEYDIR, capacity * KEYDIR_PLACE_BYTES);
+        budget_return(budget, BUDGET_KEYDIR, bytes);
         return FP_NO_MEMORY;
     }
     struct keydir_shard old = {.table = shard->table, .ghosts = shard->ghosts,

@@ -117,6 +117,8 @@ enum fp_status store_page_invalidate_some(struct store *store, struct store_scra
 void store_set_eviction(struct store *store, bool on) FP_NONNULL(1);
 bool store_evicts(const struct store *store) FP_NONNULL(1);
 
+/* Ends the item whose turn it is, whatever the setting. False: there is none. */
+bool store_drop_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
 /* Ends the item whose turn it is, for a request that wants memory; without eviction some that have
  * died. False: there is none. */
 bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);

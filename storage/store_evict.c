@@ -11,6 +11,7 @@ enum {
     REAP_PLACES_PER_STEP = 512, /* some 50 us under the shard's lock where none is in the cache */
     REAP_ITEMS_PER_STEP = 128,
     REAP_STEPS_FOR_ROOM = 4,    /* of a request that may evict nothing */
+    TABLE_PART_MIN = 10,        /* less of it in use: it goes with the items */
     TURNS_BEFORE_FORCE = 16,    /* each a few items looked at: nobody waits longer for a victim */
 };
 
@@ -39,6 +40,7 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
         if (dead) keydir_count_dead_locked(shard, item);
         else keydir_count_evicted_locked(shard, item, scratch->now_ms);
         store_unlink_locked(store, shard, item);
+        if (shard->item_count < shard->capacity / TABLE_PART_MIN) keydir_fit_locked(shard);
     }
     lock_drop(&shard->lock);
     return item;

@@ -145,11 +145,6 @@ enum fp_status store_page_fetch(struct store *store, struct store_scratch *scrat
                                 struct page_place place, const struct rooms *rooms,
                                 struct fetched *fetched) FP_MUST_CHECK;
 
-/* --- store_evict.c --------------------------------------------------------------------------- */
-
-/* Ends the item whose turn it is, whatever the setting. False: there is none. */
-bool store_drop_one(struct store *store, struct store_scratch *scratch);
-
 /* --- store_item.c, store_item_put.c ---------------------------------------------------------- */
 
 bool store_item_dead(const struct store *store, const struct store_scratch *scratch,

@@ -5,10 +5,11 @@ import os
 import random
 import sys
 import tempfile
+import time
 
 from hostile import LOAD, OK, STORE, frame, hello, open_area, reply
 from running import Server
-from story import ask, memory_limit, sample, sanitized, stats, tell
+from story import ask, limit_mib, memory_limit, sample, sanitized, stats, tell
 
 MIB = 1 << 20
 ITEM_BYTES = 4096
@@ -157,7 +158,7 @@ def the_statistics_add_up(programs):
             assert total("zspages") == int(zpool["zspages"]), (allocator, zpool, classes)
             assert int(memory["payload_bytes"]) == int(zpool["held_bytes"])
             assert int(memory["allocator_bytes"]) == int(zpool["table_bytes"])
-            uses = [int(v) for k, v in memory.items() if k not in ("total_bytes", "limit_bytes")]
+            uses = [int(v) for k, v in memory.items() if k not in ("total_bytes", "limit_bytes", "over_limit_bytes")]
             assert sum(uses) == int(memory["total_bytes"])
             now = stats(server)
             packed = int(now["farpage_pages_packed_bytes"]) + int(now["farpage_item_packed_bytes"])
@@ -207,6 +208,73 @@ def large_pages_are_read_whole_when_memory_is_full(programs):
         assert int(stats(server)["evictions"]) > 0, "memory was full"
 
 
+def until(true, seconds=30):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+def a_lower_limit_gives_memory_back(programs):
+    """By what the kernel says, and no more items go than must; who stores meanwhile is served."""
+    plain, low = not sanitized(programs.farpaged), limit_mib(programs.farpaged, 40)
+    with Server(programs.farpaged, [memory_limit(programs, 128)]) as server, \
+            server.connect("tcp") as s:
+        values = [noise(n, 2500 + 20 * n) for n in range(50)]  # many to a page: gaps come from it
+        for n in range(42000):
+            put(s, f"k{n}", values[n % 50])
+        present(s, ["k1"])
+        before, was = server.rss_bytes(), stats(server)
+        assert int(was["farpage_memory_held_bytes"]) > 100 * MIB
+        assert ask(server, f"cache_memlimit {low}\r\n") == "OK\r\n"
+        now = stats(server)
+        assert now["limit_maxbytes"] == str(low * MIB), now
+        for n in range(500):
+            said = ask(server, f"set new{n % 7} 0 0 5\r\nhello\r\nget new{n % 7}\r\n")
+            assert said.startswith("STORED\r\nVALUE"), said
+            if int(stats(server, "memory")["over_limit_bytes"]) == 0:
+                break
+        until(lambda: int(stats(server)["farpage_memory_held_bytes"]) <= low * MIB + 8192)
+        # What connections hold is over now and then; it must not have emptied the cache.
+        now = stats(server)
+        held, kept = int(now["farpage_memory_held_bytes"]), int(now["curr_items"])
+        print(f"held {held >> 20} MiB of {low}, {kept} items of {was['curr_items']}")
+        assert held > 0.85 * low * MIB, "more was given up than was asked for"
+        if plain:
+            until(lambda: server.rss_bytes() <= 1.1 * low * MIB)
+            print(f"resident {before >> 20} MiB before, {server.rss_bytes() >> 20} after")
+            assert before > 100 * MIB
+        until(lambda: "memory was given back" in server.stderr())
+        assert ask(server, "cache_memlimit 128\r\n") == "OK\r\n"
+        for n in range(20000):
+            put(s, f"again{n}", values[n % 50])
+        present(s, ["k1"])
+        assert int(stats(server)["curr_items"]) > kept + 15000, "there is room again"
+
+
+def a_limit_below_what_areas_hold_is_told(programs):
+    """Pages never give way: items do, the rest is said, and nothing new is stored until it fits."""
+    low = limit_mib(programs.farpaged, 24)
+    with Server(programs.farpaged, [memory_limit(programs, 96)]) as server, \
+            server.connect("tcp") as s, tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "pages")
+        with open(path, "wb") as f:
+            f.write(noise(3, 32 * MIB))
+        programs.run(server, "store", "a", path)
+        for n in range(2000):
+            put(s, f"k{n}", noise(n % 50, ITEM_BYTES))
+        present(s, ["k1"])
+        assert ask(server, f"cache_memlimit {low}\r\n") == "OK\r\n"
+        until(lambda: "the memory limit cannot be kept" in server.stderr())
+        assert stats(server)["curr_items"] == "0"
+        assert int(stats(server, "memory")["over_limit_bytes"]) > 8 * MIB
+        assert "SERVER_ERROR out of memory" in ask(server, "set k 0 0 1\r\nx\r\n")
+        programs.run(server, "verify", "a", path)
+        programs.run(server, "areas", "delete", "a")
+        until(lambda: stats(server, "memory")["over_limit_bytes"] == "0")
+        until(lambda: ask(server, "set k 0 0 1\r\nx\r\n") == "STORED\r\n")
+
+
 def resident_memory_stays_within_the_limit(programs):
     """Ten times the limit in items of all sizes; the process stays below it by what the kernel says."""
     if sanitized(programs.farpaged):
@@ -237,4 +305,5 @@ if __name__ == "__main__":
           pages_are_refused_and_the_old_ones_stay,
           a_full_server_answers_every_request_of_a_pipeline, the_statistics_add_up,
           items_give_way_to_pages, large_pages_are_read_whole_when_memory_is_full,
+          a_lower_limit_gives_memory_back, a_limit_below_what_areas_hold_is_told,
           resident_memory_stays_within_the_limit])

@@ -64,6 +64,30 @@ START_TEST(a_lower_limit_waits_for_returns)
 }
 END_TEST
 
+START_TEST(a_limit_that_is_approached_follows_the_total_down)
+{
+    struct budget budget;
+    budget_init(&budget, 100);
+    ck_assert(budget_charge(&budget, BUDGET_ITEMS, 90));
+    ck_assert(budget_settle(&budget));
+    budget_approach_limit(&budget, 50);
+    ck_assert(budget_limit(&budget) == 90 && budget_wanted(&budget) == 50);
+    ck_assert(!budget_charge(&budget, BUDGET_ITEMS, 1));
+    budget_return(&budget, BUDGET_ITEMS, 20); /* who makes room for himself has it */
+    ck_assert(budget_charge(&budget, BUDGET_ITEMS, 5));
+    ck_assert(!budget_settle(&budget));
+    ck_assert(budget_limit(&budget) == 75 && !budget_charge(&budget, BUDGET_ITEMS, 1));
+    budget_return(&budget, BUDGET_ITEMS, 30);
+    ck_assert(budget_settle(&budget) && budget_limit(&budget) == 50);
+    ck_assert(budget_charge(&budget, BUDGET_ITEMS, 5));
+    ck_assert(!budget_charge(&budget, BUDGET_ITEMS, 1));
+    budget_charge_anyway(&budget, BUDGET_FIXED, 30); /* what is anyway does not raise it again */
+    ck_assert(!budget_settle(&budget) && budget_limit(&budget) == 50);
+    budget_approach_limit(&budget, 200);
+    ck_assert(budget_settle(&budget) && budget_limit(&budget) == 200);
+}
+END_TEST
+
 START_TEST(a_use_may_change_and_the_total_stays)
 {
     struct budget budget;
@@ -140,6 +164,7 @@ int main(void)
     return suite_run("budget", nothing_is_charged_past_the_limit,
                      a_charge_that_would_wrap_is_refused, what_exists_already_is_charged_anyway,
                      a_lower_limit_waits_for_returns,
+                     a_limit_that_is_approached_follows_the_total_down,
                      a_use_may_change_and_the_total_stays,
                      threads_never_pass_the_limit_and_leave_nothing_behind,
                      returning_what_was_not_charged_stops_the_program, every_use_has_a_name);

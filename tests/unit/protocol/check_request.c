@@ -244,6 +244,8 @@ static const struct row rows[] = {
     {"version", "version\r\n", READY, .command = COMMAND_VERSION},
     {"version ignores more words", "version please\n", READY, .command = COMMAND_VERSION},
     {"quit", "quit\r\n", READY, .command = COMMAND_QUIT},
+    {"cache_memlimit may want no reply", "cache_memlimit 64 noreply\r\n", READY,
+     .command = COMMAND_MEMLIMIT, .rest = "64 noreply", .noreply = true},
     {"verbosity takes a number", "verbosity 1\r\n", READY, .command = COMMAND_VERBOSITY,
      .rest = "1"},
     {"verbosity may want no reply", "verbosity 1 noreply\r\n", READY, .command = COMMAND_VERBOSITY,

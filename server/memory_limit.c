@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/memory_limit.h"
+
+#include "base/arith.h"
+
+const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t item_bytes_max)
+{
+    struct store *store = shared->store;
+    uint64_t fixed = budget_held(store_budget(store), BUDGET_FIXED);
+    if (bytes < fixed + MEMORY_ROOM_BYTES)
+        return "storage.memory_limit: the program itself needs more";
+    if (bytes / 2 < item_bytes_max)
+        return "storage.memory_limit: storage.item_size_max is more than half of it";
+    if (bytes / PAGES_BYTES > arena_size_pages(zpool_arena(store_zpool(store))))
+        return "storage.memory_limit: so much more needs a restart";
+    return NULL;
+}
+
+void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by)
+{
+    struct budget *budget = store_budget(shared->store);
+    uint64_t before = budget_wanted(budget);
+    budget_approach_limit(budget, bytes);
+    lock_take(&shared->config_lock);
+    uint64_t mapped = shared->config->session.mapped_total_max_bytes;
+    lock_drop(&shared->config_lock);
+    atomic_store(&shared->settings.session_mapped_total_max_bytes,
+                 mapped != 0 ? min_u64(mapped, bytes / 2) : bytes / 4);
+    if (before == bytes) return;
+    log_event(shared->log, LOG_INFO, "memory limit changes", log_number("from_bytes", before),
+              log_number("to_bytes", bytes), log_text("by", by),
+              log_number("held_bytes", budget_total(budget)));
+    compaction_wake(&shared->compaction);
+}

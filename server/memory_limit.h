@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * memory_limit - what the process may hold, changed while it runs: by a reload, by cache_memlimit.
+ *
+ * A higher limit is in force at once. A lower one is approached: the maintainer makes items give
+ * way, closes the gaps and gives pages to the OS in steps (shrink.h), and meanwhile requests find
+ * about as much room as they had.
+ *
+ * Threads: any. Blocks: never, but for a short lock.
+ */
+#ifndef FARPAGE_SERVER_MEMORY_LIMIT_H
+#define FARPAGE_SERVER_MEMORY_LIMIT_H
+#include "server/shared.h"
+
+enum { MEMORY_ROOM_BYTES = 4 << 20 }; /* less than this for data is no server */
+
+/* NULL, or why it is refused: less than the program needs or than values of item_bytes_max, or more
+ * than there is address space for since the start. */
+const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t item_bytes_max)
+    FP_NONNULL(1);
+/* Sets what is not refused. `by` is who does, for the log. */
+void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by) FP_NONNULL(1, 3);
+
+#endif
