@@ -15,14 +15,31 @@ QEMU = "qemu-system-x86_64"
 PANIC = ("Kernel panic", "Out of memory and no killable")
 
 
-class Guest:
-    """Use as a context manager. `lines` are (seconds since its start, text)."""
+class Console:
+    """What was said: `lines` are (seconds since the start, text)."""
+
+    def __init__(self):
+        self.lines = []
+
+    def said(self, beginning):
+        """What stands behind `FP BEGINNING` in each such line."""
+        start = "FP " + beginning
+        return [text[text.index(start) + len(start):].strip() for _, text in self.lines
+                if start in text]
+
+    def panicked(self):
+        return any(words in text for _, text in self.lines for words in PANIC)
+
+
+class Guest(Console):
+    """Use as a context manager."""
 
     def __init__(self, kernel, initrd, memory_mib, settings, log):
         if shutil.which(QEMU) is None:
             raise Missing(f"{QEMU} is not there: apt install qemu-system-x86")
         words = " ".join(f"vm_{name}={value}" for name, value in settings.items())
-        self.lines, self._queue, self._log = [], queue.Queue(), log
+        super().__init__()
+        self._queue, self._log = queue.Queue(), log
         self._started = time.monotonic()
         self._process = subprocess.Popen(
             [QEMU, "-accel", "tcg", "-m", str(memory_mib), "-display", "none", "-no-reboot",
@@ -62,12 +79,3 @@ class Guest:
                 return
             self.lines.append(line)
             yield line
-
-    def said(self, beginning):
-        """What stands behind `FP BEGINNING` in each such line."""
-        start = "FP " + beginning
-        return [text[text.index(start) + len(start):].strip() for _, text in self.lines
-                if start in text]
-
-    def panicked(self):
-        return any(words in text for _, text in self.lines for words in PANIC)

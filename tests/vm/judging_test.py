@@ -15,7 +15,7 @@ FP verdict hog 0 swapoff good"""
 
 class Judging(unittest.TestCase):
     def judge(self, name, console):
-        machine = guest.Guest.__new__(guest.Guest)  # no QEMU: only what it said
+        machine = guest.Console()
         machine.lines = [(0.0, line) for line in console.splitlines()]
         outcome = stories.Outcome()
         stories.judge(stories.STORIES[name], machine, outcome)

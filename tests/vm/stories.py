@@ -33,6 +33,7 @@ class Story:
     connections: int = 2
     min_free_kbytes: int = MIN_FREE_KBYTES
     keep_mib: int = 24
+    rejoin: bool = False # the guest takes the server in again; then the first one is killed
 
 
 RECONNECTS = "-L,-persist"  # the old interface, in which nbd-client itself connects again
@@ -44,9 +45,13 @@ STORIES = {
                           "raid1", 2, "frozen", members="U_"),
     "raid1-restarted": Story("a server that comes back empty is out of the RAID1", "raid1", 2,
                              "restarted empty", RECONNECTS, members="U_"),
+    "raid1-rejoined": Story("a server that died takes its place again, and then the other may die",
+                            "raid1", 2, "restarted empty", members="_U", rejoin=True, rounds=4),
     "raid10": Story("md RAID10 spreads pages over four exports", "raid10", 4, members="UUUU"),
     "raid10-killed": Story("with md RAID10 over four exports, one may die", "raid10", 4, "killed",
                            members="UUU_"),
+    "nbdfuse": Story("without an nbd module, nbdfuse and a loop device make swap of an export",
+                     "nbdfuse", memory_mib=96, hog_mib=256),
     "alone-killed": Story("without a mirror, a dead server's pages are errors", "single", 1,
                           "killed", must="lost"),
     "alone-restarted": Story("a single server that comes back empty gives errors, no wrong pages",
@@ -69,7 +74,8 @@ class Outcome:
 
 
 def settings(story, exported):
-    keys = ("disk", "hog_mib", "rounds", "connections", "client", "min_free_kbytes", "keep_mib")
+    keys = ("disk", "hog_mib", "rounds", "connections", "client", "min_free_kbytes", "keep_mib",
+            "rejoin")
     words = {key: getattr(story, key) for key in keys}
     return {**words, "timeout": story.timeout_s, "seed": 7, "export": exported[0].EXPORT,
             "ports": ",".join(str(server.port) for server in exported)}
@@ -83,7 +89,9 @@ class Meanwhile:
         self.steps, self.threads = 0, []
 
     def on(self, mark):
-        if mark == "round 1 half" and self.story.fault:
+        if mark == "rejoined":
+            self._start(self._kill_first)
+        elif mark == "round 1 half" and self.story.fault:
             self._start(self._fault)
         elif not self.story.fault:
             self._start(self._disturb)
@@ -107,6 +115,10 @@ class Meanwhile:
         if self.story.fault == "restarted empty":
             victim.start()
         self.outcome.done.append(self.story.fault)
+
+    def _kill_first(self):
+        self.exported[0].kill()
+        self.outcome.done.append("rejoined, and the other killed")
 
     def _disturb(self):
         step, self.steps = self.steps, self.steps + 1
@@ -143,6 +155,15 @@ def judge(story, machine, outcome):
         why.append("the kernel panicked")
 
 
+def notice(text, meanwhile):
+    """A line of the hog's may be when something is to happen."""
+    for mark in MARKS:
+        if text.startswith("FP " + mark) and text.endswith(mark):
+            meanwhile.on(mark)
+    if text.startswith("FP rejoined"):
+        meanwhile.on("rejoined")
+
+
 def tell(story, programs, work, seconds):
     """Runs a story; the guest's console is kept in `work`."""
     outcome, kind = Outcome(), servers.KINDS[programs.server]
@@ -155,9 +176,7 @@ def tell(story, programs, work, seconds):
         try:
             for at, text in machine.follow(seconds):
                 outcome.seconds = at
-                for mark in MARKS:
-                    if text.startswith("FP " + mark) and text.endswith(mark):
-                        meanwhile.on(mark)
+                notice(text, meanwhile)
                 if text.startswith("FP swapped"):
                     outcome.resident_mib = sum(server.resident_mib() for server in exported
                                                if server.process.poll() is None)

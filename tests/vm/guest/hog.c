@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * hog - needs more memory than its machine has, and knows what each byte of it must be.
  *
- * usage: hog MIB ROUNDS SEED KEEP_MIB
+ * usage: hog MIB ROUNDS SEED KEEP_MIB FOLDER
  *
  * Fills MIB of anonymous memory, then goes over all of it ROUNDS times, in runs of pages taken in a
  * shuffled order: each page is compared with what it must hold, and every second one is written
@@ -10,9 +10,10 @@
  * back as zeros, as another page, or as what it was earlier is bad.
  *
  * A page that cannot be read at all raises SIGBUS. It is counted as lost, and left alone from then
- * on: an error is what a dead device must answer with.
+ * on: an error is what a dead device must answer with. After the first one the hog pauses, so that
+ * whoever wants to bring the device back, with other content, has the time.
  *
- * In the end all but KEEP_MIB are given back, /run/held is made, and once /run/go is there, swap
+ * In the end all but KEEP_MIB are given back, FOLDER/held is made, and once FOLDER/go is there, swap
  * being off by then, what was kept is compared for the last time. Exit code 1 where a page was bad,
  * 3 where some were lost and none bad. */
 #include <fcntl.h>
@@ -27,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS = 512, RUN_PAGES = 32, NOISE_WORDS = WORDS / 3, LOST = UINT8_MAX };
+enum { WORDS = 512, RUN_PAGES = 32, NOISE_WORDS = WORDS / 3, LOST = UINT8_MAX, PAUSE_S = 10 };
 
 static sigjmp_buf unreadable; /* where a page that cannot be read leads to */
 
@@ -80,8 +81,8 @@ static void visit(struct hog *hog, size_t page, uint8_t version, bool compare)
     uint64_t begun = now_ns();
     if (sigsetjmp(unreadable, 1) != 0) {
         hog->versions[page] = LOST;
-        hog->lost++;
         note_time(hog, begun);
+        if (hog->lost++ == 0) sleep(PAUSE_S);
         return;
     }
     if (compare) {
@@ -134,14 +135,14 @@ static void outlive_swap(struct hog *hog, size_t keep)
         munmap(hog->memory + keep * WORDS, (hog->pages - keep) * WORDS * 8);
         hog->pages = keep;
     }
-    close(open("/run/held", O_CREAT | O_WRONLY, 0600));
-    while (access("/run/go", F_OK) != 0) nanosleep(&moment, NULL);
+    close(open("held", O_CREAT | O_WRONLY, 0600));
+    while (access("go", F_OK) != 0) nanosleep(&moment, NULL);
     for (size_t page = 0; page < hog->pages; page++) visit(hog, page, hog->versions[page], true);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) return 2;
+    if (argc != 6 || chdir(argv[5]) != 0) return 2;
     unsigned rounds = (unsigned)strtoul(argv[2], NULL, 10);
     struct hog hog = {.pages = strtoul(argv[1], NULL, 10) * 256,
                       .seed = strtoul(argv[3], NULL, 10)};
