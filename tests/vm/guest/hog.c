@@ -13,9 +13,9 @@
  * on: an error is what a dead device must answer with. After the first one the hog pauses, so that
  * whoever wants to bring the device back, with other content, has the time.
  *
- * In the end all but KEEP_MIB are given back, FOLDER/held is made, and once FOLDER/go is there, swap
- * being off by then, what was kept is compared for the last time. Exit code 1 where a page was bad,
- * 3 where some were lost and none bad. */
+ * In the end all but KEEP_MIB are given back, FOLDER/held is made, and once FOLDER/go is there,
+ * swap being off by then, what was kept is compared for the last time. Exit code 1 where a page was
+ * bad, 3 where some were lost and none bad. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
