@@ -11,7 +11,7 @@ enum {
     META_WORDS_MAX = 20,           /* of a meta command, with its name */
     OPAQUE_BYTES_MAX = 32,         /* O and what follows */
     VALUE_BYTES_MAX = INT32_MAX - 2, /* a longer one is no length, so nothing is swallowed */
-    ITEM_BYTES_MAX = 128 << 20,    /* what storage.item_size_max may be set to */
+    ITEM_BYTES_MAX = 1 << 30,      /* what storage.item_size_max may be set to */
     LOGIN_LINE_BYTES_MAX = 256,    /* before a connection is authenticated */
     LOGIN_BODY_BYTES_MAX = 512,    /* a user and a password */
     AREA_NAME_BYTES_MAX = 64,      /* letters, digits and . _ - / */

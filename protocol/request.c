@@ -86,9 +86,23 @@ static enum request_parse find_line(struct slice buffer, struct line *line, cons
     return REQUEST_READY;
 }
 
-/* Takes the value and its end. The end is "\r\n"; who ended the line with "\n" alone may do so here
+/* The end is "\r\n"; who ended the line with "\n" alone may do so here
  * too. (To allow it always would store "ba\r" for a value of three bytes sent as "ba\r\n", which
  * must be refused.) What is refused is consumed as memcached does: the length and two bytes. */
+enum request_parse request_value_end(struct slice buffer, bool bare, size_t *size_bytes,
+                                     const char **refusal)
+{
+    const uint8_t *at = buffer.bytes;
+    *size_bytes = bare ? 1 : 2;
+    if (buffer.size_bytes < *size_bytes) return REQUEST_PARTIAL;
+    if (bare && at[0] == '\n') return REQUEST_READY;
+    *size_bytes = 2;
+    if (buffer.size_bytes < *size_bytes) return REQUEST_PARTIAL;
+    if (at[0] == '\r' && at[1] == '\n') return REQUEST_READY;
+    *refusal = "CLIENT_ERROR bad data chunk";
+    return REQUEST_REFUSED;
+}
+
 static enum request_parse take_value(struct slice buffer, const struct line *line,
                                      struct request *request, size_t *more_bytes,
                                      const char **refusal)
@@ -96,27 +110,23 @@ static enum request_parse take_value(struct slice buffer, const struct line *lin
     size_t value_bytes = (size_t)line->value_bytes;
     const uint8_t *value = buffer.bytes + line->size_bytes;
     size_t there = buffer.size_bytes - line->size_bytes;
-    size_t wanted = value_bytes + (line->bare ? 1 : 2);
-    if (there < wanted) {
-        *more_bytes = wanted - there;
-        return REQUEST_PARTIAL;
+    struct slice behind = slice_of(NULL, 0);
+    size_t end_bytes;
+    if (there > value_bytes) behind = slice_of(value + value_bytes, there - value_bytes);
+    enum request_parse found = request_value_end(behind, line->bare, &end_bytes, refusal);
+    if (found == REQUEST_PARTIAL) {
+        *more_bytes = value_bytes + end_bytes - there;
+        return found;
     }
-    bool whole = line->bare && value[value_bytes] == '\n';
-    if (!whole) {
-        wanted = value_bytes + 2;
-        if (there < wanted) {
-            *more_bytes = 1;
-            return REQUEST_PARTIAL;
-        }
-        whole = value[value_bytes] == '\r' && value[value_bytes + 1] == '\n';
-    }
-    request->size_bytes = line->size_bytes + wanted;
-    if (!whole) {
-        *refusal = "CLIENT_ERROR bad data chunk";
-        return REQUEST_REFUSED;
-    }
-    request->value = slice_of(value, value_bytes);
-    return REQUEST_READY;
+    request->size_bytes = line->size_bytes + value_bytes + end_bytes;
+    if (found == REQUEST_READY) request->value = slice_of(value, value_bytes);
+    return found;
+}
+
+/* Better no value than one the client believes it has replaced. */
+static bool drops_old(enum command command)
+{
+    return command == COMMAND_SET || command == COMMAND_MS;
 }
 
 enum request_parse request_parse(struct slice buffer, const struct request_limits *limits,
@@ -135,7 +145,7 @@ enum request_parse request_parse(struct slice buffer, const struct request_limit
     if (why == NULL && has_value && line.value_bytes > limits->item_bytes_max) {
         why = "SERVER_ERROR object too large for cache";
         request->too_large = true;
-        request->drop_old = request->command == COMMAND_SET || request->command == COMMAND_MS;
+        request->drop_old = drops_old(request->command);
     }
     if (why != NULL) {
         *refusal = why;
@@ -144,5 +154,11 @@ enum request_parse request_parse(struct slice buffer, const struct request_limit
         return REQUEST_REFUSED;
     }
     if (!has_value) return REQUEST_READY;
+    if (limits->whole_bytes_max != 0 && line.value_bytes > limits->whole_bytes_max) {
+        request->value_bytes = line.value_bytes;
+        request->bare = line.bare;
+        request->drop_old = drops_old(request->command);
+        return REQUEST_VALUE;
+    }
     return take_value(buffer, &line, request, more_bytes, refusal);
 }

@@ -43,6 +43,8 @@ struct request {
                              * command with `b` base64 that request_key makes plain */
     struct slice more_keys; /* get family: what follows `key`; read it with request_next_key */
     struct slice value;     /* what is to be stored, without its line end */
+    uint64_t value_bytes;   /* REQUEST_VALUE: how long the value behind the line is */
+    bool bare;              /* REQUEST_VALUE: the line ended with "\n" alone */
     struct slice rest;      /* SHAPE_REST: the line after the command, blanks trimmed */
     uint32_t flags;         /* the client's, kept and given back */
     int64_t exptime;        /* as sent: 0 never, negative at once, else memcached's two meanings */
@@ -60,11 +62,14 @@ struct request {
     size_t size_bytes;      /* what this request took of the buffer: consume just that */
     uint64_t swallow_bytes; /* REFUSED only: then read and drop so many more, as they come */
     bool too_large;         /* REFUSED only: because of item_bytes_max */
-    bool drop_old;          /* REFUSED only: the old value of `key` must be deleted */
+    bool drop_old;          /* REFUSED: the old value of `key` must be deleted; VALUE: so it must
+                               where this one cannot be taken in */
 };
 
 enum request_parse {
     REQUEST_READY,   /* *request is whole and within every limit */
+    REQUEST_VALUE,   /* *request is whole but for its long value: consume the line, then take the
+                        value as it comes, and then its end (request_value_end) */
     REQUEST_PARTIAL, /* read at least *more_bytes more, then call again from the same start */
     REQUEST_REFUSED, /* answer *refusal (unless request->noreply), consume, swallow, go on */
     REQUEST_LOST,    /* framing is gone: answer *refusal (may be "") and close */
@@ -72,6 +77,7 @@ enum request_parse {
 
 struct request_limits {
     uint64_t item_bytes_max; /* values above are refused: "object too large for cache" */
+    uint64_t whole_bytes_max; /* values above are not awaited: REQUEST_VALUE; 0: all are */
 };
 
 /* Parses one request from the start of `buffer`. Writes *request on READY and REFUSED (there only
@@ -79,11 +85,18 @@ struct request_limits {
  * constant without line end that holds no client bytes. Cost is linear in the line; the bytes of a
  * value are not looked at but for the line end behind them.
  *
- * A value is awaited whole: PARTIAL's *more_bytes is then exactly what is missing, so the caller
- * can make room once. A value's line end may be "\r\n" or, for people with telnet, "\n". */
+ * A value is awaited whole up to whole_bytes_max: PARTIAL's *more_bytes is then exactly what is
+ * missing, so the caller can make room once. A value's line end may be "\r\n" or, for people with
+ * telnet, "\n". */
 enum request_parse request_parse(struct slice buffer, const struct request_limits *limits,
                                  struct request *request, size_t *more_bytes, const char **refusal)
     FP_MUST_CHECK FP_NONNULL(2, 3, 4, 5);
+
+/* Takes the end of a value that began behind a line (`bare`: request->bare); `buffer` is what
+ * follows the value. READY, and REFUSED where another end is there: *size_bytes is what it took.
+ * PARTIAL: *size_bytes is how many there must be to say. */
+enum request_parse request_value_end(struct slice buffer, bool bare, size_t *size_bytes,
+                                     const char **refusal) FP_MUST_CHECK FP_NONNULL(3, 4);
 
 /* Takes the next key off `keys`; false when there is none. The parser has checked each of them. */
 bool request_next_key(struct slice *keys, struct slice *key) FP_MUST_CHECK FP_NONNULL(1, 2);

@@ -5,6 +5,7 @@
  *
  * Input is read into the worker's buffer and carried out from there; only what is left of an
  * incomplete request is kept with the connection. The first byte says which language is spoken.
+ * A long value is not kept: it is packed piece by piece from there (dispatch_value_in.c).
  *
  * A connection stops reading while its replies are not read (server.output_buffer_max), and lets
  * others go first after server.requests_per_turn requests. Both leave input behind, which `resume`
@@ -34,6 +35,9 @@
 #include "protocol/reply.h"
 #include "server/conn_kept.h"
 #include "server/conn_login.h"
+#include "server/conn_value.h"
+#include "server/dispatch_value_in.h"
+#include "server/dispatch_value_out.h"
 #include "tls/tls.h"
 
 enum {
@@ -58,6 +62,7 @@ struct conn {
     struct kept kept;
     size_t need_bytes; /* no use in looking at kept before it has so many */
     uint64_t swallow_bytes;
+    uint64_t swallowed_bytes; /* since the client last made progress by it */
     struct output output;
     uint64_t charged_bytes;
     uint64_t begun_ns; /* when the incomplete request began; 0: there is none */
@@ -101,6 +106,8 @@ static void conn_destroy(struct conn *conn)
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
     maps_unmap_all(&conn->session.maps);
+    value_in_drop(&worker->dispatcher, &conn->session);
+    value_out_drop(&worker->dispatcher, &conn->session);
     session_fini(&conn->session, &shared->openers, shared->store);
     tls_close(&conn->tls);
     close(conn->row.fd); /* which openers look at while they are there */
@@ -246,11 +253,26 @@ static enum step refuse_binary(struct conn *conn)
     return STEP_CLOSE;
 }
 
+/* request: of a long value that begins; NULL: it goes on. */
+static enum step step_value(struct conn *conn, const struct request *request,
+                            struct slice *input)
+{
+    struct conn_value turn = {.dispatcher = &conn->worker->dispatcher,
+                              .session = &conn->session,
+                              .output = &conn->output};
+    enum dispatch result = request != NULL ? conn_value_begin(&turn, request, input)
+                                           : conn_value_go_on(&turn, input);
+    conn->need_bytes = turn.need_bytes;
+    conn->swallow_bytes = turn.swallow_bytes;
+    return turn.need_bytes > 0 ? STEP_WAIT : step_of(result);
+}
+
 static enum step step_text(struct conn *conn, struct slice *input)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
     struct request_limits limits = {
-        .item_bytes_max = setting(&conn->worker->shared->settings.item_bytes_max)};
+        .item_bytes_max = setting(&conn->worker->shared->settings.item_bytes_max),
+        .whole_bytes_max = ITEM_WHOLE_BYTES_MAX};
     struct request request;
     size_t more_bytes;
     const char *refusal;
@@ -258,18 +280,18 @@ static enum step step_text(struct conn *conn, struct slice *input)
     case REQUEST_READY: {
         enum step next =
             step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
-        if (next != STEP_TURN) *input = skip(*input, request.size_bytes);
+        if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, request.size_bytes);
         return next;
     }
+    case REQUEST_VALUE:
+        return step_value(conn, &request, input);
     case REQUEST_PARTIAL:
         conn->need_bytes = input->size_bytes + more_bytes;
         return STEP_WAIT;
     case REQUEST_REFUSED:
+        value_in_drop(dispatcher, &conn->session); /* a join whose limit a reload has lowered */
         dispatch_refusal(dispatcher, &request);
-        if (!request.noreply) {
-            output_text(&conn->output, refusal);
-            output_text(&conn->output, "\r\n");
-        }
+        conn_value_refuse(&conn->output, &request, refusal);
         conn->swallow_bytes = request.swallow_bytes;
         *input = skip(*input, request.size_bytes);
         return STEP_ON;
@@ -367,10 +389,12 @@ static enum step step(struct conn *conn, struct slice *input)
     if (conn->swallow_bytes > 0) {
         size_t now = (size_t)min_u64(conn->swallow_bytes, input->size_bytes);
         conn->swallow_bytes -= now;
+        conn->swallowed_bytes += now;
         *input = skip(*input, now);
         return conn->swallow_bytes > 0 ? STEP_WAIT : STEP_ON;
     }
     if (input->size_bytes == 0) return STEP_WAIT;
+    if (conn->session.value_in != NULL) return step_value(conn, NULL, input);
     enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
     if (dialect == DIALECT_UNKNOWN) {
         if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) return refuse_binary(conn);
@@ -395,6 +419,18 @@ static void request_moved(struct conn *conn)
 {
     conn->begun_ns = 0;
     atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
+}
+
+/* A request went on: it was carried out, a piece of a long value was taken, or as much was dropped.
+ * Fewer bytes are no progress: a client could feed them one by one for ever. */
+static bool has_moved(struct conn *conn, bool shorter, enum step next)
+{
+    if (next == STEP_TURN || next == STEP_MORE) return true;
+    if (!shorter) return false;
+    if (conn->swallow_bytes == 0) return true;
+    if (conn->swallowed_bytes < ITEM_PIECE_BYTES) return false;
+    conn->swallowed_bytes = 0;
+    return true;
 }
 
 static void send_output(struct conn *conn)
@@ -434,8 +470,7 @@ static enum step carry_out(struct conn *conn, struct slice *input)
         if (more && (done + *more_pages >= turn || is_turn_long(conn))) return STEP_TURN;
         size_t before = input->size_bytes;
         enum step next = step(conn, input);
-        bool moved = input->size_bytes < before && conn->swallow_bytes == 0;
-        if (moved || next == STEP_TURN || next == STEP_MORE) request_moved(conn);
+        if (has_moved(conn, input->size_bytes < before, next)) request_moved(conn);
         if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
         if (conn->output.broken) return STEP_CLOSE;
         if (next != STEP_ON && next != STEP_MORE) return next;
@@ -498,8 +533,8 @@ static void settle(struct conn *conn, enum step why)
     if (why == STEP_FULL && !pending) why = STEP_TURN;
     if (why == STEP_TURN && pending) why = STEP_FULL;
     if (why == STEP_TURN) count(conn, COUNTER_conn_yields, 1);
-    bool begun =
-        conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 || is_within_batch(conn);
+    bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 ||
+                 conn->session.value_in != NULL || is_within_batch(conn);
     if (why == STEP_WAIT && begun && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;
     charge_output(conn);
@@ -549,23 +584,6 @@ static bool place_to_read(struct conn *conn, uint8_t **at, size_t *room)
     return true;
 }
 
-/* What the text request that has begun takes in all, refused as one too large would be; 0: it is a
- * line without end. */
-static uint64_t refuse_text(struct conn *conn)
-{
-    static const struct request_limits none = {.item_bytes_max = 0};
-    struct slice input = kept_slice(&conn->kept);
-    struct request request;
-    size_t more_bytes;
-    const char *refusal;
-    enum request_parse parsed = request_parse(input, &none, &request, &more_bytes, &refusal);
-    bool value = parsed == REQUEST_REFUSED && request.too_large;
-    if (!value || !request.noreply) output_text(&conn->output, REPLY_OUT_OF_MEMORY);
-    if (!value) return 0;
-    dispatch_no_memory(&conn->worker->dispatcher, &request);
-    return request.size_bytes + request.swallow_bytes;
-}
-
 /* The request that has begun is larger than there is memory for: it is refused in its own language
  * and the rest of it dropped as it comes. Only a line without end cannot be dropped. */
 static void refuse_for_memory(struct conn *conn)
@@ -577,7 +595,7 @@ static void refuse_for_memory(struct conn *conn)
         dispatch_entries_no_memory(&conn->session, &conn->output);
         whole = conn->session.batch.left_bytes;
     } else if (atomic_load(&conn->row.dialect) != DIALECT_FRAMES) {
-        whole = refuse_text(conn);
+        whole = conn_value_no_memory(&conn->worker->dispatcher, kept_slice(kept), &conn->output);
     } else if (frame_decode(kept->bytes, FRAME_MAGIC_REQUEST, &frame)) {
         dispatch_frame_status(&frame, FRAME_NO_MEMORY, &conn->output);
     }

@@ -33,6 +33,7 @@
     X(touch_misses, "keys touched that were not there")                                            \
     X(store_too_large, "values refused because of storage.item_size_max")                          \
     X(store_no_memory, "values refused because memory was full")                                   \
+    X(farpage_values_cut, "connections closed because the rest of a value was damaged")            \
     X(bytes_read, "bytes received")                                                                \
     X(bytes_written, "bytes sent")                                                                 \
     X(conn_yields, "times a connection had to let others go first")                                \

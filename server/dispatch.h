@@ -25,6 +25,15 @@ enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *sessi
                             const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
+/* What a command that stores will come to as things are, before its value is there; FP_OK: wait for
+ * the value. */
+enum fp_status dispatch_look_ahead(struct dispatcher *dispatcher, const struct request *request)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+
+enum fp_status dispatch_meta_look_ahead(struct dispatcher *dispatcher,
+                                        const struct request *request)
+    FP_MUST_CHECK FP_NONNULL(1, 2); /* the same for an ms */
+
 /* What a refusal asks for besides its line: the old value of a value too large must go. */
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
     FP_NONNULL(1, 2);
@@ -60,10 +69,11 @@ void dispatch_entries_no_memory(struct session *session, struct output *output) 
 void dispatch_frame_status(const struct frame *request, enum frame_status status,
                            struct output *output) FP_NONNULL(1, 3);
 
-/* Writes a line, the item's value and its end. False: an error was written instead, which ends the
- * answer. */
-bool dispatch_value(struct dispatcher *dispatcher, const struct item *item, struct slice line,
-                    struct output *output) FP_NONNULL(1, 2, 4);
+/* Writes a line, the item's value and its end, and takes the item. Of a long value that is the
+ * beginning, and the rest is under way (dispatch_value_out.h). False: an error was written instead,
+ * which ends the answer. */
+bool dispatch_value(struct dispatcher *dispatcher, struct session *session, struct item **item,
+                    struct slice line, struct output *output) FP_NONNULL(1, 2, 3, 5);
 
 /* Deletes what the request's key holds: better no value than one the client believes it has
  * replaced. */
@@ -74,8 +84,9 @@ void dispatch_forget(struct dispatcher *dispatcher, const struct request *reques
 enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
-enum dispatch dispatch_meta(struct dispatcher *dispatcher, const struct request *request,
-                            struct output *output) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+enum dispatch dispatch_meta(struct dispatcher *dispatcher, struct session *session,
+                            const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *session,
                            const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

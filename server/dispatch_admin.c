@@ -149,7 +149,7 @@ enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *sessi
 {
     if (request->command <= COMMAND_TOUCH)
         return dispatch_item(dispatcher, session, request, output);
-    if (request->command <= COMMAND_MN) return dispatch_meta(dispatcher, request, output);
+    if (request->command <= COMMAND_MN) return dispatch_meta(dispatcher, session, request, output);
     if (request->command <= COMMAND_MAPS)
         return dispatch_map(dispatcher, session, request, output);
     return dispatch_admin(dispatcher, session, request, output);

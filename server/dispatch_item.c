@@ -4,7 +4,8 @@
  * next to what it answers. */
 #include "base/check.h"
 #include "protocol/reply.h"
-#include "server/dispatch.h"
+#include "server/dispatch_value_in.h"
+#include "server/dispatch_value_out.h"
 
 static void count(struct dispatcher *dispatcher, enum worker_counter which)
 {
@@ -18,52 +19,31 @@ static void answer(const struct request *request, struct output *output, const c
 
 /* --- get, gets, gat, gats -------------------------------------------------------------------- */
 
-bool dispatch_value(struct dispatcher *dispatcher, const struct item *item, struct slice line,
-                    struct output *output)
-{
-    uint8_t *at = output_reserve(output, line.size_bytes + item->value_bytes + 2);
-    if (at == NULL) return false;
-    enum fp_status status = store_item_read(dispatcher->shared->store, dispatcher->scratch, item,
-                                            at + line.size_bytes);
-    if (status != FP_OK) {
-        /* Not a miss: the client must learn that the value was there and is lost. */
-        output_text(output, REPLY_CORRUPT);
-        return false;
-    }
-    memcpy(at, line.bytes, line.size_bytes);
-    memcpy(at + line.size_bytes + item->value_bytes, "\r\n", 2);
-    output_commit(output, line.size_bytes + item->value_bytes + 2);
-    return true;
-}
-
-static bool write_value(struct dispatcher *dispatcher, const struct item *item, bool with_cas,
-                        struct output *output)
+static bool write_value(struct dispatcher *dispatcher, struct session *session,
+                        struct item **item, bool with_cas, struct output *output)
 {
     char line[REPLY_VALUE_LINE_BYTES_MAX];
-    uint64_t cas = item_cas(item);
-    size_t line_bytes = reply_value_line(line, item_key(item), item->flags, item->value_bytes,
-                                         with_cas ? &cas : NULL);
-    return dispatch_value(dispatcher, item, slice_of(line, line_bytes), output);
+    uint64_t cas = item_cas(*item);
+    size_t line_bytes = reply_value_line(line, item_key(*item), (*item)->flags,
+                                         (*item)->value_bytes, with_cas ? &cas : NULL);
+    return dispatch_value(dispatcher, session, item, slice_of(line, line_bytes), output);
 }
 
-static bool get_one(struct dispatcher *dispatcher, const struct request *request, struct slice key,
-                    struct output *output)
+static bool get_one(struct dispatcher *dispatcher, struct session *session,
+                    const struct request *request, struct slice key, struct output *output)
 {
     bool touches = request->command == COMMAND_GAT || request->command == COMMAND_GATS;
     bool with_cas = request->command == COMMAND_GETS || request->command == COMMAND_GATS;
-    struct store *store = dispatcher->shared->store;
-    struct item *item = store_item_acquire(store, dispatcher->scratch, key,
+    struct item *item = store_item_acquire(dispatcher->shared->store, dispatcher->scratch, key,
                                            touches ? &request->exptime : NULL);
     count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
     if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
     count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
-    if (item == NULL) return true;
-    bool written = write_value(dispatcher, item, with_cas, output);
-    store_item_release(store, dispatcher->scratch, &item);
-    return written;
+    return item == NULL || write_value(dispatcher, session, &item, with_cas, output);
 }
 
-/* session->resume counts the keys that were answered already. */
+/* session->resume counts the keys that were answered already, or of whose long value the rest is
+ * under way. */
 static enum dispatch get_many(struct dispatcher *dispatcher, struct session *session,
                               const struct request *request, struct output *output)
 {
@@ -71,11 +51,16 @@ static enum dispatch get_many(struct dispatcher *dispatcher, struct session *ses
     struct slice more = request->more_keys, key = request->key;
     uint64_t skipped = 0;
     bool good = true;
+    if (value_out_is_under_way(session)) {
+        enum dispatch next = value_out_more(dispatcher, session, output);
+        if (next != DISPATCH_DONE) return next;
+    }
     do {
         if (skipped++ < session->resume) continue;
         if (output_pending(output) >= limit) return DISPATCH_AGAIN;
-        good = get_one(dispatcher, request, key, output);
+        good = get_one(dispatcher, session, request, key, output);
         session->resume++;
+        if (value_out_is_under_way(session)) return DISPATCH_MORE;
     } while (good && request_next_key(&more, &key));
     session->resume = 0;
     if (good) output_text(output, REPLY_END);
@@ -129,19 +114,23 @@ static const char *put_answer(struct dispatcher *dispatcher, const struct reques
     return REPLY_OUT_OF_MEMORY;
 }
 
-static enum dispatch put(struct dispatcher *dispatcher, const struct request *request,
-                         struct output *output)
+static enum dispatch put(struct dispatcher *dispatcher, struct session *session,
+                         const struct request *request, struct output *output)
 {
     struct item_put args = {.mode = mode_of(request->command),
                             .key = request->key,
                             .value = request->value,
                             .flags = request->flags,
                             .exptime = request->exptime,
-                            .cas = request->cas};
-    count(dispatcher, COUNTER_cmd_set);
-    enum fp_status status =
-        store_item_put(dispatcher->shared->store, dispatcher->scratch, &args,
-                       setting(&dispatcher->shared->settings.item_bytes_max));
+                            .cas = request->cas,
+                            .whole = value_in_whole(session),
+                            .join = &session->join};
+    if (session->join == NULL) count(dispatcher, COUNTER_cmd_set);
+    enum fp_status status = value_in_decided(session);
+    if (status == FP_OK)
+        status = store_item_put(dispatcher->shared->store, dispatcher->scratch, &args,
+                                setting(&dispatcher->shared->settings.item_bytes_max));
+    if (session->join != NULL) return DISPATCH_MORE;
     answer(request, output, put_answer(dispatcher, request, status));
     return DISPATCH_DONE;
 }
@@ -215,6 +204,15 @@ static enum dispatch touch(struct dispatcher *dispatcher, const struct request *
 
 /* --------------------------------------------------------------------------------------------- */
 
+enum fp_status dispatch_look_ahead(struct dispatcher *dispatcher, const struct request *request)
+{
+    struct item_put put = {.key = request->key, .cas = request->cas};
+    if (request->command == COMMAND_MS) return dispatch_meta_look_ahead(dispatcher, request);
+    if (request->command < COMMAND_SET || request->command > COMMAND_CAS) return FP_OK;
+    put.mode = mode_of(request->command);
+    return store_item_look_ahead(dispatcher->shared->store, dispatcher->scratch, &put);
+}
+
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
 {
     if (request->too_large) count(dispatcher, COUNTER_store_too_large);
@@ -232,7 +230,7 @@ enum dispatch dispatch_item(struct dispatcher *dispatcher, struct session *sessi
 {
     if (request->command <= COMMAND_GATS)
         return get_many(dispatcher, session, request, output);
-    if (request->command <= COMMAND_CAS) return put(dispatcher, request, output);
+    if (request->command <= COMMAND_CAS) return put(dispatcher, session, request, output);
     if (request->command == COMMAND_DELETE) return delete_item(dispatcher, request, output);
     if (request->command == COMMAND_TOUCH) return touch(dispatcher, request, output);
     fp_assert(request->command == COMMAND_INCR || request->command == COMMAND_DECR);

@@ -7,7 +7,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "protocol/reply.h"
-#include "server/dispatch.h"
+#include "server/dispatch_value_in.h"
 
 _Static_assert((int)REQUEST_MAP_RO == (int)MAP_READ && (int)REQUEST_MAP_RW == (int)MAP_READ_WRITE &&
                    (int)REQUEST_MAP_WO == (int)MAP_OVERWRITE,
@@ -87,12 +87,39 @@ static enum dispatch mread(struct maps *maps, const struct request *request, str
     return DISPATCH_DONE;
 }
 
-static enum dispatch mwrite(struct maps *maps, const struct request *request,
-                            struct output *output)
+/* A long value came in packed pieces, which are written one at a time. */
+static enum maps_answer write_piece(struct dispatcher *dispatcher, const struct store_value *value,
+                                    const struct request *request, struct maps_map *map,
+                                    uint32_t i)
+{
+    uint8_t piece[ITEM_PIECE_BYTES];
+    uint64_t offset = request->offset + (uint64_t)i * ITEM_PIECE_BYTES;
+    enum maps_answer answer = maps_may_write(map, request->offset, store_value_bytes(value));
+    if (answer != MAPS_DONE) return answer;
+    if (store_value_read(dispatcher->shared->store, dispatcher->scratch, value, i, piece) != FP_OK)
+        return MAPS_CORRUPT;
+    size_t size = item_piece_bytes_of(store_value_bytes(value), i);
+    return maps_write(map, offset, slice_of(piece, size));
+}
+
+static enum dispatch mwrite(struct dispatcher *dispatcher, struct session *session,
+                            const struct request *request, struct output *output)
 {
     struct maps_map *found;
-    enum maps_answer answer = maps_find(maps, request->map_id, &found);
-    if (answer == MAPS_DONE) answer = maps_write(found, request->offset, request->value);
+    struct store_value **whole = value_in_whole(session);
+    uint32_t i = (uint32_t)session->resume; /* pieces written */
+    enum maps_answer answer = maps_find(&session->maps, request->map_id, &found);
+    session->resume = 0;
+    if (answer == MAPS_DONE && whole != NULL) {
+        answer = write_piece(dispatcher, *whole, request, found, i);
+        bool last = i + 1 == item_pieces_of(request->value_bytes);
+        if (answer == MAPS_DONE && !last) {
+            session->resume = i + 1;
+            return DISPATCH_MORE;
+        }
+    } else if (answer == MAPS_DONE) {
+        answer = maps_write(found, request->offset, request->value);
+    }
     output_text(output, answer == MAPS_DONE ? REPLY_WRITTEN : text_of(answer, true));
     return DISPATCH_DONE;
 }
@@ -156,7 +183,7 @@ enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *sessio
     struct maps *maps = &session->maps;
     if (request->command == COMMAND_MAP) return map(maps, request, output);
     if (request->command == COMMAND_MREAD) return mread(maps, request, output);
-    if (request->command == COMMAND_MWRITE) return mwrite(maps, request, output);
+    if (request->command == COMMAND_MWRITE) return mwrite(dispatcher, session, request, output);
     if (request->command == COMMAND_UNMAP) return unmap(maps, request, output);
     fp_assert(request->command == COMMAND_MAPS);
     return list(dispatcher, maps, output);

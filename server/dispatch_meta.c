@@ -8,16 +8,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "protocol/key_text.h"
 #include "protocol/reply.h"
 #include "protocol/reply_meta.h"
-#include "server/dispatch.h"
+#include "server/dispatch_value_in.h"
+#include "server/dispatch_value_out.h"
 #include "storage/store_meta.h"
 
 /* A request with its key as the store knows it. */
 struct meta {
     struct dispatcher *dispatcher;
+    struct session *session;
     const struct request *request;
     struct output *output;
     struct slice key;
@@ -129,8 +132,10 @@ static void show_flag(struct slice word, const struct item *item, const struct i
     }
 }
 
-static void answer_item(struct meta *meta, const struct item *item, const struct item_seen *seen)
+/* Takes the item. */
+static void answer_item(struct meta *meta, struct item **taken, const struct item_seen *seen)
 {
+    const struct item *item = *taken;
     struct slice rest = meta->request->meta.flags, word;
     struct reply_meta reply;
     int64_t ttl = seen->ttls.before;
@@ -143,8 +148,12 @@ static void answer_item(struct meta *meta, const struct item *item, const struct
     if (seen->stale) reply_meta_flag(&reply, 'X');
     if (seen->won) reply_meta_flag(&reply, 'W');
     struct slice line = reply_meta_end(&reply);
-    if (!with_value) output_add(meta->output, line);
-    else (void)dispatch_value(meta->dispatcher, item, line, meta->output);
+    if (with_value) {
+        (void)dispatch_value(meta->dispatcher, meta->session, taken, line, meta->output);
+        return;
+    }
+    output_add(meta->output, line);
+    store_item_release(meta->dispatcher->shared->store, meta->dispatcher->scratch, taken);
 }
 
 static enum dispatch get(struct meta *meta)
@@ -162,12 +171,13 @@ static enum dispatch get(struct meta *meta)
         .new_cas = new_cas_of(meta),
     };
     struct item_seen seen;
+    if (value_out_is_under_way(meta->session))
+        return value_out_more(meta->dispatcher, meta->session, meta->output);
     struct item *item = store_meta_get(store, meta->dispatcher->scratch, &look, &seen);
     count_get(meta, item != NULL);
     if (item == NULL) return asks(meta, 'q') ? DISPATCH_DONE : answer(meta, "EN");
-    answer_item(meta, item, &seen);
-    store_item_release(store, meta->dispatcher->scratch, &item);
-    return DISPATCH_DONE;
+    answer_item(meta, &item, &seen);
+    return value_out_is_under_way(meta->session) ? DISPATCH_MORE : DISPATCH_DONE;
 }
 
 /* --- ms --------------------------------------------------------------------------------------- */
@@ -206,13 +216,12 @@ static void count_cas(struct meta *meta, enum item_mode mode, enum fp_status sta
     if (status == FP_EXISTS) count(meta, COUNTER_cas_badval);
 }
 
-static enum dispatch set(struct meta *meta)
+static struct item_put put_of(const struct meta *meta)
 {
     const struct request *request = meta->request;
-    struct item_stored stored = {.value_bytes = (uint32_t)request->value.size_bytes};
     bool joins = request->meta.mode == 'A' || request->meta.mode == 'P';
     bool creates = joins && asks(meta, 'N');
-    struct item_put put = {
+    return (struct item_put){
         .mode = mode_of(meta),
         .key = meta->key,
         .key_binary = asks(meta, 'b'),
@@ -224,12 +233,30 @@ static enum dispatch set(struct meta *meta)
         .creates = creates,
         /* 0 is none here, unlike elsewhere. */
         .new_cas = request->meta.new_cas != 0 ? &request->meta.new_cas : NULL,
-        .stored = &stored,
     };
-    count(meta, COUNTER_cmd_set);
-    enum fp_status status =
-        store_item_put(meta->dispatcher->shared->store, meta->dispatcher->scratch, &put,
-                       setting(&meta->dispatcher->shared->settings.item_bytes_max));
+}
+
+static enum fp_status put_value(struct meta *meta, struct item_put *put)
+{
+    struct session *session = meta->session;
+    put->whole = value_in_whole(session);
+    put->join = &session->join;
+    enum fp_status decided = value_in_decided(session);
+    if (decided != FP_OK) return decided;
+    return store_item_put(meta->dispatcher->shared->store, meta->dispatcher->scratch, put,
+                          setting(&meta->dispatcher->shared->settings.item_bytes_max));
+}
+
+static enum dispatch set(struct meta *meta)
+{
+    const struct request *request = meta->request;
+    size_t value_bytes = max_u64(request->value_bytes, request->value.size_bytes);
+    struct item_stored stored = {.value_bytes = (uint32_t)value_bytes};
+    struct item_put put = put_of(meta);
+    put.stored = &stored;
+    if (meta->session->join == NULL) count(meta, COUNTER_cmd_set);
+    enum fp_status status = put_value(meta, &put);
+    if (meta->session->join != NULL) return DISPATCH_MORE;
     count_cas(meta, put.mode, status);
     if (status == FP_OK && asks(meta, 'q')) return DISPATCH_DONE;
     if (status == FP_OK) return answer_stored(meta, "HD", &stored);
@@ -360,10 +387,23 @@ static enum dispatch describe(struct meta *meta)
 
 /* ---------------------------------------------------------------------------------------------- */
 
-enum dispatch dispatch_meta(struct dispatcher *dispatcher, const struct request *request,
-                            struct output *output)
+enum fp_status dispatch_meta_look_ahead(struct dispatcher *dispatcher,
+                                        const struct request *request)
 {
-    struct meta meta = {.dispatcher = dispatcher, .request = request, .output = output};
+    uint8_t room[KEY_BYTES_MAX];
+    struct meta meta = {
+        .dispatcher = dispatcher, .request = request, .key = request_key(request, room)};
+    struct item_put put = put_of(&meta);
+    return store_item_look_ahead(dispatcher->shared->store, dispatcher->scratch, &put);
+}
+
+enum dispatch dispatch_meta(struct dispatcher *dispatcher, struct session *session,
+                            const struct request *request, struct output *output)
+{
+    struct meta meta = {.dispatcher = dispatcher,
+                        .session = session,
+                        .request = request,
+                        .output = output};
     uint8_t room[KEY_BYTES_MAX];
     if (request->command == COMMAND_MN) return answer_text(&meta, REPLY_META_NOTHING);
     meta.key = request_key(request, room);

@@ -361,6 +361,11 @@ void maps_send(struct maps_map *map, uint64_t offset, uint64_t bytes, struct out
     }
 }
 
+enum maps_answer maps_may_write(const struct maps_map *map, uint64_t offset, uint64_t bytes)
+{
+    return answer_of(store_map_may_write(map->map, offset, bytes));
+}
+
 enum maps_answer maps_write(struct maps_map *map, uint64_t offset, struct slice bytes)
 {
     struct store_scratch *scratch = map->maps->dispatcher->scratch;

@@ -89,6 +89,8 @@ enum maps_answer maps_look(struct maps_map *map, uint64_t offset, uint64_t bytes
 /* Sends bytes that were looked at: as they lie, without a copy, where they will stay so. */
 void maps_send(struct maps_map *map, uint64_t offset, uint64_t bytes, struct output *output)
     FP_NONNULL(1, 4);
+enum maps_answer maps_may_write(const struct maps_map *map, uint64_t offset, uint64_t bytes)
+    FP_MUST_CHECK FP_NONNULL(1);
 enum maps_answer maps_write(struct maps_map *map, uint64_t offset, struct slice bytes)
     FP_MUST_CHECK FP_NONNULL(1);
 

@@ -23,6 +23,13 @@ struct session_batch { /* a store batch whose entries are arriving */
     uint32_t page_bytes;
 };
 
+struct value_in;
+
+struct value_out { /* a long value on its way out (dispatch_value_out.h) */
+    struct item *item;   /* a reference; NULL: there is none */
+    uint32_t next_piece; /* not written yet */
+};
+
 struct session {
     struct conn_row *row; /* the connection's, for people */
     bool greeted;      /* a version was agreed on */
@@ -31,6 +38,9 @@ struct session {
     uint64_t resume;   /* how far a request got that yielded (dispatch.h); 0: at its start */
     uint64_t resume_left; /* of a dump that yielded: how many it may still show */
     struct session_batch batch;
+    struct value_in *value_in; /* a long value on its way in (dispatch_value_in.h); NULL: none */
+    struct store_join *join;   /* a long append or prepend under way; NULL: none */
+    struct value_out value_out;
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
     struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */
     struct maps maps;

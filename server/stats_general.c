@@ -12,6 +12,7 @@
 #include "server/process.h"
 #include "server/stats_internal.h"
 #include "storage/store_area.h"
+#include "storage/store_value.h"
 
 static void emit_time(const struct stats_sink *sink, const char *name, struct timeval time)
 {
@@ -75,6 +76,7 @@ static void emit_items(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "direct_reclaims", atomic_load(&counters->direct_reclaims));
     stats_number(sink, "farpage_item_value_bytes", atomic_load(&counters->item_value_bytes));
     stats_number(sink, "farpage_item_packed_bytes", atomic_load(&counters->item_packed_bytes));
+    stats_number(sink, "farpage_arriving_packed_bytes", store_values_packed_bytes(shared->store));
 }
 
 static void emit_pages(struct shared *shared, const struct stats_sink *sink)

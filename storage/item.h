@@ -24,6 +24,8 @@
 
 enum {
     ITEM_PIECE_BYTES = 16 << 10, /* values are packed in pieces of this; the last is shorter */
+    /* A longer value comes, goes and is joined piece by piece: nobody holds it plain and whole. */
+    ITEM_WHOLE_BYTES_MAX = 4 * ITEM_PIECE_BYTES,
     ITEM_ACCESSED_MS = 128,
 };
 
@@ -42,7 +44,6 @@ struct item {
     uint32_t value_bytes;
     uint32_t packed_bytes; /* of all pieces */
     uint32_t era; /* of flushes, when it was stored: dead where the store's is a later one */
-    uint16_t piece_count;
     uint8_t key_bytes;
     bool key_binary;  /* it came in base64, and is shown so; no bit beside those of the lock */
     bool fetched : 1; /* read since it was stored */
@@ -53,9 +54,23 @@ struct item {
     uint8_t marks : 2;   /* keydir_order.c knows what this and the next two say */
     uint8_t queue : 2;   /* enum item_queue */
     uint8_t ticket : 6;
-    struct zhandle pieces[]; /* piece_count of them, 0 until packed; then the key */
+    struct zhandle pieces[]; /* item_piece_count() of them, 0 until packed; then the key */
 };
 _Static_assert(offsetof(struct item, pieces) <= 52, "a byte here is one for each item there is");
+
+static inline uint32_t item_pieces_of(uint64_t value_bytes) /* at most UINT32_MAX */
+{
+    return (uint32_t)((value_bytes + ITEM_PIECE_BYTES - 1) / ITEM_PIECE_BYTES);
+}
+static inline uint32_t item_piece_count(const struct item *item)
+{
+    return item_pieces_of(item->value_bytes);
+}
+static inline size_t item_piece_bytes_of(uint64_t value_bytes, uint32_t piece)
+{
+    uint64_t left = value_bytes - (uint64_t)piece * ITEM_PIECE_BYTES;
+    return left < ITEM_PIECE_BYTES ? (size_t)left : ITEM_PIECE_BYTES;
+}
 
 static inline uint64_t item_cas(const struct item *item)
 {
@@ -85,7 +100,7 @@ static inline uint64_t item_idle_ms(const struct item *item, uint64_t now_ms)
 }
 
 struct slice item_key(const struct item *item) FP_NONNULL(1);
-size_t item_piece_bytes(const struct item *item, unsigned piece) FP_NONNULL(1);
+size_t item_piece_bytes(const struct item *item, uint32_t piece) FP_NONNULL(1);
 
 void item_acquire(struct item *item) FP_NONNULL(1);
 /* True: that was the last reference; the caller frees the pieces' objects, then calls free(). */

@@ -22,7 +22,7 @@ void store_item_codec(struct store *store, const struct item *item,
                       char text[ITEM_CODEC_TEXT_BYTES])
 {
     memcpy(text, "none", sizeof "none");
-    for (unsigned i = 0; i < item->piece_count; i++) {
+    for (uint32_t i = 0; i < item_piece_count(item); i++) {
         char other[ITEM_CODEC_TEXT_BYTES];
         piece_codec(store, item->pieces[i], i == 0 ? text : other);
         if (i == 0 || strcmp(text, other) == 0) continue;

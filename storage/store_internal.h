@@ -25,13 +25,13 @@ struct store {
     _Atomic unsigned areas_leaving; /* moved and not emptied */
 
     struct lock dictionaries_lock; /* which dictionary and seat each area has */
-
     struct keydir keydir;
     _Atomic uint64_t last_cas;
     _Atomic uint32_t era; /* items of an earlier one are flushed */
     _Atomic uint64_t flush_due; /* second << 32 | the era that begins then; 0: no flush is due */
     _Atomic bool keeps_items; /* none gives way */
     _Atomic uint64_t reap_position;
+    _Atomic uint64_t arriving_bytes; /* packed, of values that are on their way in */
     _Atomic uint64_t reap_places, reap_pass_places; /* looked at in this pass; in the last one */
 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/arith.h"
-#include "storage/store_internal.h"
+#include "storage/store_value_internal.h"
 
 enum {
     EXPTIME_RELATIVE_MAX_S = 60 * 60 * 24 * 30, /* memcached: above this it is a date */
@@ -150,7 +150,7 @@ void store_item_release(struct store *store, struct store_scratch *scratch,
     struct item *item = *item_ptr;
     *item_ptr = NULL;
     if (!item_release(item)) return;
-    for (unsigned i = 0; i < item->piece_count; i++)
+    for (uint32_t i = 0; i < item_piece_count(item); i++)
         store_handle_end(store, scratch, item->pieces[i]);
     budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(item));
     free(item);
@@ -204,18 +204,31 @@ struct item *store_item_hold(struct store *store, struct store_scratch *scratch,
     return item;
 }
 
+enum fp_status store_piece_read(struct store *store, struct store_scratch *scratch,
+                                struct zhandle piece, struct space out)
+{
+    struct fetched fetched;
+    uint32_t crc;
+    enum fp_status status = store_fetch(store, scratch, piece, out, &fetched);
+    if (status == FP_ABSENT) status = FP_CORRUPT; /* a piece names something from the start */
+    if (status == FP_OK) return store_unpack(store, scratch, &fetched, out, &crc);
+    store_count(&store->counters.corrupt, 1);
+    return status;
+}
+
+enum fp_status store_item_read_piece(struct store *store, struct store_scratch *scratch,
+                                     const struct item *item, uint32_t piece, uint8_t *out)
+{
+    struct space space = {.bytes = out, .capacity_bytes = item_piece_bytes(item, piece)};
+    return store_piece_read(store, scratch, item->pieces[piece], space);
+}
+
 enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
                                const struct item *item, uint8_t *out)
 {
-    for (unsigned i = 0; i < item->piece_count; i++) {
-        struct space space = {.bytes = out + (size_t)i * ITEM_PIECE_BYTES,
-                              .capacity_bytes = item_piece_bytes(item, i)};
-        struct fetched fetched;
-        uint32_t crc;
-        enum fp_status status = store_fetch(store, scratch, item->pieces[i], space, &fetched);
-        if (status == FP_ABSENT) status = FP_CORRUPT; /* a piece names something from the start */
-        if (status != FP_OK) store_count(&store->counters.corrupt, 1);
-        if (status == FP_OK) status = store_unpack(store, scratch, &fetched, space, &crc);
+    for (uint32_t i = 0; i < item_piece_count(item); i++) {
+        uint8_t *at = out + (size_t)i * ITEM_PIECE_BYTES;
+        enum fp_status status = store_item_read_piece(store, scratch, item, i, at);
         if (status != FP_OK) return status;
     }
     return FP_OK;

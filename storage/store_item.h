@@ -13,7 +13,9 @@
 #include "storage/item.h"
 
 struct store;
+struct store_join;
 struct store_scratch;
+struct store_value;
 
 /* New times for an item, as exptimes. A client may give both. */
 struct item_times {
@@ -47,6 +49,12 @@ struct item_put {
     bool key_binary;   /* the key is to be shown in base64 */
     const uint64_t *new_cas;    /* NULL: the next one */
     struct item_stored *stored; /* filled on FP_OK; may be NULL */
+    /* store_value.h. whole: unless NULL the value, packed already, in place of `value`; *whole is
+     * NULL afterwards where it was taken. join: unless NULL a long append or prepend may be left
+     * undone: *join is not NULL then, and the same put is to be given again until it is, or it is
+     * given up (store_join_end). */
+    struct store_value **whole;
+    struct store_join **join;
 };
 
 /* FP_NOT_STORED: the mode's condition does not hold. FP_ABSENT, FP_EXISTS: for a cas.
@@ -55,6 +63,10 @@ struct item_put {
 enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
                               const struct item_put *put, uint64_t value_bytes_max)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* What can be told before the value is there: whether the mode's condition holds now. */
+enum fp_status store_item_look_ahead(struct store *store, struct store_scratch *scratch,
+                                     const struct item_put *put) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 /* Adds to or takes from a decimal value, as incr (wraps at 2^64) and decr (stops at 0) do. */
 struct item_delta {
@@ -89,6 +101,10 @@ void store_item_release(struct store *store, struct store_scratch *scratch,
 enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
                                const struct item *item, uint8_t *out)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+/* The same of one of its pieces: item_piece_bytes(). */
+enum fp_status store_item_read_piece(struct store *store, struct store_scratch *scratch,
+                                     const struct item *item, uint32_t piece, uint8_t *out)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 5);
 
 enum fp_status store_item_delete(struct store *store, struct store_scratch *scratch,
                                  struct slice key) FP_MUST_CHECK FP_NONNULL(1, 2); /* FP_ABSENT */

@@ -5,17 +5,18 @@
  *
  * append, prepend, incr, decr (store_item_delta.c) and who has it mapped build from an old item
  * they hold a reference to, and publish only if that very item is still there, with the cas it had.
- * The first four start again if it is not.
+ * The first four start again if it is not. A long value comes packed already (store_value.c), and
+ * is joined in steps (store_join.c).
  */
 #include <stdlib.h>
 
 #include "base/crc32c.h"
-#include "storage/store_internal.h"
+#include "storage/store_value_internal.h"
 
 static enum fp_status pack_pieces(struct store *store, struct store_scratch *scratch,
                                   struct item *item, struct slice value)
 {
-    for (unsigned i = 0; i < item->piece_count; i++) {
+    for (uint32_t i = 0; i < item_piece_count(item); i++) {
         struct plain plain = {.bytes = value.bytes + (size_t)i * ITEM_PIECE_BYTES,
                               .size_bytes = item_piece_bytes(item, i)};
         uint32_t crc = crc32c(plain.bytes, plain.size_bytes);
@@ -28,19 +29,28 @@ static enum fp_status pack_pieces(struct store *store, struct store_scratch *scr
     return FP_OK;
 }
 
-enum fp_status store_item_build(struct store *store, struct store_scratch *scratch,
-                                struct slice key, struct slice value, struct item **out)
+enum fp_status store_item_begin(struct store *store, struct store_scratch *scratch,
+                                struct slice key, uint64_t value_bytes, struct item **item)
 {
     uint64_t hash = keydir_hash(&store->keydir, key);
-    uint64_t bytes = item_record_bytes(key.size_bytes, value.size_bytes);
+    uint64_t bytes = item_record_bytes(key.size_bytes, value_bytes);
     if (!store_charge(store, scratch, BUDGET_ITEMS, bytes)) return FP_NO_MEMORY;
-    struct item *item = item_create(key, hash, value.size_bytes);
-    if (item == NULL) {
+    *item = item_create(key, hash, value_bytes);
+    if (*item == NULL) {
         budget_return(&store->budget, BUDGET_ITEMS, bytes);
         return FP_NO_MEMORY;
     }
-    fp_assert(store_item_cost(item) == bytes);
-    enum fp_status status = pack_pieces(store, scratch, item, value);
+    fp_assert(store_item_cost(*item) == bytes);
+    return FP_OK;
+}
+
+enum fp_status store_item_build(struct store *store, struct store_scratch *scratch,
+                                struct slice key, struct slice value, struct item **out)
+{
+    struct item *item;
+    enum fp_status status = store_item_begin(store, scratch, key, value.size_bytes, &item);
+    if (status != FP_OK) return status;
+    status = pack_pieces(store, scratch, item, value);
     if (status != FP_OK)
         store_item_release(store, scratch, &item);
     else
@@ -158,11 +168,20 @@ static enum fp_status publish(struct store *store, struct store_scratch *scratch
     return status;
 }
 
-/* Before packing for nothing: what can be told without the new item. */
-static enum fp_status look_ahead(struct store *store, struct store_scratch *scratch,
-                                 const struct item_put *put)
+enum fp_status store_item_publish_rewrite(struct store *store, struct store_scratch *scratch,
+                                          struct item *next, const struct rewrite *rewrite)
 {
-    if (put->mode == ITEM_SET) return FP_OK;
+    next->flags = rewrite->item->flags;
+    next->key_binary = rewrite->item->key_binary;
+    return publish(store, scratch, next,
+                   (struct expectation){.rewrite = rewrite, .stored = rewrite->stored});
+}
+
+enum fp_status store_item_look_ahead(struct store *store, struct store_scratch *scratch,
+                                     const struct item_put *put)
+{
+    store_flush_if_due(store, scratch);
+    if (put->mode == ITEM_SET || put->creates) return FP_OK;
     uint64_t hash = keydir_hash(&store->keydir, put->key);
     struct keydir_shard *shard = keydir_shard(&store->keydir, hash);
     struct item *dead;
@@ -182,10 +201,7 @@ enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scr
     enum fp_status status =
         store_item_build(store, scratch, item_key(item), rewrite->value, &next);
     if (status != FP_OK) return status;
-    next->flags = item->flags;
-    next->key_binary = item->key_binary;
-    return publish(store, scratch, next,
-                   (struct expectation){.rewrite = rewrite, .stored = rewrite->stored});
+    return store_item_publish_rewrite(store, scratch, next, rewrite);
 }
 
 /* The two values joined, packed and published in place of `old`. FP_INVALID: it has not the cas
@@ -222,9 +238,12 @@ static enum fp_status join(struct store *store, struct store_scratch *scratch,
 static enum fp_status put_whole(struct store *store, struct store_scratch *scratch,
                                 const struct item_put *put)
 {
-    enum fp_status status = look_ahead(store, scratch, put);
+    enum fp_status status = store_item_look_ahead(store, scratch, put);
     struct item *item;
-    if (status == FP_OK) status = store_item_build(store, scratch, put->key, put->value, &item);
+    if (status == FP_OK && put->whole != NULL)
+        status = store_value_to_item(store, scratch, put->key, put->whole, &item);
+    else if (status == FP_OK)
+        status = store_item_build(store, scratch, put->key, put->value, &item);
     if (status != FP_OK) return status;
     item->flags = put->flags;
     item->key_binary = put->key_binary;
@@ -232,9 +251,8 @@ static enum fp_status put_whole(struct store *store, struct store_scratch *scrat
     return publish(store, scratch, item, (struct expectation){.put = put, .stored = put->stored});
 }
 
-/* There is nothing to join it with: then it is the first, unless somebody else was quicker. */
-static enum fp_status put_first(struct store *store, struct store_scratch *scratch,
-                                const struct item_put *put)
+enum fp_status store_item_put_first(struct store *store, struct store_scratch *scratch,
+                                    const struct item_put *put)
 {
     if (!put->creates) return FP_NOT_STORED;
     struct item_put first = *put;
@@ -243,19 +261,44 @@ static enum fp_status put_first(struct store *store, struct store_scratch *scrat
     return status == FP_NOT_STORED ? FP_EXISTS : status;
 }
 
+/* In steps where the caller can wait for them, else all at once. */
+static enum fp_status put_in_steps(struct store *store, struct store_scratch *scratch,
+                                   const struct item_put *put, uint64_t value_bytes_max)
+{
+    struct store_join *own = NULL;
+    if (put->join != NULL)
+        return store_join_step(store, scratch, put, value_bytes_max, put->join);
+    enum fp_status status;
+    do status = store_join_step(store, scratch, put, value_bytes_max, &own);
+    while (own != NULL);
+    return status;
+}
+
+static bool is_joined_in_steps(const struct item_put *put, const struct item *old)
+{
+    if (put->whole != NULL) return true;
+    return old != NULL && old->value_bytes + put->value.size_bytes > ITEM_WHOLE_BYTES_MAX;
+}
+
 static enum fp_status put_joined(struct store *store, struct store_scratch *scratch,
                                  const struct item_put *put, uint64_t value_bytes_max)
 {
     enum fp_status status;
+    if (put->join != NULL && *put->join != NULL)
+        return put_in_steps(store, scratch, put, value_bytes_max);
     do {
         struct item *old = store_item_hold(store, scratch, put->key);
-        if (old == NULL)
-            status = put_first(store, scratch, put);
+        bool in_steps = is_joined_in_steps(put, old);
+        if (in_steps)
+            status = FP_OK;
+        else if (old == NULL)
+            status = store_item_put_first(store, scratch, put);
         else if (old->value_bytes + put->value.size_bytes > value_bytes_max)
             status = FP_TOO_BIG;
         else
             status = join(store, scratch, put, old);
         if (old != NULL) store_item_release(store, scratch, &old);
+        if (in_steps) return put_in_steps(store, scratch, put, value_bytes_max);
     } while (status == FP_EXISTS);
     return status == FP_INVALID ? FP_EXISTS : status;
 }
@@ -264,7 +307,7 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
                               const struct item_put *put, uint64_t value_bytes_max)
 {
     store_flush_if_due(store, scratch);
-    if (put->value.size_bytes > value_bytes_max) return FP_TOO_BIG;
+    if (store_put_bytes(put) > value_bytes_max) return FP_TOO_BIG;
     bool joined = put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND;
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);

@@ -135,11 +135,18 @@ enum fp_status store_map_read(struct store_map *map, struct store_scratch *scrat
     return FP_OK;
 }
 
+enum fp_status store_map_may_write(const struct store_map *map, uint64_t offset,
+                                   uint64_t size_bytes)
+{
+    if (!map_writes(map->mode)) return FP_INVALID;
+    return is_within(map, offset, size_bytes) ? FP_OK : FP_RANGE;
+}
+
 enum fp_status store_map_write(struct store_map *map, struct store_scratch *scratch,
                                uint64_t offset, struct slice bytes)
 {
-    if (!map_writes(map->mode)) return FP_INVALID;
-    if (!is_within(map, offset, bytes.size_bytes)) return FP_RANGE;
+    enum fp_status may = store_map_may_write(map, offset, bytes.size_bytes);
+    if (may != FP_OK) return may;
     if (bytes.size_bytes == 0) return FP_OK;
     uint32_t last = (uint32_t)((offset + bytes.size_bytes - 1) / map->piece_bytes);
     for (uint32_t i = (uint32_t)(offset / map->piece_bytes); i <= last; i++) {

@@ -75,6 +75,9 @@ enum fp_status store_map_read(struct store_map *map, struct store_scratch *scrat
                               uint64_t offset, uint64_t size_bytes, struct lent *lent)
     FP_MUST_CHECK FP_NONNULL(1, 2, 5);
 
+/* Whether so many bytes could be written there: FP_RANGE, FP_INVALID. */
+enum fp_status store_map_may_write(const struct store_map *map, uint64_t offset,
+                                   uint64_t size_bytes) FP_MUST_CHECK FP_NONNULL(1);
 /* FP_RANGE, FP_INVALID, FP_CORRUPT: what was not overwritten could not be unpacked. */
 enum fp_status store_map_write(struct store_map *map, struct store_scratch *scratch,
                                uint64_t offset, struct slice bytes) FP_MUST_CHECK FP_NONNULL(1, 2);

@@ -48,7 +48,7 @@ static void let_go(struct store *store, struct store_scratch *scratch, struct it
 
 static bool is_lent(struct store *store, const struct item *item)
 {
-    for (unsigned i = 0; i < item->piece_count; i++)
+    for (uint32_t i = 0; i < item_piece_count(item); i++)
         if (!store_lends(zpool_look(store->zpool, item->pieces[i]))) return false;
     return true;
 }

@@ -146,7 +146,8 @@ enum fp_status store_damage_item(struct store *store, struct store_scratch *scra
     struct item *item = store_item_acquire(store, scratch, key, NULL);
     if (item == NULL) return FP_ABSENT;
     enum fp_status status = FP_OK;
-    if (item->piece_count > 0) status = damage(store, item->pieces[item->piece_count / 2]);
+    uint32_t count = item_piece_count(item);
+    if (count > 0) status = damage(store, item->pieces[count / 2]);
     store_item_release(store, scratch, &item);
     return status;
 }

@@ -29,7 +29,7 @@ static struct recompress_want want_item(const struct recompress *walk, const str
                                         bool touched)
 {
     struct recompress_want want = {NULL, false};
-    for (unsigned i = 0; i < item->piece_count; i++) {
+    for (uint32_t i = 0; i < item_piece_count(item); i++) {
         struct zname name = zpool_look(walk->store->zpool, item->pieces[i]);
         if (name.what != ZOBJECT) continue;
         struct recompress_want piece = recompress_want(walk, name.note, touched);
@@ -82,7 +82,7 @@ static enum fp_status build(struct recompress *walk, struct item_work *work)
     }
     work->next->flags = old->flags;
     enum fp_status status = FP_OK;
-    for (unsigned i = 0; i < old->piece_count && status == FP_OK; i++)
+    for (uint32_t i = 0; i < item_piece_count(old) && status == FP_OK; i++)
         status = repack_piece(walk, work, i);
     if (status == FP_OK && work->new_cost >= work->old_cost) {
         if (!work->want.leave) status = FP_TOO_BIG;

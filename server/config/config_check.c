@@ -197,7 +197,6 @@ static void check_area_name(struct config_build *build, uint32_t i)
 
 void config_check(struct config_build *build)
 {
-    check_half(build, "storage.item_size_max", build->config->storage.item_bytes_max);
     check_half(build, "session.mapped_total_max", build->config->session.mapped_total_max_bytes);
     check_memory(build);
     check_levels(build);

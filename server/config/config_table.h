@@ -110,7 +110,7 @@
       "How many times what storage.memory_limit can hold at worst all exports may be together.")   \
     X("storage.item_size_max", KIND_SIZE, struct config, storage.item_bytes_max, "1MiB",           \
       CONFIG_KIB(1), ITEM_BYTES_MAX, NULL, RELOAD,                                                 \
-      "The largest value of a memcached item; at most half of storage.memory_limit.")              \
+      "The largest value of a memcached item, before packing; packed it may take half of memory.") \
     X("compressor.algorithm", KIND_CHOICE, struct config, compressor.algorithm, "lz4", 0, 0,       \
       CONFIG_CHOICES("lz4", "lz4hc", "zstd", "none"), RELOAD,                                      \
       "lz4 is fast, zstd is small, lz4hc packs slowly and unpacks like lz4, none packs nothing.")  \

@@ -4,6 +4,7 @@
  *   - a cut before its end is PARTIAL, and what PARTIAL asks for does not pass that end;
  *   - more bytes behind it do not change the answer;
  *   - it takes at least a byte and at most what is there (progress, and no overrun);
+ *   - a value that is not awaited but taken as it comes gives the same answer;
  *   - its slices lie within what it took, its key and value within their limits;
  *   - what a meta command asks for are just its flags, once each, and its key can be made plain;
  *   - a hang-up, once decided, stays decided. */
@@ -14,6 +15,7 @@
 enum { ITEM_MAX = 300, CUTS_MAX = 600 };
 
 static const struct request_limits limits = {.item_bytes_max = ITEM_MAX};
+static const struct request_limits streaming = {.item_bytes_max = ITEM_MAX, .whole_bytes_max = 1};
 
 struct answer {
     enum request_parse parse;
@@ -98,6 +100,7 @@ static struct answer parse(const uint8_t *bytes, size_t size_bytes)
 static void expect_same(const struct answer *a, const struct answer *b)
 {
     fp_assert(a->parse == b->parse);
+    if (a->parse == REQUEST_PARTIAL) return;
     fp_assert(a->refusal == b->refusal || strcmp(a->refusal, b->refusal) == 0);
     if (a->parse == REQUEST_LOST) return;
     fp_assert(a->request.size_bytes == b->request.size_bytes);
@@ -128,12 +131,41 @@ static void try_cuts(const uint8_t *bytes, size_t size_bytes, const struct answe
     }
 }
 
+/* What a server does that packs a value as it comes. */
+static void try_in_pieces(const uint8_t *bytes, size_t size_bytes, const struct answer *whole)
+{
+    struct answer line = {.refusal = NULL};
+    struct slice buffer = tight_create(bytes, size_bytes);
+    line.parse = request_parse(buffer, &streaming, &line.request, &line.more_bytes, &line.refusal);
+    tight_destroy(&buffer);
+    if (line.parse != REQUEST_VALUE) {
+        expect_same(&line, whole);
+        return;
+    }
+    size_t at = line.request.size_bytes + (size_t)line.request.value_bytes, end_bytes = 0;
+    fp_assert(line.request.value_bytes > 1 && line.request.value_bytes <= ITEM_MAX);
+    struct answer end = {.parse = REQUEST_PARTIAL};
+    if (at < size_bytes) {
+        buffer = tight_create(bytes + at, size_bytes - at);
+        end.parse = request_value_end(buffer, line.request.bare, &end_bytes, &end.refusal);
+        tight_destroy(&buffer);
+    }
+    fp_assert(end.parse == whole->parse);
+    if (end.parse == REQUEST_PARTIAL) return;
+    end.request = line.request;
+    end.request.size_bytes = at + end_bytes;
+    end.request.value.size_bytes =
+        end.parse == REQUEST_READY ? (size_t)line.request.value_bytes : 0;
+    expect_same(&end, whole);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     size_t at = 0;
     while (at < size_bytes) {
         struct answer whole = parse(data + at, size_bytes - at);
         try_cuts(data + at, size_bytes - at, &whole);
+        try_in_pieces(data + at, size_bytes - at, &whole);
         if (whole.parse == REQUEST_PARTIAL || whole.parse == REQUEST_LOST) break;
         at += whole.request.size_bytes;
         if (whole.parse != REQUEST_REFUSED) continue;

@@ -18,7 +18,7 @@ START_TEST(a_value_line_has_key_flags_and_length)
 {
     expect_value_line("VALUE foo 5 3\r\n", "foo", 5, 3, NULL);
     expect_value_line("VALUE k 0 0\r\n", "k", 0, 0, NULL);
-    expect_value_line("VALUE k 4294967295 134217728\r\n", "k", UINT32_MAX, ITEM_BYTES_MAX, NULL);
+    expect_value_line("VALUE k 4294967295 1073741824\r\n", "k", UINT32_MAX, ITEM_BYTES_MAX, NULL);
 }
 END_TEST
 
@@ -41,7 +41,7 @@ START_TEST(the_longest_value_line_fits)
     ck_assert_ptr_nonnull(line);
     size_t size = reply_value_line(line, slice_text(key), UINT32_MAX, ITEM_BYTES_MAX, &most);
     ck_assert_uint_le(size, REPLY_VALUE_LINE_BYTES_MAX);
-    ck_assert_uint_eq(size, 6 + 250 + 1 + 10 + 1 + 9 + 1 + 20 + 2);
+    ck_assert_uint_eq(size, 6 + 250 + 1 + 10 + 1 + 10 + 1 + 20 + 2);
     free(line);
 }
 END_TEST

@@ -399,6 +399,38 @@ static void expect(struct slice sent, enum request_parse want, const char *want_
     if (want_refusal != NULL) ck_assert_str_eq(refusal, want_refusal);
 }
 
+/* A long value is not awaited: its line, its bytes and its end give the answer of the whole. */
+START_TEST(a_value_taken_as_it_comes_gives_the_same_answer)
+{
+    const struct row *row = &rows[_i];
+    static const struct request_limits streaming = {.item_bytes_max = ITEM_MAX,
+                                                    .whole_bytes_max = 1};
+    struct request whole, line;
+    size_t more_bytes, size = strlen(row->sent), end_bytes;
+    const char *refusal, *end_refusal = NULL;
+    enum request_parse want = parse(slice_text(row->sent), &whole, &more_bytes, &refusal);
+    if (want != REQUEST_READY && want != REQUEST_REFUSED) return;
+    struct slice sent = edge_place(&edge, slice_text(row->sent));
+    enum request_parse got = request_parse(sent, &streaming, &line, &more_bytes, &end_refusal);
+    if (got != REQUEST_VALUE) {
+        ck_assert(got == want && line.size_bytes == whole.size_bytes);
+        return;
+    }
+    ck_assert(line.command == row->command && line.noreply == row->noreply);
+    expect_slice(line.key, row->key, "key", row->sentence);
+    size_t at = line.size_bytes + (size_t)line.value_bytes;
+    for (size_t there = at; there <= size; there++) {
+        struct slice end = edge_place(&edge, slice_of(row->sent + at, there - at));
+        got = request_value_end(end, line.bare, &end_bytes, &end_refusal);
+        ck_assert((got == REQUEST_PARTIAL) == (there < whole.size_bytes));
+        if (got == REQUEST_PARTIAL) continue;
+        ck_assert(got == want && at + end_bytes == whole.size_bytes);
+        ck_assert(got == REQUEST_READY || strcmp(refusal, end_refusal) == 0);
+        ck_assert(got == REQUEST_REFUSED || line.value_bytes == whole.value.size_bytes);
+    }
+}
+END_TEST
+
 START_TEST(a_key_has_at_most_250_bytes)
 {
     expect(filled("get ", 250, "\r\n"), REQUEST_READY, NULL);
@@ -541,6 +573,7 @@ int main(void)
     int count = (int)(sizeof rows / sizeof *rows);
     tcase_add_loop_test(tcase, every_sentence_of_the_table_holds, 0, count);
     tcase_add_loop_test(tcase, every_cut_of_every_sentence_waits, 0, count);
+    tcase_add_loop_test(tcase, a_value_taken_as_it_comes_gives_the_same_answer, 0, count);
     tcase_add_test(tcase, a_key_has_at_most_250_bytes);
     tcase_add_test(tcase, a_line_that_does_not_end_is_hung_up_on);
     tcase_add_test(tcase, a_get_may_be_long);

@@ -70,9 +70,9 @@ START_TEST(an_item_keeps_its_key_and_knows_its_pieces)
     for (size_t i = 0; i < FP_COUNT_OF(sizes); i++) {
         struct item *item = item_create(slice_text("some key"), 77, sizes[i]);
         size_t sum = 0;
-        ck_assert_uint_eq(item->piece_count, pieces[i]);
+        ck_assert_uint_eq(item_piece_count(item), pieces[i]);
         ck_assert(slice_is(item_key(item), "some key") && item->hash == 77);
-        for (unsigned p = 0; p < item->piece_count; p++) {
+        for (uint32_t p = 0; p < item_piece_count(item); p++) {
             ck_assert(item->pieces[p].number == 0);
             ck_assert(item_piece_bytes(item, p) <= ITEM_PIECE_BYTES);
             sum += item_piece_bytes(item, p);
