@@ -7,13 +7,14 @@
 After each way another client is served, and the server must stop cleanly at the end.
 """
 import os
+import random
 import socket
 import struct
 import sys
 import time
 
 from running import Server
-from story import sanitized, stats
+from story import limit_mib, sanitized, stats
 
 MIB = 1 << 20
 GROWTH_BYTES_MAX = 24 * MIB
@@ -406,9 +407,53 @@ def a_long_line_costs_its_length(program):
         assert spent < (20 if sanitized(program) else 2), f"{spent} s of CPU"
 
 
+def kept_inputs():
+    """What the fuzzers of the two dialects keep, as (name, bytes)."""
+    corpus = os.environ.get("FARPAGE_CORPUS") or os.path.join(os.path.dirname(__file__),
+                                                              "../fuzz/corpus")
+    for dialect in ("text", "frame"):
+        folder = os.path.join(corpus, dialect)
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as f:
+                yield f"{dialect}/{name}", f.read()
+
+
+def comes_to_its_end(s, pieces):
+    """Sends the pieces and reads until the server has closed. False: it does not in time."""
+    try:
+        for piece in pieces:
+            s.sendall(piece)
+            time.sleep(0.001)
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(1 << 20):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass  # closed before all was sent
+    return True
+
+
+def what_the_fuzzers_keep(program):
+    """Parsers are fuzzed alone; here their inputs reach what carries requests out, in a small
+    memory, cut anywhere. Whatever is answered, each connection comes to its end."""
+    seed = int(os.environ.get("FARPAGE_SEED", 1))
+    print(f"FARPAGE_SEED={seed}")
+    draw = random.Random(seed)
+    with Server(program, sets=[f"storage.memory_limit={limit_mib(program, 48)}MiB"]) as server:
+        for name, data in kept_inputs():
+            cut = draw.randrange(len(data) + 1)
+            with server.connect("tcp") as s:
+                assert comes_to_its_end(s, (data[:cut], data[cut:])), f"{name}, cut after {cut}"
+            assert server.process.poll() is None, f"{name}, cut after {cut}: the server died"
+        with server.connect("tcp") as s:
+            s.sendall(b"set other 0 0 2\r\nab\r\nget other\r\n")
+            assert receive(s, 34) == b"STORED\r\nVALUE other 0 2\r\nab\r\nEND\r\n"
+
+
 WAYS = [cut_after_every_byte, maps_cut_after_every_byte, never_reads, impossible_lengths,
         a_byte_a_second, bad_frames, enormous_areas, a_crowd_that_does_not_read,
-        a_long_line_costs_its_length]
+        a_long_line_costs_its_length, what_the_fuzzers_keep]
 
 
 def main(arguments):
