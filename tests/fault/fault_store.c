@@ -10,6 +10,7 @@
 
 #include "storage/keydir.h"
 #include "storage/store_area.h"
+#include "storage/store_meta.h"
 #include "storage/store_recompress.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
@@ -126,6 +127,37 @@ static void store_items(void)
     (void)!store_item_delete(script.bench.store, script.bench.scratch, slice_text("n"));
 }
 
+/* What the meta commands make for themselves: each is there whole, or what was before. */
+static void meta_items(void)
+{
+    struct store *store = script.bench.store;
+    struct store_scratch *scratch = script.bench.scratch;
+    int64_t never = 0;
+    struct item_look look = {
+        .key = slice_text("made"), .creates = true, .times.create = &never};
+    struct item_seen seen;
+    struct item *item = store_meta_get(store, scratch, &look, &seen);
+    if (item != NULL) {
+        fp_assert(seen.created && seen.won && item->value_bytes == 0);
+        store_item_release(store, scratch, &item);
+    }
+    struct slice value = slice_text("a value that is emptied");
+    struct item_end end = {.key = slice_text("emptied"), .empties = true, .invalidates = true};
+    if (put(ITEM_SET, "emptied", value)) {
+        enum fp_status status = store_meta_end(store, scratch, &end);
+        fp_assert(status == FP_OK || status == FP_NO_MEMORY || status == FP_ABSENT);
+        (void)check_item("emptied", status == FP_OK ? slice_text("") : value);
+    }
+    struct item_put join = {
+        .mode = ITEM_APPEND, .key = slice_text("joined"), .value = value, .creates = true};
+    enum fp_status status = store_item_put(store, scratch, &join, 2 * VALUE_BYTES);
+    if (done(status)) (void)check_item("joined", value);
+    struct item_delta up = {.key = slice_text("m"), .delta = 1, .creates = true, .initial = 7};
+    struct item_counted counted;
+    if (done(store_item_delta(store, scratch, &up, &counted)))
+        (void)check_item("m", slice_text("7"));
+}
+
 static void forget_all(void)
 {
     struct store *store = script.bench.store;
@@ -180,6 +212,7 @@ static void live(void)
     store_items();
     drop_pages(1, 3);
     fp_assert(compressor_pool_swap(store_compressors(store), &lz4) == FP_OK);
+    meta_items();
     store_pages(3001);
     forget_all();
 }

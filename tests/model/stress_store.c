@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "codec/codec_solo.h"
+#include "storage/store_meta.h"
 #include "storage/store_packed.h"
 #include "tests/model/movers.h"
 #include "tests/model/numbered.h"
@@ -149,9 +150,42 @@ static void get_item(struct worker *worker, struct slice key)
                                            rng_below(&worker->rng, 3) ? NULL : &touch);
     if (item == NULL) return;
     fp_assert(store_item_read(worker->bench.store, worker->bench.scratch, item, value) == FP_OK);
-    (void)numbered_verify(value, item->value_bytes);
+    if (item->value_bytes > 0) (void)numbered_verify(value, item->value_bytes);
     store_item_release(worker->bench.store, worker->bench.scratch, &item);
     worker->gets++;
+}
+
+static void meta_item(struct worker *worker, struct slice key)
+{
+    uint8_t value[NUMBERED_BYTES_MAX];
+    struct store *store = worker->bench.store;
+    int64_t soon = 1 + (int64_t)rng_below(&worker->rng, 2);
+    struct item_look look = {.key = key,
+                             .creates = rng_below(&worker->rng, 2) == 0,
+                             .unseen = rng_below(&worker->rng, 2) == 0,
+                             .times.create = &soon,
+                             .recache = &soon};
+    struct item_end end = {.key = key,
+                           .invalidates = rng_below(&worker->rng, 4) > 0,
+                           .empties = rng_below(&worker->rng, 4) == 0};
+    struct item_details details;
+    struct item_seen seen;
+    switch (rng_below(&worker->rng, 4)) {
+    case 0:
+        (void)!store_meta_end(store, worker->bench.scratch, &end);
+        return;
+    case 1:
+        (void)!store_meta_describe(store, worker->bench.scratch, key, &details);
+        return;
+    default:
+        break;
+    }
+    struct item *item = store_meta_get(store, worker->bench.scratch, &look, &seen);
+    if (item == NULL) return;
+    fp_assert(!(seen.taken && seen.won));
+    fp_assert(store_item_read(store, worker->bench.scratch, item, value) == FP_OK);
+    if (item->value_bytes > 0) (void)numbered_verify(value, item->value_bytes);
+    store_item_release(store, worker->bench.scratch, &item);
 }
 
 static void count_item(struct worker *worker)
@@ -172,7 +206,7 @@ static void item(struct worker *worker)
 {
     char key[16];
     (void)snprintf(key, sizeof key, "key%u", (unsigned)rng_below(&worker->rng, KEYS));
-    switch (rng_below(&worker->rng, 8)) {
+    switch (rng_below(&worker->rng, 10)) {
     case 0:
         (void)!store_item_delete(worker->bench.store, worker->bench.scratch, slice_text(key));
         return;
@@ -184,6 +218,10 @@ static void item(struct worker *worker)
         if (rng_below(&worker->rng, 50) == 0)
             store_flush(worker->bench.store, worker->bench.scratch,
                         (int64_t)rng_below(&worker->rng, 2));
+        return;
+    case 8:
+    case 9:
+        meta_item(worker, slice_text(key));
         return;
     case 3:
     case 4:

@@ -114,7 +114,9 @@ def cut_after_every_byte(program):
             b"cas k 0 0 3 1\r\nbar\r\n", b"append k 0 0 1\r\nx\r\n", b"set k 0 0 3\nbar\n",
             b"incr k 1\r\n", b"delete k\r\n", b"touch k 1\r\n", b"flush_all 5\r\n", b"stats\r\n",
             b"version\r\n", b"verbosity 1\r\n", b"quit\r\n",
-            b"set k 0 0 9999999\r\n" + b"v" * 40, b"set k 0 0 3\r\nbarbar\r\n"]
+            b"mg k s v N0 R30 Oabc\r\n", b"mg a2V5 b k\r\n", b"ms k 5 T0 c s\r\nvalue\r\n",
+            b"ms k 3\nbar\n", b"md k I x\r\n", b"ma n N0 J7 v\r\n", b"me k\r\n", b"mn\r\n",
+            b"ms k 9999999 q\r\n" + b"v" * 40, b"set k 0 0 9999999\r\n" + b"v" * 40, b"set k 0 0 3\r\nbarbar\r\n"]
     whole = hello() + open_area(b"cut")
     frames = [hello(), whole, whole + frame(PING, b"hello"),
               whole + frame(LOAD, area=1, slot=3, count=1), whole + frame(STATS),
