@@ -145,6 +145,7 @@ static enum exit_code create_store(struct server *server)
                                       .page_bytes = (uint32_t)page_bytes,
                                       .quota_pages = area->quota_pages,
                                       .quota_bytes = area->quota_bytes,
+                                      .as_they_are = area->compressor == CONFIG_AREA_NONE,
                                       .lifetime = AREA_CONFIGURED};
         struct area *opened;
         status = store_area_create(server->shared.store, &wanted, &opened);

@@ -78,6 +78,7 @@ static void emit_area(struct shared *shared, const struct area *area,
     stats_number(&sink, "page_bytes", area->page_bytes);
     stats_number(&sink, "generation", area->generation);
     stats_text(&sink, "lifetime", lifetimes[area->lifetime]);
+    stats_text(&sink, "compressor", area->as_they_are ? "none" : "default");
     emit_stand(area, &sink);
     stats_number(&sink, "quota_pages", area->quota_pages);
     stats_number(&sink, "quota_bytes", area->quota_bytes);

@@ -233,6 +233,7 @@ static bool is_due(struct trainer *trainer, struct area *area)
     trainer_look(trainer, area, &training);
     if (is_under_way(training.state) || training.state == TRAINING_KEPT) return false;
     uint64_t bytes = objects_bytes(area);
+    if (area->as_they_are) return false;
     if (bytes < TRAINER_AUTO_BYTES || bytes / 2 < training.tried_bytes) return false;
     store_dictionary_look(trainer->shared->store, area, &look);
     return look.id == 0;

@@ -72,6 +72,7 @@ enum fp_status area_create(struct zpool *zpool, const struct area_options *optio
     area->quota_pages = options->quota_pages;
     area->quota_bytes = options->quota_bytes;
     area->lifetime = options->lifetime;
+    area->as_they_are = options->as_they_are;
     area->zpool = zpool;
     area->budget = options->budget;
     area->row_count = rows;

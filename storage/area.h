@@ -89,6 +89,7 @@ struct area {
     struct area_counters counters;
     uint64_t quota_pages, quota_bytes; /* 0: none; bytes are packed_bytes */
     enum area_lifetime lifetime;
+    bool as_they_are; /* the store packs none of its pages: see store_pack.c */
     struct area_dictionary dictionary;
     struct opener *openers; /* who has it open: its server's, under a lock of its own */
     unsigned index;        /* its place in the register, which no other has while it lives */
@@ -114,6 +115,7 @@ struct area_options {
     uint64_t generation;
     uint64_t quota_pages, quota_bytes; /* 0: none */
     enum area_lifetime lifetime;
+    bool as_they_are; /* nothing in it is packed */
     struct budget *budget; /* is charged for it, as BUDGET_SLOTS */
 };
 

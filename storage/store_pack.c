@@ -5,6 +5,8 @@
  *               -> packs to something cheaper?   -> a PACKED object of the current seat
  *               -> else                          -> a PLAIN or WHOLE object, the bytes as they are
  * "Cheaper" asks the allocator what both sizes really cost, so that there is no magic threshold.
+ * In an area whose pages are kept as they are each is a PLAIN or WHOLE object, one of a repeated
+ * word too: how long a store or load takes then tells nobody anything of what is in the page.
  *
  * Order of a store: pack, allocate, copy, publish, then free the old one: whatever fails on the
  * way, the old content is still there. Packing and unpacking hold no lock.
@@ -175,6 +177,14 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
     return status;
 }
 
+static enum fp_status keep_as_plain(const struct keeper *keeper, struct known known,
+                                    struct stored *stored)
+{
+    struct content content = content_of(form_of_plain(known.plain.size_bytes), 0, known.crc,
+                                        slice_of(known.plain.bytes, known.plain.size_bytes));
+    return keep_object(keeper, &content, stored);
+}
+
 static bool fits_a_page(const struct area *area, const struct page_packed *page)
 {
     size_t size = page->bytes.size_bytes;
@@ -216,6 +226,8 @@ enum fp_status store_pack_page(struct store *store, struct store_scratch *scratc
     fp_assert(plain.size_bytes > 0 && plain.size_bytes <= ZPOOL_OBJECT_BYTES_MAX);
     fp_assert(plain.size_bytes % PAGES_BYTES == 0 ||
               plain.size_bytes + ENTRY_HEAD_BYTES <= ZPOOL_OBJECT_BYTES_MAX);
+    if (fresh->area != NULL && fresh->area->as_they_are)
+        return keep_as_plain(&keeper, fresh->known, stored);
     uint64_t word;
     if (plain_is_same_filled(plain, &word))
         return keep_word(&keeper, word, fresh->known.crc, stored);

@@ -304,6 +304,7 @@ static void step_areas(struct recompress *walk)
     if (walk->within == NULL) enter_area(walk);
     struct area *area = walk->within;
     if (area == NULL) return;
+    if (area->as_they_are) walk->slot = area->slot_count;
     if (walk->slot % AREA_ROW_SLOTS == 0) walk->slot = area_skip_unused(area, walk->slot);
     if (walk->slot < area->slot_count && area_stand(area) < AREA_MOVED) {
         step_page(walk, area);

@@ -44,6 +44,7 @@ enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
 enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF, CONFIG_SANDBOX_ON };
+enum config_area_compressor { CONFIG_AREA_DEFAULT, CONFIG_AREA_NONE };
 enum config_reserved { CONFIG_RESERVED_AUTO, CONFIG_RESERVED_OFF, CONFIG_RESERVED_ON };
 enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -64,6 +65,7 @@ struct config_area {
     uint64_t page_bytes; /* 4, 16 or 64 KiB; 0: storage.page_bytes */
     uint32_t quota_pages; /* at most what it has; 0: none */
     uint64_t quota_bytes; /* at most size_bytes; 0: none */
+    enum config_area_compressor compressor;
 };
 
 struct config {

@@ -163,6 +163,9 @@
     X("areas[].quota_bytes", KIND_SIZE, struct config_area, quota_bytes, "0B", 0,                  \
       (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
       "What its pages may take, packed; 0 means whatever storage.memory_limit leaves.")            \
+    X("areas[].compressor", KIND_CHOICE, struct config_area, compressor, "default", 0, 0,          \
+      CONFIG_CHOICES("default", "none"), RESTART,                                                  \
+      "none: each page is kept as it is, so that no time taken tells what is in it (SECURITY.md).")\
     X("exports[].name", KIND_PATTERN, struct config_export, name, NULL, 1, 0, NULL, NEEDED,        \
       "What clients ask for. swap/* makes one for each name a client puts in the star's place.")   \
     X("exports[].size", KIND_SIZE, struct config_export, size_bytes, NULL, PAGE_BYTES_MIN,         \

@@ -540,6 +540,34 @@ START_TEST(a_loader_sees_the_old_page_or_the_new_one_never_a_mixture)
 }
 END_TEST
 
+/* Also one that would be kept as a word, and whatever is done to it. */
+START_TEST(an_area_may_keep_its_pages_as_they_are)
+{
+    struct bench bench;
+    struct rng rng = {.state = 5};
+    uint8_t page[KIT_PAGE_BYTES], out[KIT_PAGE_BYTES];
+    struct area_options plain = {.name = slice_text("plain"), .slot_count = 8, .as_they_are = true,
+                                 .page_bytes = KIT_PAGE_BYTES};
+    bench_setup(&bench, (struct store_options){.page_bytes = 0}, 8);
+    struct area *packed = bench.area;
+    ck_assert_int_eq(store_area_create(bench.store, &plain, &bench.area), FP_OK);
+    for (int i = 0; i < 40; i++) {
+        page_fill(&rng, (enum kind)(i % KINDS), page, sizeof page);
+        ck_assert_int_eq(bench_store(&bench, (uint64_t)i % 8, page), FP_OK);
+        ck_assert_int_eq(bench_load(&bench, (uint64_t)i % 8, out), FP_OK);
+        ck_assert_mem_eq(out, page, sizeof page);
+    }
+    struct area_counters *counters = &bench.area->counters;
+    ck_assert_uint_eq(counted(&counters->stored), 8);
+    ck_assert_uint_eq(counted(&counters->incompressible), 8);
+    ck_assert_uint_eq(counted(&counters->same_filled), 0);
+    ck_assert_uint_ge(counted(&counters->packed_bytes), 8 * KIT_PAGE_BYTES);
+    area_release(&bench.area);
+    bench.area = packed;
+    bench_teardown(&bench);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_page");
@@ -558,6 +586,7 @@ int main(void)
     tcase_add_test(rules, a_refusal_by_the_slot_table_is_counted_and_loses_nothing);
     tcase_add_test(rules, items_give_way_to_pages_and_pages_never_to_items);
     tcase_add_test(rules, any_number_of_small_items_gives_way_to_a_large_page);
+    tcase_add_test(rules, an_area_may_keep_its_pages_as_they_are);
     tcase_add_test(rules, a_damaged_cell_never_gives_other_bytes);
     tcase_add_test(rules, a_damaged_cell_never_writes_past_the_page);
     tcase_add_test(rules, a_page_is_kept_packed_only_where_that_is_cheaper);

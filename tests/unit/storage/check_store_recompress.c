@@ -377,6 +377,26 @@ END_TEST
 #define HOOKED
 #endif
 
+START_TEST(pages_that_are_kept_as_they_are_stay_so)
+{
+    struct scene scene;
+    setup(&scene);
+    struct area_options plain = {.name = slice_text("plain"), .slot_count = SLOTS,
+                                 .page_bytes = KIT_PAGE_BYTES, .as_they_are = true};
+    struct area *packed = scene.bench.area;
+    ck_assert_int_eq(store_area_create(scene.bench.store, &plain, &scene.bench.area), FP_OK);
+    store_pages(&scene, 0);
+    uint64_t before = atomic_load(&scene.bench.area->counters.packed_bytes);
+    scene.bench.scratch->now_ms += 600000;
+    walk(&scene, (struct recompress_plan){.plain = true, .cool = true, .idle_ms = 1000});
+    ck_assert_uint_eq(atomic_load(&scene.bench.area->counters.packed_bytes), before);
+    ck_assert_uint_eq(scene.counts.rewritten, 0);
+    area_release(&scene.bench.area);
+    scene.bench.area = packed;
+    teardown(&scene);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run_each(
@@ -386,5 +406,6 @@ int main(void)
         only_what_nobody_touched_for_a_whole_turn_becomes_cold,
         an_item_is_cold_after_its_idle_time_and_keeps_all_that_is_known_of_it,
         noise_is_told_by_its_bytes_and_text_kept_plain_is_packed,
+        pages_that_are_kept_as_they_are_stay_so,
         a_walk_left_in_the_middle_leaves_all_readable HOOKED);
 }
