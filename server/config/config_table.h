@@ -9,6 +9,7 @@
 #define FARPAGE_SERVER_CONFIG_TABLE_H
 #include "server/config/config.h"
 #include "server/config/config_key.h"
+#include "server/config/config_table_areas.h"
 #include "server/config/config_table_doors.h"
 
 #define CONFIG_KIB(n) ((int64_t)(n) << 10)
@@ -149,49 +150,7 @@
       "What was not read for so long is cold; a page at the latest after twice as long.")          \
     X("recompress.duty", KIND_COUNT, struct config, recompress.duty_percent, "20", 1, 100, NULL,   \
       RELOAD, "Percent of one processor that recompression may take.")                             \
-    X("areas[].name", KIND_NAME, struct config_area, name, NULL, 1, 0, NULL, NEEDED,               \
-      "What clients call it.")                                                                     \
-    X("areas[].size", KIND_SIZE, struct config_area, size_bytes, NULL, PAGE_BYTES_MIN,             \
-      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
-      "Its pages, uncompressed: a multiple of its page_size.")                                     \
-    X("areas[].page_size", KIND_SIZE, struct config_area, page_bytes, "0B", 0, 0,                  \
-      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                     \
-      "One of its pages; 0 means storage.page_size.")                                              \
-    X("areas[].quota_pages", KIND_COUNT, struct config_area, quota_pages, "0", 0,                  \
-      UINT32_MAX, NULL, RESTART,                                                                   \
-      "Pages that may be stored in it at once; 0 means as many as it has.")                        \
-    X("areas[].quota_bytes", KIND_SIZE, struct config_area, quota_bytes, "0B", 0,                  \
-      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, RESTART,                                   \
-      "What its pages may take, packed; 0 means whatever storage.memory_limit leaves.")            \
-    X("areas[].compressor", KIND_CHOICE, struct config_area, compressor, "default", 0, 0,          \
-      CONFIG_CHOICES("default", "none"), RESTART,                                                  \
-      "none: each page is kept as it is, so that no time taken tells what is in it (SECURITY.md).")\
-    X("exports[].name", KIND_PATTERN, struct config_export, name, NULL, 1, 0, NULL, NEEDED,        \
-      "What clients ask for. swap/* makes one for each name a client puts in the star's place.")   \
-    X("exports[].size", KIND_SIZE, struct config_export, size_bytes, NULL, PAGE_BYTES_MIN,         \
-      (int64_t)(AREA_SLOTS_MAX * PAGE_BYTES_MAX), NULL, NEEDED,                                    \
-      "The size of the device: a multiple of its page_size.")                                      \
-    X("exports[].area", KIND_NAME, struct config_export, area, "", 0, 0, NULL, RESTART,            \
-      "The area that it shows; empty: one that is called as the export is.")                       \
-    X("exports[].page_size", KIND_SIZE, struct config_export, page_bytes, "0B", 0, 0,              \
-      CONFIG_CHOICES("0B", "4KiB", "16KiB", "64KiB"), RESTART,                                     \
-      "The preferred block, which is packed as one; 0 means storage.page_size.")                   \
-    X("exports[].read_only", KIND_CHOICE, struct config_export, read_only, "off", 0, 0,            \
-      CONFIG_CHOICES("off", "on"), RESTART, "Whether writing is refused.")                         \
-    X("exports[].description", KIND_TEXT, struct config_export, description, "", 0,                \
-      CONFIG_DESCRIPTION_BYTES, NULL, RESTART, "For people who list the exports.")                 \
-    X("exports[].lifetime", KIND_CHOICE, struct config_export, lifetime, "permanent", 0, 0,        \
-      CONFIG_CHOICES("permanent", "connection"), RESTART,                                          \
-      "connection, of a template: made when its first client comes, gone after its last.")         \
-    X("exports[].grace", KIND_DURATION, struct config_export, grace_ns, "1m", 0,                   \
-      CONFIG_HOURS(7 * 24), NULL, RESTART,                                                         \
-      "How long a template's export waits for a client to come back before it is gone.")           \
-    X("exports[].recreate", KIND_CHOICE, struct config_export, recreate, "asked", 0, 0,            \
-      CONFIG_CHOICES("asked", "always"), RESTART,                                                  \
-      "After a restart: refused until farpage export recreate (needs storage.state_dir), or "      \
-      "handed out again, empty, as if it were the same disk.")                                     \
-    X("exports[].instances_max", KIND_COUNT, struct config_export, instances_max, "8", 1, 512,     \
-      NULL, RESTART, "So many exports of a template exist at once.")                               \
+    CONFIG_KEYS_OF_AREAS(X)                                                                        \
     X("log.level", KIND_CHOICE, struct config, log.level, "info", 0, 0,                            \
       CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
       "The least urgent events that are written.")                                                 \
