@@ -185,7 +185,7 @@ static enum dispatch crawl(struct dispatcher *dispatcher, struct session *sessio
     struct store *store = dispatcher->shared->store;
     uint64_t classes;
     if (!read_classes(which, &classes)) return done(output, REPLY_BAD_CLASS);
-    if (session->resume == 0) session->resume = store_reap_again(store);
+    if (session->resume == 0) session->resume = store_reap_whole(store);
     for (int i = 0; i < REAP_STEPS_PER_CALL; i++) store_reap_step(store, dispatcher->scratch);
     if (atomic_load(&store_counters(store)->crawler_passes) < session->resume)
         return DISPATCH_AGAIN;

@@ -43,7 +43,6 @@ struct maintainer {
     pthread_t thread;
     bool started;
     uint64_t ticks;
-    uint64_t crawl_pass; /* which the one that was asked for ends with */
     struct shrink shrink;
     _Atomic bool stopping;
 };
@@ -68,27 +67,16 @@ static void reap_areas(struct maintainer *maintainer)
         sched_yield();
 }
 
-static bool crawl_is_over(const struct maintainer *maintainer)
-{
-    const struct store_counters *counters = store_counters(maintainer->shared->store);
-    return atomic_load(&counters->crawler_passes) >= maintainer->crawl_pass;
-}
-
-/* Enough steps for a pass a minute; where somebody waits for one, as many as half of the time
- * allows, which also bounds the former. */
+/* Enough steps for a pass a minute, and half of the time at most. */
 static void reap_items(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
-    struct crawl *crawl = &maintainer->shared->crawl;
-    if (crawl_begin(crawl)) maintainer->crawl_pass = store_reap_again(store);
     uint64_t steps = max_u64(store_reap_steps(store) / REAP_TICKS_PER_PASS, REAP_STEPS_PER_TICK);
     uint64_t ends_ns = clock_monotonic_ns() + REAP_NS_PER_TICK;
-    for (uint64_t i = 0; i < steps || crawl_runs(crawl); i++) {
+    for (uint64_t i = 1; i <= steps; i++) {
         store_reap_step(store, maintainer->scratch);
-        if (crawl_runs(crawl) && crawl_is_over(maintainer)) crawl_end(crawl);
         if (i % REAP_STEPS_PER_LOOK != 0) continue;
         if (clock_monotonic_ns() >= ends_ns || atomic_load(&maintainer->stopping)) break;
-        if (crawl_runs(crawl)) sched_yield();
     }
 }
 

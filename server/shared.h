@@ -13,7 +13,6 @@
 #include "server/conns.h"
 #include "server/counters.h"
 #include "server/credentials.h"
-#include "server/crawl.h"
 #include "server/exports.h"
 #include "server/openers.h"
 #include "server/maps_register.h"
@@ -45,7 +44,6 @@ struct shared {
     struct exports exports;
     struct maps_register maps;
     struct compaction compaction;
-    struct crawl crawl;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */

@@ -130,9 +130,8 @@ bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp
 
 /* One bounded step of the crawler, which looks at every item in turn and ends the dead ones. */
 void store_reap_step(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
-/* Begins another pass over all items: it is over when counters.crawler_passes is what is returned,
- * or more. */
-uint64_t store_reap_again(struct store *store) FP_NONNULL(1);
+/* A pass that begins now or later is over when counters.crawler_passes has come to this. */
+uint64_t store_reap_whole(const struct store *store) FP_NONNULL(1);
 /* Steps that a pass takes, as the last one was: how often to call it. */
 uint64_t store_reap_steps(const struct store *store) FP_NONNULL(1);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * How items end that nobody deletes. When a request wants memory that is not there, the one whose
- * turn it is gives way. And the crawler looks at all of them in turn, a few places of one shard's
- * table at a time, and ends those that have died.
+ * turn it is gives way. And the crawler looks at all of them in turn, some of one shard at a
+ * time, and ends those that have died.
  */
 #include "base/arith.h"
+#include "storage/keydir_walk.h"
 #include "storage/store_internal.h"
 
 enum {
-    REAP_PLACES_PER_STEP = 512, /* some 50 us under the shard's lock where none is in the cache */
-    REAP_ITEMS_PER_STEP = 128,
+    REAP_ITEMS_PER_STEP = 256, /* some 50 us under the shard's lock where none is in the cache */
     REAP_STEPS_FOR_ROOM = 4,    /* of a request that may evict nothing */
     TABLE_PART_MIN = 10,        /* less of it in use: it goes with the items */
     TURNS_BEFORE_FORCE = 16,    /* each a few items looked at: nobody waits longer for a victim */
@@ -76,73 +76,61 @@ bool store_evict_one(struct store *store, struct store_scratch *scratch)
 
 /* --- the crawler ------------------------------------------------------------------------------ */
 
-struct look { /* at some places of a shard */
-    struct item *dead[REAP_ITEMS_PER_STEP];
-    unsigned dead_count;
-    uint64_t checked;
-};
-
-/* A table that grew or shrank meanwhile makes the walk miss places this time round, no more. */
-static uint64_t look_locked(struct store *store, struct store_scratch *scratch,
-                            struct keydir_shard *shard, uint64_t place, struct look *look)
+/* The dead ones among the next items, unlinked. A pass meets every item that is there from its
+ * start to its end (keydir_walk.h), whatever comes and goes meanwhile. */
+static unsigned take_dead_locked(struct store *store, struct store_scratch *scratch,
+                                 struct keydir_shard *shard, uint64_t *position,
+                                 struct item *dead[REAP_ITEMS_PER_STEP])
 {
-    uint64_t end = min_u64(place + REAP_PLACES_PER_STEP, shard->capacity);
-    while (place < end && look->dead_count < REAP_ITEMS_PER_STEP) {
-        struct item *item = shard->table[place];
-        look->checked += item != NULL;
-        if (item == NULL || !store_item_dead(store, scratch, item)) {
-            place++;
-            continue;
-        }
+    unsigned count = 0, met = keydir_walk_locked(shard, position, dead, REAP_ITEMS_PER_STEP);
+    for (unsigned i = 0; i < met; i++) {
+        struct item *item = dead[i];
+        if (!store_item_dead(store, scratch, item)) continue;
         keydir_count_dead_locked(shard, item);
-        store_unlink_locked(store, shard, item); /* may move another item to this place */
-        look->dead[look->dead_count++] = item;
+        store_unlink_locked(store, shard, item);
+        dead[count++] = item;
     }
-    return place;
+    store_count(&store->counters.crawler_items_checked, met);
+    return count;
 }
 
-static void end_of_pass(struct store *store)
+static void end_pass(struct store *store)
 {
     store_count(&store->counters.crawler_passes, 1);
-    atomic_store(&store->reap_pass_places, atomic_exchange(&store->reap_places, 0));
+    atomic_store(&store->reap_pass_steps, atomic_exchange(&store->reap_steps, 0));
 }
 
 void store_reap_step(struct store *store, struct store_scratch *scratch)
 {
     store_flush_if_due(store, scratch);
-    struct look look = {.dead_count = 0};
-    uint64_t position = atomic_load(&store->reap_position);
-    uint64_t index = position % KEYDIR_SHARDS, place = position / KEYDIR_SHARDS;
-    struct keydir_shard *shard = &store->keydir.shards[index];
+    struct item *dead[REAP_ITEMS_PER_STEP];
+    uint64_t from = atomic_load(&store->reap_position), to = from;
+    struct keydir_shard *shard = &store->keydir.shards[keydir_walk_shard(from)];
 
     lock_take(&shard->lock);
-    uint64_t next = look_locked(store, scratch, shard, place, &look);
-    bool finished = next >= shard->capacity;
-    if (finished) keydir_fit_locked(shard);
+    unsigned count = take_dead_locked(store, scratch, shard, &to, dead);
+    bool last = keydir_walk_shard(to) != keydir_walk_shard(from); /* of the shard */
+    if (last) keydir_fit_locked(shard);
     lock_drop(&shard->lock);
 
-    store_count(&store->reap_places, next - place + 1);
-    bool over = finished && index == KEYDIR_SHARDS - 1;
-    uint64_t onwards = finished ? (index + 1) % KEYDIR_SHARDS : next * KEYDIR_SHARDS + index;
-    /* Whoever asked for a pass from the start meanwhile has it. */
-    if (!atomic_compare_exchange_strong(&store->reap_position, &position, onwards)) over = false;
-    if (over) end_of_pass(store);
-    store_count(&store->counters.item_reclaims, look.dead_count);
-    store_count(&store->counters.crawler_items_checked, look.checked);
-    store_count(&store->counters.crawler_reclaimed, look.dead_count);
-    for (unsigned i = 0; i < look.dead_count; i++)
-        store_item_release(store, scratch, &look.dead[i]);
+    store_count(&store->reap_steps, 1);
+    if (atomic_compare_exchange_strong(&store->reap_position, &from, to) && to == 0)
+        end_pass(store);
+    store_count(&store->counters.item_reclaims, count);
+    store_count(&store->counters.crawler_reclaimed, count);
+    for (unsigned i = 0; i < count; i++) store_item_release(store, scratch, &dead[i]);
 }
 
-uint64_t store_reap_again(struct store *store)
+/* Of a pass under way nobody knows what it has met. To begin anew would be quicker, and who asked
+ * before would wait for ever if many ask. */
+uint64_t store_reap_whole(const struct store *store)
 {
-    atomic_store(&store->reap_position, 0);
-    atomic_store(&store->reap_places, 0);
-    return atomic_load(&store->counters.crawler_passes) + 1;
+    bool under_way = atomic_load(&store->reap_position) != 0;
+    return atomic_load(&store->counters.crawler_passes) + (under_way ? 2 : 1);
 }
 
 uint64_t store_reap_steps(const struct store *store)
 {
-    uint64_t places = atomic_load_explicit(&store->reap_pass_places, memory_order_relaxed);
-    return places / REAP_PLACES_PER_STEP + KEYDIR_SHARDS;
+    return max_u64(atomic_load_explicit(&store->reap_pass_steps, memory_order_relaxed),
+                   KEYDIR_SHARDS);
 }
