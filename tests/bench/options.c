@@ -13,10 +13,10 @@ enum {
     TIMED = BENCH_ITEMS | BENCH_PAGES | BENCH_STORE, /* phases that end after a time */
     COUNTED = TIMED | BENCH_INPROCESS | BENCH_PERCPU_REF, /* or after so many operations */
     PEERS = BENCH_ITEMS | BENCH_PAGES | BENCH_WIRE | BENCH_BESIDE, /* with memcached beside it */
-    SERVERS = PEERS | BENCH_COMPACTION | BENCH_SWAPS,
+    SERVERS = PEERS | BENCH_COMPACTION | BENCH_SWAPS | BENCH_NBD,
     THREADED = SERVERS & ~(BENCH_WIRE | BENCH_BESIDE), /* with a number of threads to choose */
     PACKED = TIMED | BENCH_INPROCESS | BENCH_COMPACTION | BENCH_BESIDE, /* with compressors */
-    PAGED = PACKED | BENCH_SWAPS | BENCH_WIRE,       /* takes files of pages */
+    PAGED = PACKED | BENCH_SWAPS | BENCH_WIRE | BENCH_NBD,       /* takes files of pages */
     ALL = PAGED | BENCH_PERCPU_REF,
 };
 enum kind { NUMBER, SIZE, TEXT, FLAG, HELP };
@@ -33,8 +33,8 @@ struct row {
 #define AT(member) offsetof(struct options, member)
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
-    {"seconds", NUMBER, TIMED, AT(seconds), 1, 3600, "the longest that a phase may last"},
-    {"milliseconds", NUMBER, BENCH_WIRE | BENCH_BESIDE, AT(milliseconds), 1, 60000,
+    {"seconds", NUMBER, TIMED | BENCH_NBD, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"milliseconds", NUMBER, BENCH_WIRE | BENCH_BESIDE | BENCH_NBD, AT(milliseconds), 1, 60000,
      "how long each figure takes"},
     {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},
     {"keys", NUMBER, PAGED, AT(keys), 0, 1u << 28, "keys or slots in use; 0: one for each page"},

@@ -17,7 +17,8 @@ enum options_user {
     BENCH_PERCPU_REF = 32,
     BENCH_SWAPS = 64,
     BENCH_WIRE = 128,
-    BENCH_BESIDE = 256
+    BENCH_BESIDE = 256,
+    BENCH_NBD = 512
 };
 
 struct options {
