@@ -2,6 +2,7 @@
  *
  * Life of a connection: greeted -> options asked and answered -> an export is open, and requests
  *   are carried out as they arrive -> leaving: all that was asked is answered -> gone
+ * Where the listener wants TLS: greeted -> STARTTLS, answered in the clear -> TLS -> options ...
  *
  * The bytes of a write are stored page by page as they come, and those of a read written page by
  * page, so that neither is ever kept whole. A trim goes on beside the requests that follow it, a
@@ -57,6 +58,7 @@ static void conn_destroy(struct nbd_conn *conn)
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
+    handshakes_leave(&worker->handshakes, &conn->shaking);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
     else worker->nbd_conns = conn->next;
@@ -65,6 +67,7 @@ static void conn_destroy(struct nbd_conn *conn)
               log_number("fd", (uint64_t)conn->row.fd));
     if (conn->export != NULL)
         exports_close(&shared->exports, &conn->opener, &conn->export, worker->now_ns);
+    tls_close(&conn->tls);
     close(conn->row.fd); /* which openers look at while they are there */
     output_fini(&conn->output);
     budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
@@ -90,13 +93,13 @@ static void link_conn(struct nbd_conn *conn, const struct arrival *arrival)
     conns_link(&worker->shared->conns, &conn->row);
 }
 
-static void greet(struct nbd_conn *conn)
+static void greet(struct nbd_conn *conn, bool wants_tls)
 {
     uint8_t greeting[NBD_GREETING_BYTES];
     nbd_greeting_encode(greeting);
     output_add(&conn->output, slice_of(greeting, sizeof greeting));
     conn->begun_ns = conn->worker->now_ns;
-    conn->handshake.state = NBD_PLAIN;
+    conn->handshake.state = wants_tls ? NBD_BEFORE_TLS : NBD_PLAIN;
     conn->opener.row = &conn->row;
     settle(conn, NBD_STEP_WAIT);
 }
@@ -120,7 +123,7 @@ void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
     event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
                  conn);
     event_assign(&conn->turn_event, worker->base, -1, 0, on_turn, conn);
-    if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES)) greet(conn);
+    if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES)) greet(conn, arrival->tls);
     else conn_destroy(conn);
 }
 
@@ -164,7 +167,8 @@ static bool is_short(struct nbd_conn *conn)
 
 static void send_output(struct nbd_conn *conn)
 {
-    long sent = output_send(&conn->output, conn->row.fd);
+    long sent = conn->tls == NULL ? output_send(&conn->output, conn->row.fd)
+                                  : output_send_tls(&conn->output, conn->tls);
     if (sent < 0) {
         conn->output.broken = true;
         return;
@@ -241,6 +245,7 @@ static void charge_output(struct nbd_conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
     size_t held = sizeof *conn + conn->input.capacity_bytes;
+    if (conn->tls != NULL) held += TLS_IDLE_BYTES;
     if (conn->page != NULL) held += conn->export->area->page_bytes;
     uint64_t now = held + output_own_pending(&conn->output);
     if (now > conn->charged_bytes)
@@ -261,6 +266,7 @@ static void event_want(struct event *event, bool wanted, const struct timeval *t
 static bool nothing_arrived(const struct nbd_conn *conn)
 {
     uint8_t byte;
+    if (conn->tls != NULL && tls_has_more(conn->tls)) return false;
     return recv(conn->row.fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
@@ -270,6 +276,21 @@ static bool is_over(const struct nbd_conn *conn)
     if (conn->job_count > 0 || conn->read.active) return false;
     if (conn->eof || conn->leaving) return true;
     return conn->stopping && !has_begun(conn) && nothing_arrived(conn);
+}
+
+/* What STARTTLS was answered with is sent; what comes now is the client's handshake. */
+static void begin_tls(struct nbd_conn *conn)
+{
+    conn->tls_due = false;
+    conn->tls = credentials_open_tls(&conn->worker->shared->credentials, conn->row.fd);
+    if (conn->tls == NULL) {
+        conn_destroy(conn);
+        return;
+    }
+    conn->tls_begun = true;
+    charge_output(conn);
+    event_want(&conn->read_event, true, NULL);
+    event_want(&conn->write_event, false, NULL);
 }
 
 /* Sends, and decides by the table above what to wait for. */
@@ -285,6 +306,10 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
     }
     if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
         conn->moved_ns = conn->worker->now_ns;
+    if (conn->tls_due && !pending) {
+        begin_tls(conn);
+        return;
+    }
     if (why == NBD_STEP_FULL && !pending) why = NBD_STEP_TURN;
     if (why == NBD_STEP_TURN && pending) why = NBD_STEP_FULL;
     if (why == NBD_STEP_TURN) count(conn, COUNTER_conn_yields, 1);
@@ -294,8 +319,10 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
     atomic_store_explicit(&conn->row.pending_bytes, output_pending(&conn->output),
                           memory_order_relaxed);
     atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
-    bool reads = why == NBD_STEP_WAIT && !conn->closing && !conn->eof && !conn->leaving;
-    bool goes_on = why == NBD_STEP_TURN || (why == NBD_STEP_WAIT && conn->job_count > 0);
+    bool reads = why == NBD_STEP_WAIT && !conn->closing && !conn->eof && !conn->leaving &&
+                 !conn->tls_due;
+    bool goes_on = why == NBD_STEP_TURN || (why == NBD_STEP_WAIT && conn->job_count > 0) ||
+                   (reads && conn->tls != NULL && tls_has_more(conn->tls));
     event_want(&conn->read_event, reads, NULL);
     event_want(&conn->write_event, pending, NULL);
     event_want(&conn->turn_event, goes_on && !conn->closing, &at_once);
@@ -306,6 +333,39 @@ static void work(struct nbd_conn *conn)
     enum nbd_step why = carry_out(conn);
     if (why != NBD_STEP_CLOSE && conn->job_count > 0) nbd_jobs_step(conn);
     settle(conn, why);
+}
+
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static void shake_hands(void *opaque)
+{
+    struct nbd_conn *conn = opaque;
+    worker_tick(conn->worker);
+    enum tls_step step = tls_handshake(conn->tls);
+    if (step == TLS_FAILED) {
+        count(conn, COUNTER_ssl_handshake_errors, 1);
+        log_event(conn->worker->shared->log, LOG_INFO, "connection closed: no TLS",
+                  log_text("peer", conn->row.peer), log_text("reason", tls_reason(conn->tls)));
+        conn_destroy(conn);
+        return;
+    }
+    event_want(&conn->read_event, true, NULL);
+    event_want(&conn->write_event, step == TLS_WANT_WRITE, NULL);
+    if (step != TLS_DONE) return;
+    conn->tls_begun = false;
+    conn->handshake.state = NBD_SECURE;
+    count(conn, COUNTER_farpage_tls_handshakes, 1);
+    settle(conn, NBD_STEP_WAIT);
+}
+
+/* Nothing else is to happen to it until its turn has come. */
+static void await_turn(struct nbd_conn *conn)
+{
+    event_want(&conn->read_event, false, NULL);
+    event_want(&conn->write_event, false, NULL);
+    conn->shaking.go_on = shake_hands;
+    conn->shaking.connection = conn;
+    handshakes_queue(&conn->worker->handshakes, &conn->shaking);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -321,19 +381,31 @@ static bool place_to_read(struct nbd_conn *conn)
     return nbd_input_fit(conn, conn->need_bytes) && left < input->capacity_bytes;
 }
 
+static ssize_t receive(struct nbd_conn *conn)
+{
+    struct nbd_input *input = &conn->input;
+    uint8_t *at = input->bytes + input->end;
+    size_t room = input->capacity_bytes - input->end;
+    return conn->tls == NULL ? recv(conn->row.fd, at, room, 0) : tls_read(conn->tls, at, room);
+}
+
 static void on_read(evutil_socket_t fd, short what, void *opaque)
 {
-    (void)what;
+    (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
     struct nbd_input *input = &conn->input;
     worker_tick(conn->worker);
+    if (conn->tls_begun) {
+        await_turn(conn);
+        return;
+    }
     if (!place_to_read(conn)) {
         settle(conn, NBD_STEP_CLOSE); /* no memory for a long option */
         return;
     }
     /* Before the socket is empty: see conn.c. */
     atomic_store(&conn->row.state, CONN_READING);
-    ssize_t got = recv(fd, input->bytes + input->end, input->capacity_bytes - input->end, 0);
+    ssize_t got = receive(conn);
     if (got < 0) {
         atomic_store(&conn->row.state, (int)state_of(conn));
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) conn_destroy(conn);
@@ -352,7 +424,9 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
     worker_tick(conn->worker);
-    work(conn);
+    bool waits = event_pending(&conn->read_event, EV_READ, NULL) != 0;
+    if (waits && conn->tls != NULL && tls_has_more(conn->tls)) on_read(fd, what, conn);
+    else work(conn);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *opaque)
@@ -360,6 +434,10 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
     worker_tick(conn->worker);
+    if (conn->tls_begun) {
+        await_turn(conn);
+        return;
+    }
     send_output(conn);
     if (output_pending(&conn->output) > 0 && !conn->output.broken) charge_output(conn);
     else if (conn->closing || conn->output.broken) settle(conn, NBD_STEP_WAIT);

@@ -48,6 +48,12 @@ static enum nbd_step leave(struct nbd_conn *conn, const char *why)
     return NBD_STEP_CLOSE;
 }
 
+static enum nbd_step lost(struct nbd_conn *conn, const char *reason)
+{
+    nbd_log_lost(conn, reason);
+    return NBD_STEP_CLOSE;
+}
+
 /* --- opening an export ------------------------------------------------------------------------ */
 
 static struct exports *exports_of(const struct nbd_conn *conn)
@@ -230,6 +236,16 @@ static enum nbd_step meta_context(struct nbd_conn *conn, const struct nbd_option
     return say(conn, option, NBD_REP_ACK, "");
 }
 
+/* What was sent behind it in the clear is from whoever is on the way, and not to be believed. */
+static enum nbd_step starttls(struct nbd_conn *conn, const struct nbd_option *option)
+{
+    if (option->length != 0) return say_invalid(conn, option);
+    if (nbd_input(conn).size_bytes > 0) return lost(conn, "bytes behind STARTTLS");
+    conn->tls_due = true;
+    (void)say(conn, option, NBD_REP_ACK, "");
+    return NBD_STEP_WAIT;
+}
+
 /* --- one option ------------------------------------------------------------------------------- */
 
 static enum nbd_step carry_out(struct nbd_conn *conn, const struct nbd_option *option,
@@ -241,6 +257,8 @@ static enum nbd_step carry_out(struct nbd_conn *conn, const struct nbd_option *o
     case NBD_OPT_ABORT:
         reply(conn, option, NBD_REP_ACK, slice_of(NULL, 0));
         return NBD_STEP_CLOSE;
+    case NBD_OPT_STARTTLS:
+        return starttls(conn, option);
     case NBD_OPT_LIST:
         return list(conn, option);
     case NBD_OPT_INFO:
@@ -263,12 +281,6 @@ static enum nbd_step refuse(struct nbd_conn *conn, const struct nbd_option *opti
         return say(conn, option, NBD_REP_ERR_POLICY, "no TLS is configured for this listener");
     if (verdict == NBD_SAY_INVALID) return say(conn, option, NBD_REP_ERR_INVALID, "not now");
     return say(conn, option, NBD_REP_ERR_UNSUP, "");
-}
-
-static enum nbd_step lost(struct nbd_conn *conn, const char *reason)
-{
-    nbd_log_lost(conn, reason);
-    return NBD_STEP_CLOSE;
 }
 
 static enum nbd_step take_option(struct nbd_conn *conn)

@@ -8,7 +8,9 @@
 #include "protocol/nbd.h"
 #include "protocol/nbd_option.h"
 #include "server/exports.h"
+#include "server/handshakes.h"
 #include "server/nbd_conn.h"
+#include "tls/tls.h"
 
 enum {
     NBD_JOBS_MAX = 16, /* trims and zeroings under way at once; more wait for one to end */
@@ -56,6 +58,10 @@ struct nbd_conn {
     struct worker *worker;
     struct nbd_conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;
+    struct tls *tls; /* NULL: in the clear */
+    struct handshake shaking; /* of TLS, in the worker's queue */
+    bool tls_due;    /* as soon as all is sent */
+    bool tls_begun;  /* and is not done yet */
     struct output output;
     struct nbd_input input;
     uint64_t drop_bytes; /* of what arrives next */

@@ -114,9 +114,6 @@ static void check_listeners(struct config_build *build)
     for (uint32_t i = 0; i < config->listeners_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
         if (listener->protocol != CONFIG_NBD) continue;
-        if (listener->tls == CONFIG_SWITCH_ON)
-            config_error_add(build->errors, config_place_in_item(build, &listener->item, 2),
-                             "listeners[%" PRIu32 "].tls: not of a listener for nbd", i);
         if (config->exports_count > 0) continue;
         config_error_add(build->errors, config_place_in_item(build, &listener->item, 1),
                          "listeners[%" PRIu32 "].protocol: nbd, and no exports are configured", i);

@@ -33,7 +33,8 @@ struct row {
 #define AT(member) offsetof(struct options, member)
 static const struct row rows[] = {
     {"rounds", NUMBER, ALL, AT(rounds), 1, 31, "times each is measured, taking turns"},
-    {"seconds", NUMBER, TIMED | BENCH_NBD, AT(seconds), 1, 3600, "the longest that a phase may last"},
+    {"seconds", NUMBER, TIMED | BENCH_NBD, AT(seconds), 1, 3600,
+     "the longest that a phase may last"},
     {"milliseconds", NUMBER, BENCH_WIRE | BENCH_BESIDE | BENCH_NBD, AT(milliseconds), 1, 60000,
      "how long each figure takes"},
     {"ops", NUMBER, COUNTED, AT(ops), 1, UINT32_MAX, "operations of a phase"},

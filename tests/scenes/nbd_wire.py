@@ -23,17 +23,18 @@ MIB = 1 << 20
 
 class Device(Server):
     """farpaged with block devices: `exports` as YAML, on a unix socket and a TCP port; `state`: a
-    directory that outlives it."""
+    directory that outlives it; `tcp`: more keys of the TCP listener."""
 
-    def __init__(self, program, exports, sets=(), state=None):
+    def __init__(self, program, exports, sets=(), state=None, tcp="", more=""):
         self.nbd_port = free_port()
         self.nbd_unix = f"/tmp/nbd-{os.getpid()}-{self.nbd_port}.sock"
-        listeners = [f'{{address: "127.0.0.1:{self.nbd_port}", protocol: nbd}}',
+        listeners = [f'{{address: "127.0.0.1:{self.nbd_port}", protocol: nbd'
+                     f'{", " + tcp if tcp else ""}}}',
                      f'{{address: "unix:{self.nbd_unix}", protocol: nbd}}']
         self.state = state or tempfile.mkdtemp(prefix="nbd-state-")
         self.keeps_state = state is not None
         super().__init__(program, sets=[f"storage.state_dir={self.state}", f"exports={exports}",
-                                        *sets], listeners=listeners)
+                                        *sets], listeners=listeners, more=more)
 
     def __exit__(self, *what):
         try:
