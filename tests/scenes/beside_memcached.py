@@ -65,6 +65,8 @@ gets {" ".join("k%d" % i for i in range(5000))}\r\n
 set n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\nset n 0 0 1\r\nx\r\nset n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\nset n 0 0 2000000 noreply\r\n{"x" * 2000000}\r\nmn\r\n
 set n 0 0 1\r\nx\r\nadd n 0 0 2000000\r\n{"x" * 2000000}\r\nget n\r\n
 set n2 0 0 600000\r\n{"x" * 600000}\r\nappend n2 0 0 600000\r\n{"x" * 600000}\r\nprepend n2 0 0 600000\r\n{"x" * 600000}\r\nms n2 600000 MA c\r\n{"x" * 600000}\r\nmg n2 s\r\n
+ms L 300000 T60 F7 k Oxy\r\n{"xy" * 150000}\r\nmg L s f t k v\r\nms L 200000 MA\r\n{"z" * 200000}\r\nmg L v Oab\r\nms L 200000 MP C1\r\n{"z" * 200000}\r\nms L 9 MP k\r\n123456789\r\nmg L v q k\r\nma L\r\nmd L I\r\nmg L v\r\n
+ms L 300000 C{cas L} I q\r\n{"q" * 300000}\r\nmg L s v\r\nms L 300000 ME\r\n{"q" * 300000}\r\nmd L q\r\nmg L v\r\nms L 300000 MA\r\n{"q" * 300000}\r\nms L 100000 q\r\n{"q" * 100007}\r\nmn\r\n
 nonsense\r\nGET a\r\nSET a 0 0 1\r\n
 GET / HTTP/1.1\r\nget a\r\n
 verbosity 1\r\nverbosity x\r\nverbosity 1 noreply\r\n
