@@ -28,6 +28,8 @@
     X(RANK_PAGES, "pages taken from and given to the OS")                                          \
     X(RANK_WORKER_INBOX, "connections handed to a worker and not yet its own")                     \
     X(RANK_PERCPU_REFS, "where each per-thread reference count stands, and their threads")         \
+    X(RANK_WATCHERS, "who watches, and the lines that wait for them")                              \
+    X(RANK_PREFIXES, "what is counted of the keys of each prefix")                                 \
     X(RANK_LOG, "one line to the log at a time")
 
 enum lock_rank {

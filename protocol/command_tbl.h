@@ -41,6 +41,8 @@
     X(COMMAND_LRU_CRAWLER, "lru_crawler", SHAPE_REST,                                              \
       "lru_crawler metadump|mgdump|crawl all|CLASS,... | sleep US | tocrawl N | enable | disable") \
     X(COMMAND_MEMLIMIT, "cache_memlimit", SHAPE_REST, "cache_memlimit MB [noreply]")               \
+    X(COMMAND_WATCH, "watch", SHAPE_REST,                                                          \
+      "watch [fetchers] [mutations] [deletions] [evictions] [connevents] [compaction]")            \
     X(COMMAND_SHUTDOWN, "shutdown", SHAPE_REST, "shutdown [graceful]")                             \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \

@@ -35,15 +35,17 @@
 #include "protocol/reply.h"
 #include "server/conn_kept.h"
 #include "server/conn_login.h"
+#include "server/conn_patience.h"
 #include "server/conn_value.h"
+#include "server/conn_watch.h"
 #include "server/dispatch_value_in.h"
 #include "server/dispatch_value_out.h"
+#include "server/watch_events.h"
 #include "tls/tls.h"
 
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
-    UNREAD_NS_MAX = 1000000000, /* with memory full and no item left, replies may wait so long */
     ROOM_BYTES = 1 << 20,    /* less is left: memory is nearly full */
     HOARD_BYTES = 64 << 10,  /* of one's unread replies is much then */
     EVICTIONS_PER_TURN = 64,
@@ -59,6 +61,8 @@ struct conn {
     struct conn_login login;
     struct conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;
+    struct conn_watch watch;
+    bool idled; /* it ends because it asked nothing for too long */
     struct kept kept;
     size_t need_bytes; /* no use in looking at kept before it has so many */
     uint64_t swallow_bytes;
@@ -78,6 +82,7 @@ enum step { STEP_ON, STEP_MORE, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
 static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
 static void on_turn(evutil_socket_t fd, short what, void *opaque);
+static void on_watch(evutil_socket_t fd, short what, void *opaque);
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
@@ -91,10 +96,19 @@ static struct budget *budget_of(struct conn *conn)
     return store_budget(conn->worker->shared->store);
 }
 
+static const char *close_reason(const struct conn *conn)
+{
+    if (conn->worker->stopping) return "shutdown";
+    if (conn->idled) return "idle_timeout";
+    return conn->eof || conn->closing ? "normal" : "error";
+}
+
 static void conn_destroy(struct conn *conn)
 {
     struct worker *worker = conn->worker;
     struct shared *shared = worker->shared;
+    conn_watch_end(&conn->watch, worker, &conn->session.watcher);
+    watch_conn_close(&shared->watchers, &conn->row, close_reason(conn));
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
@@ -145,6 +159,7 @@ static struct conn *conn_create(struct worker *worker, const struct arrival *arr
     struct conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL) return NULL;
     conn->worker = worker;
+    conn->watch = (struct conn_watch){.told = on_watch, .conn = conn};
     if (arrival->tls) conn->tls = credentials_open_tls(&worker->shared->credentials, arrival->fd);
     conn->handshaking = arrival->tls;
     conn->login.wanted = arrival->login && credentials_want_login(&worker->shared->credentials);
@@ -171,6 +186,7 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
     count(conn, COUNTER_total_connections, 1);
+    watch_conn_new(&worker->shared->watchers, &conn->row);
     event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
     event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
                  conn);
@@ -393,6 +409,7 @@ static enum step step(struct conn *conn, struct slice *input)
         *input = skip(*input, now);
         return conn->swallow_bytes > 0 ? STEP_WAIT : STEP_ON;
     }
+    if (conn->session.watcher != NULL) *input = skip(*input, input->size_bytes);
     if (input->size_bytes == 0) return STEP_WAIT;
     if (conn->session.value_in != NULL) return step_value(conn, NULL, input);
     enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
@@ -479,6 +496,7 @@ static enum step carry_out(struct conn *conn, struct slice *input)
 
 static enum conn_state state_of(const struct conn *conn)
 {
+    if (conn->session.watcher != NULL) return CONN_WATCHING;
     if (output_pending(&conn->output) > 0) return CONN_WRITING;
     if (conn->swallow_bytes > 0) return CONN_SWALLOWING;
     return conn->begun_ns != 0 ? CONN_READING : CONN_IDLE;
@@ -522,6 +540,10 @@ static void settle(struct conn *conn, enum step why)
     if (atomic_load_explicit(&conn->row.noticed, memory_order_relaxed) && !conn->closing)
         dispatch_notices(&conn->session, &conn->output);
     if (!conn->output.broken) send_output(conn);
+    if (conn->session.watcher != NULL && !conn->closing && !conn->output.broken) {
+        conn_watch_feed(&conn->watch, conn->worker, conn->session.watcher, &conn->output);
+        if (!conn->output.broken) send_output(conn);
+    }
     bool pending = output_pending(&conn->output) > 0;
     if (conn->output.broken || (conn->closing && !pending)) {
         conn_destroy(conn);
@@ -698,6 +720,15 @@ static void resume(struct conn *conn)
     work(conn, kept_slice(&conn->kept));
 }
 
+static void on_watch(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct conn *conn = opaque;
+    worker_tick(conn->worker);
+    if (output_pending(&conn->output) == 0) settle(conn, STEP_WAIT);
+    else conn_watch_wait(&conn->watch);
+}
+
 static void on_turn(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
@@ -727,7 +758,7 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
 
 void conn_stop(struct conn *conn, bool drain)
 {
-    if (drain) settle(conn, STEP_CLOSE);
+    if (drain && conn->session.watcher == NULL) settle(conn, STEP_CLOSE);
     else conn_destroy(conn);
 }
 
@@ -740,53 +771,29 @@ static bool is_in_need(struct conn *conn)
     return is_short(conn) || (nearly && output_pending(&conn->output) >= HOARD_BYTES);
 }
 
-static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
-{
-    return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
-}
-
-/* Why it is closed although nothing is under way; NULL: it is not. */
-static const char *idle_reason(const struct conn *conn)
-{
-    const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t now_ns = conn->worker->now_ns, active_ns = atomic_load(&conn->row.active_ns);
-    bool never = active_ns == conn->row.opened_ns;
-    if (never && overdue(active_ns, now_ns, setting(&settings->first_request_timeout_ns)))
-        return "it asked nothing for server.first_request_timeout";
-    if (overdue(active_ns, now_ns, setting(&settings->idle_timeout_ns)))
-        return "it asked nothing for server.idle_timeout";
-    return NULL;
-}
-
 void conn_sweep(struct conn *conn)
 {
-    const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t now_ns = conn->worker->now_ns;
-    maps_sweep(&conn->session.maps);
-    uint64_t request_ns = setting(&settings->request_timeout_ns);
     bool pending = output_pending(&conn->output) > 0;
-    const char *reason = NULL;
-    enum worker_counter counter = COUNTER_farpage_slow_kicks;
-    uint64_t unread_ns = is_in_need(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
-    if (conn->handshaking || conn->login.wanted) {
-        if (overdue(conn->row.opened_ns, now_ns, setting(&settings->login_timeout_ns)))
-            reason = conn->handshaking ? "its TLS handshake did not become complete"
-                                       : "it did not authenticate";
-    } else if (pending && overdue(conn->moved_ns, now_ns, unread_ns)) {
-        reason = "it does not read its replies";
-    } else if (!pending && overdue(conn->begun_ns, now_ns, request_ns)) {
-        reason = "its request did not become complete";
-    } else if (!pending && conn->begun_ns == 0) {
-        reason = idle_reason(conn);
-        counter = COUNTER_idle_kicks;
-    }
-    if (reason == NULL) {
+    maps_sweep(&conn->session.maps);
+    if (conn->session.watcher != NULL) return; /* what it does not read is lost */
+    struct conn_stand stand = {.handshaking = conn->handshaking,
+                               .login = conn->login.wanted,
+                               .pending = pending,
+                               .needed = is_in_need(conn),
+                               .opened_ns = conn->row.opened_ns,
+                               .active_ns = atomic_load(&conn->row.active_ns),
+                               .begun_ns = conn->begun_ns,
+                               .moved_ns = conn->moved_ns};
+    struct conn_verdict verdict =
+        conn_patience(&conn->worker->shared->settings, &stand, conn->worker->now_ns);
+    if (verdict.reason == NULL) {
         bool idle = !pending && event_pending(&conn->read_event, EV_READ, NULL);
         if (idle && atomic_load(&conn->row.noticed)) settle(conn, STEP_WAIT);
         return;
     }
-    count(conn, counter, 1);
+    conn->idled = verdict.idle;
+    count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
     log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
-              log_text("peer", conn->row.peer), log_text("reason", reason));
+              log_text("peer", conn->row.peer), log_text("reason", verdict.reason));
     conn_destroy(conn);
 }

@@ -21,7 +21,8 @@ enum { CONN_ADDRESS_BYTES = 128 };
     X(CONN_IDLE, "conn_waiting", "no request is under way")                                        \
     X(CONN_READING, "conn_read", "a request has begun and is not complete")                        \
     X(CONN_WRITING, "conn_write", "a reply waits for the client to read it")                       \
-    X(CONN_SWALLOWING, "conn_swallow", "a value that was refused is read and dropped")
+    X(CONN_SWALLOWING, "conn_swallow", "a value that was refused is read and dropped")         \
+    X(CONN_WATCHING, "conn_watch", "it watches: it is told, and asks nothing any more")
 
 enum conn_state {
 #define X(state, name, meaning) state,

@@ -108,6 +108,12 @@ enum dispatch dispatch_lru_crawler(struct dispatcher *dispatcher, struct session
 enum dispatch dispatch_cachedump(struct dispatcher *dispatcher, struct session *session,
                                  struct slice rest, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4);
+enum dispatch dispatch_watch(struct dispatcher *dispatcher, struct session *session,
+                             const struct request *request, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+/* `stats detail`; rest: the words behind it. */
+enum dispatch dispatch_detail(struct dispatcher *dispatcher, struct slice rest,
+                              struct output *output) FP_MUST_CHECK FP_NONNULL(1, 3);
 enum dispatch dispatch_shutdown(struct dispatcher *dispatcher, const struct session *session,
                                 const struct request *request, struct output *output)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

@@ -29,6 +29,7 @@ static enum dispatch stats(struct dispatcher *dispatcher, struct session *sessio
     if (!request_next_word(&rest, &section)) section = slice_of(NULL, 0);
     if (slice_is(section, "cachedump"))
         return dispatch_cachedump(dispatcher, session, rest, output);
+    if (slice_is(section, "detail")) return dispatch_detail(dispatcher, rest, output);
     if (slice_is(section, "reset")) {
         stats_reset(shared);
         output_text(output, REPLY_RESET);
@@ -136,6 +137,8 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
         return dispatch_memlimit(dispatcher, request, output);
     if (request->command == COMMAND_LRU_CRAWLER)
         return dispatch_lru_crawler(dispatcher, session, request, output);
+    if (request->command == COMMAND_WATCH)
+        return dispatch_watch(dispatcher, session, request, output);
     if (request->command == COMMAND_SHUTDOWN)
         return dispatch_shutdown(dispatcher, session, request, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
@@ -147,6 +150,7 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
 enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
 {
+    dispatcher->caller_fd = session->row->fd;
     if (request->command <= COMMAND_TOUCH)
         return dispatch_item(dispatcher, session, request, output);
     if (request->command <= COMMAND_MN) return dispatch_meta(dispatcher, session, request, output);

@@ -123,6 +123,9 @@ static bool read_classes(struct slice text, uint64_t *classes)
 static enum dispatch dump_items(struct dispatcher *dispatcher, struct session *session,
                                 struct slice which, bool meta, struct output *output)
 {
+    if (atomic_load(&dispatcher->shared->settings.dump_commands) != CONFIG_SWITCH_ON)
+        return done(output, meta ? "ERROR metadump not allowed\r\n"
+                                 : "ERROR key dump not allowed\r\n");
     struct dump dump = {.dispatcher = dispatcher,
                         .output = output,
                         .left = UINT64_MAX,
@@ -159,6 +162,8 @@ enum dispatch dispatch_cachedump(struct dispatcher *dispatcher, struct session *
 {
     struct slice class_word, limit_word;
     uint64_t number, limit;
+    if (atomic_load(&dispatcher->shared->settings.dump_commands) != CONFIG_SWITCH_ON)
+        return done(output, "CLIENT_ERROR stats cachedump not allowed\r\n");
     if (!request_next_word(&rest, &class_word) || !request_next_word(&rest, &limit_word))
         return done(output, "CLIENT_ERROR bad command line\r\n");
     if (!number_wire_u64(class_word, &number) || !number_wire_u64(limit_word, &limit))

@@ -2,8 +2,10 @@
  *
  * The text commands that concern items. Each answers as memcached does; what a command counts is
  * next to what it answers. */
+#include "base/arith.h"
 #include "base/check.h"
 #include "protocol/reply.h"
+#include "server/dispatch_notes.h"
 #include "server/dispatch_value_in.h"
 #include "server/dispatch_value_out.h"
 
@@ -39,6 +41,7 @@ static bool get_one(struct dispatcher *dispatcher, struct session *session,
     count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
     if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
     count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
+    note_get(dispatcher, key, item);
     return item == NULL || write_value(dispatcher, session, &item, with_cas, output);
 }
 
@@ -131,6 +134,11 @@ static enum dispatch put(struct dispatcher *dispatcher, struct session *session,
         status = store_item_put(dispatcher->shared->store, dispatcher->scratch, &args,
                                 setting(&dispatcher->shared->settings.item_bytes_max));
     if (session->join != NULL) return DISPATCH_MORE;
+    note_store(dispatcher, &(struct note_store){.key = request->key,
+                                                .command = command_name(request->command),
+                                                .status = status,
+                                                .value_bytes = max_u64(request->value_bytes,
+                                                                       request->value.size_bytes)});
     answer(request, output, put_answer(dispatcher, request, status));
     return DISPATCH_DONE;
 }
@@ -140,8 +148,11 @@ static enum dispatch put(struct dispatcher *dispatcher, struct session *session,
 static enum dispatch delete_item(struct dispatcher *dispatcher, const struct request *request,
                                  struct output *output)
 {
+    struct note_delete note = {.key = request->key, .command = "delete"};
+    note_delete_begins(dispatcher, &note);
     enum fp_status status =
         store_item_delete(dispatcher->shared->store, dispatcher->scratch, request->key);
+    if (status == FP_OK) note_deleted(dispatcher, &note);
     count(dispatcher, status == FP_OK ? COUNTER_delete_hits : COUNTER_delete_misses);
     answer(request, output, status == FP_OK ? REPLY_DELETED : REPLY_NOT_FOUND);
     return DISPATCH_DONE;

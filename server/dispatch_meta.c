@@ -13,6 +13,7 @@
 #include "protocol/key_text.h"
 #include "protocol/reply.h"
 #include "protocol/reply_meta.h"
+#include "server/dispatch_notes.h"
 #include "server/dispatch_value_in.h"
 #include "server/dispatch_value_out.h"
 #include "storage/store_meta.h"
@@ -175,6 +176,7 @@ static enum dispatch get(struct meta *meta)
         return value_out_more(meta->dispatcher, meta->session, meta->output);
     struct item *item = store_meta_get(store, meta->dispatcher->scratch, &look, &seen);
     count_get(meta, item != NULL);
+    note_get(meta->dispatcher, meta->key, item != NULL && !seen.created ? item : NULL);
     if (item == NULL) return asks(meta, 'q') ? DISPATCH_DONE : answer(meta, "EN");
     answer_item(meta, &item, &seen);
     return value_out_is_under_way(meta->session) ? DISPATCH_MORE : DISPATCH_DONE;
@@ -207,6 +209,10 @@ static enum dispatch answer_stored(struct meta *meta, const char *code,
     output_add(meta->output, reply_meta_end(&reply));
     return DISPATCH_DONE;
 }
+
+static const char *const mode_names[] = {
+    [ITEM_SET] = "set",       [ITEM_ADD] = "add",         [ITEM_REPLACE] = "replace",
+    [ITEM_APPEND] = "append", [ITEM_PREPEND] = "prepend", [ITEM_CAS] = "cas"};
 
 static void count_cas(struct meta *meta, enum item_mode mode, enum fp_status status)
 {
@@ -258,6 +264,10 @@ static enum dispatch set(struct meta *meta)
     enum fp_status status = put_value(meta, &put);
     if (meta->session->join != NULL) return DISPATCH_MORE;
     count_cas(meta, put.mode, status);
+    note_store(meta->dispatcher, &(struct note_store){.key = meta->key,
+                                                      .command = mode_names[put.mode],
+                                                      .status = status,
+                                                      .value_bytes = value_bytes});
     if (status == FP_OK && asks(meta, 'q')) return DISPATCH_DONE;
     if (status == FP_OK) return answer_stored(meta, "HD", &stored);
     if (status == FP_ABSENT) return answer_stored(meta, "NF", &stored);
@@ -288,11 +298,15 @@ static enum dispatch end(struct meta *meta)
         .exptime = time_of(meta, 'T', &request->exptime),
         .new_cas = new_cas_of(meta),
     };
+    struct note_delete note = {.key = meta->key, .command = "md"};
+    note_delete_begins(meta->dispatcher, &note);
     enum fp_status status =
         store_meta_end(meta->dispatcher->shared->store, meta->dispatcher->scratch, &wish);
     if (status == FP_NO_MEMORY) return answer_text(meta, REPLY_OUT_OF_MEMORY);
     if (status != FP_OK) count(meta, COUNTER_delete_misses);
     else if (!wish.invalidates) count(meta, COUNTER_delete_hits);
+    if (status == FP_OK && !wish.invalidates && !wish.empties)
+        note_deleted(meta->dispatcher, &note);
     if (status == FP_ABSENT) return answer(meta, "NF");
     return status == FP_EXISTS ? answer(meta, "EX") : answer_done(meta);
 }

@@ -8,6 +8,7 @@ struct dispatcher { /* one per worker, used by its thread only */
     struct shared *shared;
     struct worker_counters *counters;
     struct store_scratch *scratch; /* its now_ms is that of the callback under way */
+    int caller_fd; /* of the connection whose text request is carried out */
     uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */
     uint64_t unix_ahead_ms; /* the date, less store time */
 };

@@ -20,6 +20,7 @@
 #include "server/process.h"
 #include "server/shrink.h"
 #include "server/trainer.h"
+#include "server/watch_events.h"
 #include "storage/store_area.h"
 
 enum {
@@ -141,6 +142,12 @@ static bool compact_until(struct maintainer *maintainer, uint64_t deadline_ns)
     return false;
 }
 
+static void tell_watchers(struct maintainer *maintainer, const struct watch_compaction *done)
+{
+    struct watchers *watchers = &maintainer->shared->watchers;
+    if (watched(watchers, WATCH_COMPACTION)) watch_compaction(watchers, done);
+}
+
 static void compact_as_asked(struct maintainer *maintainer)
 {
     struct compaction *compaction = &maintainer->shared->compaction;
@@ -151,6 +158,12 @@ static void compact_as_asked(struct maintainer *maintainer)
         upkeep(maintainer);
     arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
     compaction_end(compaction, clock_monotonic_ns());
+    const struct compaction_count *job = &compaction->job;
+    tell_watchers(maintainer,
+                  &(struct watch_compaction){.job = atomic_load(&compaction->ended),
+                                             .moved_objects = atomic_load(&job->moved_objects),
+                                             .freed_pages = atomic_load(&job->freed_pages),
+                                             .took_ns = atomic_load(&compaction->last_ns)});
 }
 
 static void compact_by_itself(struct maintainer *maintainer)
@@ -159,7 +172,14 @@ static void compact_by_itself(struct maintainer *maintainer)
     if (atomic_load(&settings->compaction) != CONFIG_COMPACTION_AUTO) return;
     if (!worth_it(maintainer->shared->store)) return;
     uint64_t share_ns = TICK_MS * 10000ull * atomic_load(&settings->compaction_duty_percent);
-    (void)compact_until(maintainer, clock_monotonic_ns() + share_ns);
+    const struct compaction_count *total = &maintainer->shared->compaction.total;
+    uint64_t moved = atomic_load(&total->moved_objects), freed = atomic_load(&total->freed_pages);
+    uint64_t begun_ns = clock_monotonic_ns();
+    (void)compact_until(maintainer, begun_ns + share_ns);
+    tell_watchers(maintainer, &(struct watch_compaction){
+                                  .moved_objects = atomic_load(&total->moved_objects) - moved,
+                                  .freed_pages = atomic_load(&total->freed_pages) - freed,
+                                  .took_ns = clock_monotonic_ns() - begun_ns});
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */

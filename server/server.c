@@ -22,6 +22,7 @@
 #include "server/reload.h"
 #include "server/sandbox.h"
 #include "server/trainer.h"
+#include "server/watch_events.h"
 #include "server/worker.h"
 #include "storage/store_area.h"
 
@@ -135,6 +136,9 @@ static enum exit_code create_store(struct server *server)
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);
+    server->shared.watchers.budget = server->shared.prefixes.budget =
+        store_budget(server->shared.store);
+    store_on_eviction(server->shared.store, watch_eviction, &server->shared.watchers);
     enum exit_code prepared = prepare_memory(server);
     if (prepared != EXIT_OK) return prepared;
     for (uint32_t i = 0; i < config->areas_count; i++) {
@@ -362,6 +366,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
     *config = NULL;
     settings_apply(&shared->settings, shared->config);
     conns_init(&shared->conns);
+    watchers_init(&shared->watchers);
+    prefixes_init(&shared->prefixes);
     credentials_init(&shared->credentials);
     openers_init(&shared->openers);
     exports_init(&shared->exports);
@@ -417,6 +423,8 @@ void server_destroy(struct server **server_ptr)
     if (server->base != NULL) event_base_free(server->base);
     if (server->stopping) exports_stop(&shared->exports);
     exports_fini(&shared->exports, shared->store);
+    watchers_fini(&shared->watchers);
+    prefixes_fini(&shared->prefixes);
     store_destroy(&shared->store);
     free(shared->counters);
     maps_register_fini(&shared->maps);

@@ -44,6 +44,7 @@ struct session {
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
     struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */
     struct maps maps;
+    struct watcher *watcher; /* NULL, or it watches: nothing it sends is read any more */
 };
 
 /* Opens an area; *number is what the client calls it, the same one where it has it open already.

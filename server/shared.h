@@ -15,9 +15,11 @@
 #include "server/credentials.h"
 #include "server/exports.h"
 #include "server/openers.h"
+#include "server/prefixes.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
 #include "server/settings.h"
+#include "server/watch.h"
 #include "storage/store.h"
 
 enum { WORKERS_MAX = 256 };
@@ -43,6 +45,8 @@ struct shared {
     struct openers openers;
     struct exports exports;
     struct maps_register maps;
+    struct watchers watchers;
+    struct prefixes prefixes;
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;

@@ -40,6 +40,7 @@ void stats_reset(struct shared *shared)
 {
     for (int i = 0; i < WORKER_COUNTERS_COUNT; i++)
         atomic_fetch_add(&shared->baseline[i], shared_counter(shared, (enum worker_counter)i));
+    prefixes_forget(&shared->prefixes);
 }
 
 void stats_text(const struct stats_sink *sink, const char *name, const char *value)

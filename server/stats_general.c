@@ -109,12 +109,21 @@ static void emit_zeros(const struct stats_sink *sink)
     for (size_t i = 0; i < FP_COUNT_OF(names); i++) stats_number(sink, names[i], 0);
 }
 
+static void emit_watchers(struct shared *shared, const struct stats_sink *sink)
+{
+    struct watchers *watchers = &shared->watchers;
+    stats_number(sink, "log_watchers", watchers_count(watchers));
+    stats_number(sink, "log_watcher_sent", atomic_load(&watchers->sent));
+    stats_number(sink, "log_watcher_skipped", atomic_load(&watchers->skipped));
+}
+
 void stats_general(struct shared *shared, const struct stats_sink *sink)
 {
     emit_process(shared, sink);
     emit_connections(shared, sink);
     emit_counters(shared, sink);
     emit_items(shared, sink);
+    emit_watchers(shared, sink);
     emit_pages(shared, sink);
     emit_zeros(sink);
 }

@@ -53,7 +53,9 @@ static void emit_switches(struct shared *shared, const struct stats_sink *sink)
     stats_text(sink, "evictions", store_evicts(shared->store) ? "on" : "off");
     yes_or_no(sink, "cas_enabled", true);
     yes_or_no(sink, "flush_enabled", atomic_load(&settings->flush_command));
-    yes_or_no(sink, "dump_enabled", true);
+    yes_or_no(sink, "dump_enabled", atomic_load(&settings->dump_commands));
+    yes_or_no(sink, "watch_enabled", atomic_load(&settings->watch_command));
+    yes_or_no(sink, "detail_enabled", prefixes_counted(&shared->prefixes));
     yes_or_no(sink, "auth_enabled_sasl", false);
     yes_or_no(sink, "auth_enabled_ascii", credentials_want_login(&shared->credentials));
     yes_or_no(sink, "shutdown_command", atomic_load(&settings->shutdown_command));

@@ -25,6 +25,12 @@ bool store_evicts(const struct store *store)
     return !atomic_load_explicit(&store->keeps_items, memory_order_relaxed);
 }
 
+void store_on_eviction(struct store *store, store_evicted *evicted, void *context)
+{
+    store->on_eviction.tell = evicted;
+    store->on_eviction.context = context;
+}
+
 /* --- giving way ------------------------------------------------------------------------------- */
 
 /* NULL: see keydir_victim_locked. */
@@ -34,8 +40,8 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
     struct keydir_shard *shard = turn->shard;
     lock_take(&shard->lock);
     struct item *item = keydir_victim_locked(turn, force);
+    bool dead = item != NULL && store_item_dead(store, scratch, item);
     if (item != NULL) {
-        bool dead = store_item_dead(store, scratch, item);
         store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
         if (dead) keydir_count_dead_locked(shard, item);
         else keydir_count_evicted_locked(shard, item, scratch->now_ms);
@@ -43,6 +49,8 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
         if (shard->item_count < shard->capacity / TABLE_PART_MIN) keydir_fit_locked(shard);
     }
     lock_drop(&shard->lock);
+    if (item != NULL && !dead && store->on_eviction.tell != NULL)
+        store->on_eviction.tell(store->on_eviction.context, item, scratch->now_ms);
     return item;
 }
 

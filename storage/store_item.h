@@ -114,6 +114,12 @@ enum fp_status store_item_delete(struct store *store, struct store_scratch *scra
 void store_flush(struct store *store, struct store_scratch *scratch, int64_t exptime)
     FP_NONNULL(1, 2);
 
+/* Called for each item that gives way while it is valid, with no lock held; it is in no table any
+ * more. To be set before any other thread is there. */
+typedef void store_evicted(void *context, const struct item *item, uint64_t now_ms);
+void store_on_eviction(struct store *store, store_evicted *evicted, void *context)
+    FP_NONNULL(1, 2);
+
 /* What packed the item's value: "zstd:3"; "none" where nothing did, "same" for one repeated word,
  * "mixed" where pieces differ. The caller has a reference. */
 enum { ITEM_CODEC_TEXT_BYTES = 32 };

@@ -201,6 +201,7 @@ enum fp_status store_meta_describe(struct store *store, struct store_scratch *sc
         .stale = item->stale,
         .won = item->won,
         .class_number = item_class_of(item_memory_bytes(item)),
+        .value_bytes = item->value_bytes,
         .size_bytes = store_item_cost(item) + item->value_bytes,
         .packed_bytes = item->packed_bytes,
         .maps = item->mapped ? item->maps : 0,

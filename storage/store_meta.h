@@ -66,6 +66,7 @@ struct item_details {
     uint64_t cas;
     bool fetched, key_binary, stale, won;
     unsigned class_number; /* item_class.h */
+    uint64_t value_bytes;
     uint64_t size_bytes;   /* record, key and value, before packing */
     uint64_t packed_bytes; /* of the objects that hold the value */
     uint32_t maps;         /* that pin it */

@@ -81,7 +81,7 @@ struct config {
         uint64_t stop_timeout_ns; /* 0: do not wait */
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;
-        enum config_switch flush_command, shutdown_command;
+        enum config_switch flush_command, watch_command, dump_commands, shutdown_command;
     } server;
     struct { /* what is needed is given, where a listener has tls on */
         char certificate[CONFIG_PATH_BYTES], key[CONFIG_PATH_BYTES]; /* both or none */

@@ -12,6 +12,15 @@
 #include "base/slice.h"
 #include "server/config/config.h"
 
+/* How the rows write their limits. */
+#define CONFIG_KIB(n) ((int64_t)(n) << 10)
+#define CONFIG_MIB(n) ((int64_t)(n) << 20)
+#define CONFIG_GIB(n) ((int64_t)(n) << 30)
+#define CONFIG_TIB(n) ((int64_t)(n) << 40)
+#define CONFIG_MS(n) ((int64_t)(n) * 1000000)
+#define CONFIG_HOURS(n) ((int64_t)(n) * 3600 * 1000000000)
+#define CONFIG_CHOICES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 enum config_kind {
     KIND_COUNT,    /* uint32_t */
     KIND_INTEGER,  /* int32_t */

@@ -12,14 +12,6 @@
 #include "server/config/config_table_areas.h"
 #include "server/config/config_table_doors.h"
 
-#define CONFIG_KIB(n) ((int64_t)(n) << 10)
-#define CONFIG_MIB(n) ((int64_t)(n) << 20)
-#define CONFIG_GIB(n) ((int64_t)(n) << 30)
-#define CONFIG_TIB(n) ((int64_t)(n) << 40)
-#define CONFIG_MS(n) ((int64_t)(n) * 1000000)
-#define CONFIG_HOURS(n) ((int64_t)(n) * 3600 * 1000000000)
-#define CONFIG_CHOICES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 /* MAP(name, help): keys of its own. LIST(name, item, member, least, most, help): items of keys. */
 #define CONFIG_SECTIONS(MAP, LIST)                                                                 \
     MAP("server", "How clients are served.")                                                       \
@@ -77,6 +69,12 @@
     X("server.flush_command", KIND_CHOICE, struct config, server.flush_command, "on", 0, 0,        \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may forget all items with the line flush_all; off is memcached's option -F.")    \
+    X("server.watch_command", KIND_CHOICE, struct config, server.watch_command, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may watch what keys others read, store and delete; off is memcached's -W.")      \
+    X("server.dump_commands", KIND_CHOICE, struct config, server.dump_commands, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may list all keys: lru_crawler metadump, stats cachedump; off is -X.")           \
     X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may stop the server with the line shutdown; memcached's option -A.")             \
