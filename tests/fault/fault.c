@@ -87,6 +87,15 @@ WRAP(ZSTD_createCDict_advanced, NULL,
      (bytes, size, load, content, parameters, memory))
 WRAP(ZSTD_createDDict_byReference, NULL, (const void *bytes, size_t size), (bytes, size))
 
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size)
+{
+    if (fails_now()) return NULL;
+    return block == NULL ? counted(__real_realloc(NULL, size), NULL)
+                         : __real_realloc(block, size);
+}
+
 /* The same for what gives back; `something` is true where there was something to give. */
 #define UNWRAP(result, name, something, parameters, arguments)                                     \
     result __real_##name parameters;                                                               \
