@@ -43,6 +43,7 @@ struct recompressor {
     uint64_t swaps;          /* seen */
     uint64_t settled_ns;     /* when the last one will be SETTLE_MS ago */
     uint64_t retry_ns, retry_ms;
+    uint64_t begun_ns, begun_cpu_ns; /* when it last rested; time of this thread */
 };
 
 static bool is_stopping(const struct recompressor *recompressor)
@@ -107,10 +108,39 @@ static void publish_counts(struct recompression *recompression,
     atomic_fetch_add(&recompression->looked, counts->looked);
 }
 
+/* Sleeps for what the duty leaves to others, unless they have had it already: on a busy machine
+ * what was worked took longer than its share. */
+static void rest(struct recompressor *recompressor)
+{
+    uint64_t duty = atomic_load(&recompressor->shared->settings.recompress_duty_percent);
+    uint64_t due_ns = (clock_thread_ns() - recompressor->begun_cpu_ns) * 100 / duty;
+    uint64_t took_ns = clock_monotonic_ns() - recompressor->begun_ns;
+    if (due_ns > took_ns) sleep_ms(recompressor, div_up_u64(due_ns - took_ns, NS_PER_MS));
+    recompressor->begun_ns = clock_monotonic_ns();
+    recompressor->begun_cpu_ns = clock_thread_ns();
+}
+
+static bool has_worked_enough(const struct recompressor *recompressor)
+{
+    return clock_thread_ns() - recompressor->begun_cpu_ns >= WORK_NS;
+}
+
+/* Within a long item. */
+static bool go_on(void *context)
+{
+    struct recompressor *recompressor = context;
+    if (has_worked_enough(recompressor)) rest(recompressor);
+    return !is_stopping(recompressor) &&
+           !atomic_load(&recompressor->shared->recompression.cancelled);
+}
+
 /* One step; true: it was the last. Adds to *sum. */
 static bool step(struct recompressor *recompressor, struct recompress_counts *sum)
 {
-    struct recompress_limits limits = {.looks = LOOKS_PER_STEP, .tries = TRIES_PER_STEP};
+    struct recompress_limits limits = {.looks = LOOKS_PER_STEP,
+                                       .tries = TRIES_PER_STEP,
+                                       .go_on = go_on,
+                                       .context = recompressor};
     struct recompress_counts counts = {0};
     recompressor->scratch->now_ms =
         shared_store_ms(recompressor->shared, clock_monotonic_ns());
@@ -118,15 +148,6 @@ static bool step(struct recompressor *recompressor, struct recompress_counts *su
     publish_counts(&recompressor->shared->recompression, &counts);
     sum->rewritten += counts.rewritten;
     return last;
-}
-
-/* Sleeps for what the duty leaves to others, unless they have had it already: on a busy machine
- * what was worked took longer than its share. */
-static void rest(struct recompressor *recompressor, uint64_t worked_ns, uint64_t took_ns)
-{
-    uint64_t duty = atomic_load(&recompressor->shared->settings.recompress_duty_percent);
-    uint64_t due_ns = worked_ns * 100 / duty;
-    if (due_ns > took_ns) sleep_ms(recompressor, div_up_u64(due_ns - took_ns, NS_PER_MS));
 }
 
 /* Steps until the end, or until it is to end earlier. True: the end. */
@@ -140,12 +161,12 @@ static bool walk(struct recompressor *recompressor, struct recompress_counts *su
             sleep_ms(recompressor, TICK_MS);
             continue;
         }
-        uint64_t begun_ns = clock_monotonic_ns(), cpu_ns = clock_thread_ns(), worked_ns = 0;
-        do {
-            last = step(recompressor, sum);
-            worked_ns = clock_thread_ns() - cpu_ns;
-        } while (!last && worked_ns < WORK_NS && !is_stopping(recompressor));
-        if (!last) rest(recompressor, worked_ns, clock_monotonic_ns() - begun_ns);
+        uint64_t begun_ns = clock_monotonic_ns();
+        recompressor->begun_ns = begun_ns;
+        recompressor->begun_cpu_ns = clock_thread_ns();
+        do last = step(recompressor, sum);
+        while (!last && !has_worked_enough(recompressor) && !is_stopping(recompressor));
+        if (!last) rest(recompressor);
         atomic_fetch_add(&recompression->spent_ns, clock_monotonic_ns() - begun_ns);
     }
     return last;

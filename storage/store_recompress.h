@@ -70,6 +70,10 @@ uint64_t recompress_begin(struct recompress *walk, const struct recompress_plan 
 
 struct recompress_limits { /* of one step */
     unsigned looks, tries; /* slots and items looked at; of them unpacked and packed */
+    /* Asked before each piece of an item, which may be long; it may sleep. False: the item is given
+     * up and stays as it is. NULL: nobody is. */
+    bool (*go_on)(void *context);
+    void *context;
 };
 /* Goes on from where the last step stopped; adds to *counts. True: that was the end. */
 bool recompress_step(struct recompress *walk, struct store_scratch *scratch,

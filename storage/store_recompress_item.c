@@ -69,7 +69,12 @@ static enum fp_status repack_piece(struct recompress *walk, struct item_work *wo
     return FP_OK;
 }
 
-/* FP_TOO_BIG: it would not become cheaper, and need not. */
+static bool may_go_on(const struct recompress *walk)
+{
+    return walk->left.go_on == NULL || walk->left.go_on(walk->left.context);
+}
+
+/* FP_TOO_BIG: it would not become cheaper, and need not. FP_BUSY: it is given up. */
 static enum fp_status build(struct recompress *walk, struct item_work *work)
 {
     struct store *store = walk->store;
@@ -83,7 +88,7 @@ static enum fp_status build(struct recompress *walk, struct item_work *work)
     work->next->flags = old->flags;
     enum fp_status status = FP_OK;
     for (uint32_t i = 0; i < item_piece_count(old) && status == FP_OK; i++)
-        status = repack_piece(walk, work, i);
+        status = may_go_on(walk) ? repack_piece(walk, work, i) : FP_BUSY;
     if (status == FP_OK && work->new_cost >= work->old_cost) {
         if (!work->want.leave) status = FP_TOO_BIG;
         else if (!recompress_room(walk)) status = FP_NO_MEMORY;

@@ -272,6 +272,40 @@ START_TEST(a_walk_left_in_the_middle_leaves_all_readable)
 }
 END_TEST
 
+static bool goes_on(void *context)
+{
+    int *left = context;
+    return (*left)-- > 0;
+}
+
+/* A long one takes long: who stops or is told to cancel need not wait for its end. */
+START_TEST(an_item_may_be_given_up_between_its_pieces)
+{
+    struct scene scene;
+    static uint8_t large[40 * ITEM_PIECE_BYTES];
+    struct rng rng = {.state = 8};
+    int left = 3;
+    struct recompress_limits limits = {
+        .looks = 1000, .tries = 100, .go_on = goes_on, .context = &left};
+    setup(&scene);
+    rng_fill_text(&rng, large, sizeof large);
+    struct slice value = slice_of(large, sizeof large);
+    ck_assert_int_eq(bench_set(&scene.bench, "k", value), FP_OK);
+    swap(&scene, &zstd);
+    uint64_t objects = zpool_fill(store_zpool(scene.bench.store)).object_count;
+    (void)recompress_begin(scene.walk, &(struct recompress_plan){.drain = true});
+    while (!recompress_step(scene.walk, scene.bench.scratch, limits, &scene.counts)) {}
+    ck_assert(left == -1 && scene.counts.looked == 1 && scene.counts.rewritten == 0);
+    ck_assert_uint_eq(zpool_fill(store_zpool(scene.bench.store)).object_count, objects);
+    ck_assert(objects_in(&scene, &zstd) == 0 && bench_has(&scene.bench, "k", value));
+    walk(&scene, (struct recompress_plan){.drain = true});
+    ck_assert(objects_in(&scene, &lz4) == 0 && bench_has(&scene.bench, "k", value));
+    recompress_destroy(&scene.walk);
+    bench_teardown(&scene.bench);
+    free(scene.sample);
+}
+END_TEST
+
 #if FARPAGE_DEBUG_HOOKS
 /* --- somebody stores while it packs ----------------------------------------------------------- */
 
@@ -407,5 +441,6 @@ int main(void)
         an_item_is_cold_after_its_idle_time_and_keeps_all_that_is_known_of_it,
         noise_is_told_by_its_bytes_and_text_kept_plain_is_packed,
         pages_that_are_kept_as_they_are_stay_so,
+        an_item_may_be_given_up_between_its_pieces,
         a_walk_left_in_the_middle_leaves_all_readable HOOKED);
 }
