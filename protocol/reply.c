@@ -3,24 +3,26 @@
 
 #include "base/check.h"
 
-enum { U64_DIGITS_MAX = 20 };
-
 static char *put_bytes(char *at, const void *bytes, size_t size_bytes)
 {
     memcpy(at, bytes, size_bytes);
     return at + size_bytes;
 }
 
-/* By hand: a line is written for every hit, and snprintf costs more than finding the item. */
 static char *put_number(char *at, uint64_t number)
 {
-    char digits[U64_DIGITS_MAX];
+    char digits[REPLY_DIGITS_MAX];
     size_t first = sizeof digits;
     do {
         digits[--first] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
     return put_bytes(at, digits + first, sizeof digits - first);
+}
+
+size_t reply_digits(char digits[REPLY_DIGITS_MAX], uint64_t number)
+{
+    return (size_t)(put_number(digits, number) - digits);
 }
 
 size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key, uint32_t flags,

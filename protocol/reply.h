@@ -53,11 +53,16 @@
 #define REPLY_CORRUPT "SERVER_ERROR stored value is corrupt\r\n"
 
 enum {
+    REPLY_DIGITS_MAX = 20,
     REPLY_VALUE_LINE_BYTES_MAX = 6 + KEY_BYTES_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2,
     REPLY_NUMBER_LINE_BYTES_MAX = 24,
     REPLY_MAPPED_LINE_BYTES_MAX = 6 + 4 * (1 + 20) + 2,
     REPLY_DATA_LINE_BYTES_MAX = 5 + 20 + 2,
 };
+
+/* The number in digits. By hand: one is written for every hit, and snprintf costs more than finding
+ * the item. Returns the length. */
+size_t reply_digits(char digits[REPLY_DIGITS_MAX], uint64_t number) FP_NONNULL(1);
 
 /* "VALUE <key> <flags> <bytes>[ <cas>]\r\n". cas NULL leaves the cas out. Returns the length. */
 size_t reply_value_line(char line[REPLY_VALUE_LINE_BYTES_MAX], struct slice key, uint32_t flags,

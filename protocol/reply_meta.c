@@ -3,8 +3,7 @@
 
 #include "base/check.h"
 #include "protocol/key_text.h"
-
-enum { U64_DIGITS_MAX = 20 };
+#include "protocol/reply.h"
 
 static void put(struct reply_meta *reply, const void *bytes, size_t size_bytes)
 {
@@ -15,13 +14,8 @@ static void put(struct reply_meta *reply, const void *bytes, size_t size_bytes)
 
 static void put_number(struct reply_meta *reply, uint64_t number)
 {
-    char digits[U64_DIGITS_MAX];
-    size_t first = sizeof digits;
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put(reply, digits + first, sizeof digits - first);
+    char digits[REPLY_DIGITS_MAX];
+    put(reply, digits, reply_digits(digits, number));
 }
 
 void reply_meta_begin(struct reply_meta *reply, const char *code)
