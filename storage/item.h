@@ -56,7 +56,7 @@ struct item {
     uint8_t ticket : 6;
     struct zhandle pieces[]; /* item_piece_count() of them, 0 until packed; then the key */
 };
-_Static_assert(offsetof(struct item, pieces) <= 52, "a byte here is one for each item there is");
+_Static_assert(offsetof(struct item, pieces) == 48, "a byte here is one for each item there is");
 
 static inline uint32_t item_pieces_of(uint64_t value_bytes) /* at most UINT32_MAX */
 {
