@@ -152,9 +152,7 @@ static void write_cached(struct dump *dump, const struct store_walk_item *row)
 /* Tools ask for each class in turn; most are empty. */
 static bool is_empty(struct dispatcher *dispatcher, uint64_t number)
 {
-    struct store_class rows[ITEM_CLASSES_MAX + 1];
-    store_classes(dispatcher->shared->store, dispatcher->scratch->now_ms, rows);
-    return rows[number].count.items == 0;
+    return store_class_items(dispatcher->shared->store, (unsigned)number) == 0;
 }
 
 enum dispatch dispatch_cachedump(struct dispatcher *dispatcher, struct session *session,

@@ -42,3 +42,15 @@ void store_classes(struct store *store, uint64_t now_ms,
         lock_drop(&shard->lock);
     }
 }
+
+uint64_t store_class_items(struct store *store, unsigned number)
+{
+    uint64_t items = 0;
+    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
+        struct keydir_shard *shard = &store->keydir.shards[i];
+        lock_take(&shard->lock);
+        items += shard->classes[number].items;
+        lock_drop(&shard->lock);
+    }
+    return items;
+}

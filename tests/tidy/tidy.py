@@ -255,6 +255,8 @@ def check_docs(breaches):
             "frame word")
     require(breaches, "docs/statistics.md",
             [r[0] for r in rows(read("server/counters.h"), "WORKER_COUNTERS")], "statistic")
+    require(breaches, "docs/protocol.md",
+            [f"`{r[1].strip(chr(34))}`" for r in rows(read("server/watch.h"), "WATCH_KINDS")], "kind to watch")
     needed = re.findall(r"pkg_check_modules\(\w+ REQUIRED IMPORTED_TARGET (\S+)",
                         read("cmake/libraries.cmake"))
     require(breaches, "docs/dependencies.md", [n.split(">")[0].rstrip(")") for n in needed], "library")
