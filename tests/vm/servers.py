@@ -70,6 +70,9 @@ class Server:
         pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
+    def recreate(self):
+        """After a restart: the export is made again, empty, as its operator must say."""
+
     def disturb(self, step):
         """What an operator may do meanwhile; returns a line on it, None where there is nothing."""
         return None
@@ -103,12 +106,18 @@ class Farpaged(Server):
         return [self.programs.farpaged, "--set", "server.threads=2",
                 "--set", f'listeners=[{{address: "127.0.0.1:{self.text_port}"}}, '
                          f'{{address: "127.0.0.1:{self.port}", protocol: nbd}}]',
-                "--set", f"exports=[{{name: {self.EXPORT}, size: {self.size_mib}MiB, "
-                         "recreate: always}]",
+                "--set", f"exports=[{{name: {self.EXPORT}, size: {self.size_mib}MiB}}]",
+                "--set", f"storage.state_dir={self.directory.name}",
                 "--set", f"storage.memory_limit={self.size_mib + 64}MiB"]
 
+    def recreate(self):
+        self._tell("export", "recreate", self.EXPORT)
+
     def disturb(self, step):
-        words = self.STEPS[step % len(self.STEPS)]
+        return self._tell(*self.STEPS[step % len(self.STEPS)])
+
+    def _tell(self, *words):
+        """What `farpage WORDS` answers, in a line."""
         done = subprocess.run(
             [self.programs.farpage, "--server", f"127.0.0.1:{self.text_port}", *words],
             capture_output=True, text=True, timeout=120, check=False)

@@ -114,6 +114,8 @@ class Meanwhile:
             victim.kill()
         if self.story.fault == "restarted empty":
             victim.start()
+        if self.story.rejoin:
+            victim.recreate()
         self.outcome.done.append(self.story.fault)
 
     def _kill_first(self):
