@@ -80,7 +80,7 @@ static const struct option_row rows[] = {
     {"--verify", KIND_FLAG, BIT(REPLAY), FIELD(verify), 0, 0, 0, NULL,
      "load every slot at the end and compare it with the page files"},
     {"--connections", KIND_NUMBER, BIT(SWAP), FIELD(connections), FIELD(has_connections), 1, 16,
-     "N", "connections to the server (2)"},
+     "N", "connections to a server (2; 1 of a mirror)"},
     {"--priority", KIND_NUMBER, BIT(SWAP), FIELD(priority), FIELD(has_priority), 0, 32767, "N",
      "which swap is used first, the highest (10)"},
     {"--silence", KIND_DURATION, BIT(SWAP), FIELD(silence_ns), FIELD(has_silence), 1000000000,
@@ -342,7 +342,8 @@ static void print_about_swap(void)
            "nbd+unix:///EXPORT?socket=/PATH; --server is not asked. It needs root, nbd-client\n"
            "and a kernel with the nbd module.\n"
            "  on      loads the module, sees to vm.min_free_kbytes, connects as is safe for swap,\n"
-           "          makes the swap area, turns it on and looks whether it is.\n"
+           "          makes the swap area, turns it on and looks whether it is. Of several\n"
+           "          servers (up to 4) it makes a mirror, and one may die; it needs mdadm.\n"
            "          A step that fails says why, and those before it are undone.\n"
            "  off     brings every page back, then disconnects. Ctrl-C leaves it on.\n"
            "  status  shows what is on, how full, and what endangers it.\n"

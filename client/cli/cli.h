@@ -61,7 +61,7 @@ struct cli {
       "replay a churn trace and tell what each moment costs in RAM")                               \
     X(DRAIN, "drain", "AREA", 0, 1, cli_drain,                                                     \
       "give an area's pages back to their owner, or move them to a server or a file")              \
-    X(SWAP, "swap", "on ADDRESS | off [DEVICE] | status", 1, 2, cli_swap,                          \
+    X(SWAP, "swap", "on ADDRESS... | off [DEVICE] | status", 1, 5, cli_swap,                       \
       "have this machine swap onto a server's export, or no longer")                               \
     X(HELP, "help", "[COMMAND]", 0, 1, cli_help, "explain a command")
 

@@ -17,6 +17,7 @@ struct swap_health swap_health_of(const struct machine *machine, const struct sw
     if (state != NULL) {
         health.silence_s = state->silence_s;
         health.connections = state->connections;
+        health.missing = swap_disk_look(machine, state->device).missing;
     }
     return health;
 }
@@ -27,14 +28,21 @@ void swap_print_warnings(const struct swap_warnings *warnings)
         printf("warning: %s\n", warnings->lines[i].text);
 }
 
+void swap_json_warnings(struct json *json, const struct swap_warnings *warnings)
+{
+    json_array(json, "warnings");
+    for (unsigned i = 0; i < warnings->count; i++)
+        json_text(json, NULL, warnings->lines[i].text);
+    json_array_end(json);
+}
+
 int cli_swap(const struct cli *cli)
 {
-    static const char needs[] = "'swap' needs on ADDRESS, off [DEVICE] or status";
+    static const char needs[] = "'swap' needs on ADDRESS..., off [DEVICE] or status";
     const char *verb = cli->operand_count > 0 ? cli->operands[0] : "";
-    const char *operand = cli->operand_count > 1 ? cli->operands[1] : NULL;
-    bool on = strcmp(verb, "on") == 0 && operand != NULL;
-    bool off = strcmp(verb, "off") == 0;
-    bool status = strcmp(verb, "status") == 0 && operand == NULL;
+    bool on = strcmp(verb, "on") == 0 && cli->operand_count > 1;
+    bool off = strcmp(verb, "off") == 0 && cli->operand_count <= 2;
+    bool status = strcmp(verb, "status") == 0 && cli->operand_count == 1;
     if (!on && !off && !status) return cli_usage("swap", "%s", needs);
     if (!on && (cli->has_connections || cli->has_priority || cli->has_silence))
         return cli_usage("swap", "these options are for 'swap on'");
@@ -44,6 +52,6 @@ int cli_swap(const struct cli *cli)
         return cli_usage("swap", "--silence: whole seconds only, the kernel counts no others");
     struct machine machine;
     machine_init(&machine);
-    if (on) return swap_on(cli, &machine, operand);
-    return off ? swap_off(cli, &machine, operand) : swap_status(cli, &machine);
+    if (on) return swap_on(cli, &machine, cli->operands + 1);
+    return off ? swap_off(cli, &machine, cli->operands[1]) : swap_status(cli, &machine);
 }

@@ -3,11 +3,13 @@
 #ifndef FARPAGE_CLIENT_CLI_SWAP_H
 #define FARPAGE_CLIENT_CLI_SWAP_H
 #include "client/cli/cli.h"
+#include "client/cli/json.h"
 #include "client/cli/machine.h"
 #include "client/cli/swap_plan.h"
 #include "client/cli/swap_state.h"
 
-int swap_on(const struct cli *cli, const struct machine *machine, const char *address);
+/* `addresses`: at least one and at most SWAP_MEMBERS_MAX, NULL behind the last. */
+int swap_on(const struct cli *cli, const struct machine *machine, char *const *addresses);
 int swap_off(const struct cli *cli, const struct machine *machine, const char *device);
 int swap_status(const struct cli *cli, const struct machine *machine);
 
@@ -16,5 +18,6 @@ int swap_status(const struct cli *cli, const struct machine *machine);
 /* What is told of the machine and, where `state` is not NULL, of how it is connected. */
 struct swap_health swap_health_of(const struct machine *machine, const struct swap_state *state);
 void swap_print_warnings(const struct swap_warnings *warnings);
+void swap_json_warnings(struct json *json, const struct swap_warnings *warnings);
 
 #endif

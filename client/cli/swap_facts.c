@@ -11,6 +11,9 @@
  * the count of bad pages and the uuid. */
 enum { MAGIC_BYTES = 10, LABEL_OFFSET = 1052 };
 #define MAGIC "SWAPSPACE2"
+/* Of md's superblock 1.2, little-endian. */
+enum { ARRAY_OFFSET = 4096, ARRAY_NAME_OFFSET = ARRAY_OFFSET + 32, ARRAY_NAME_BYTES = 32 };
+static const uint8_t array_magic[] = {0xfc, 0x4e, 0x2b, 0xa9};
 
 bool swap_facts_next(const char *proc_swaps, size_t *at, struct swap_row *row)
 {
@@ -65,6 +68,23 @@ static bool is_swap(const uint8_t *bytes, size_t size_bytes)
     return false;
 }
 
+static bool is_array(const uint8_t *bytes, size_t size_bytes)
+{
+    return size_bytes >= ARRAY_NAME_OFFSET + ARRAY_NAME_BYTES &&
+           memcmp(bytes + ARRAY_OFFSET, array_magic, sizeof array_magic) == 0;
+}
+
+/* "HOST:NAME", or the name alone. */
+static void array_label(const uint8_t *bytes, char label[SWAP_LABEL_BYTES])
+{
+    char name[ARRAY_NAME_BYTES + 1];
+    memcpy(name, bytes + ARRAY_NAME_OFFSET, ARRAY_NAME_BYTES);
+    name[ARRAY_NAME_BYTES] = '\0';
+    const char *colon = strchr(name, ':');
+    snprintf(label, SWAP_LABEL_BYTES, "%.*s", SWAP_LABEL_BYTES - 1,
+             colon != NULL ? colon + 1 : name);
+}
+
 enum swap_content swap_facts_content(const uint8_t *bytes, size_t size_bytes,
                                      char label[SWAP_LABEL_BYTES])
 {
@@ -73,6 +93,10 @@ enum swap_content swap_facts_content(const uint8_t *bytes, size_t size_bytes,
         memcpy(label, bytes + LABEL_OFFSET, SWAP_LABEL_BYTES - 1);
         label[SWAP_LABEL_BYTES - 1] = '\0';
         return SWAP_CONTENT_SWAP;
+    }
+    if (is_array(bytes, size_bytes)) {
+        array_label(bytes, label);
+        return SWAP_CONTENT_ARRAY;
     }
     for (size_t i = 0; i < size_bytes; i++)
         if (bytes[i] != 0) return SWAP_CONTENT_OTHER;

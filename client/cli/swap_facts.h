@@ -8,7 +8,7 @@
 
 #include "base/attrs.h"
 
-enum { SWAP_DEVICE_BYTES = 64, SWAP_LABEL_BYTES = 16 + 1, SWAP_LINE_BYTES = 160 };
+enum { SWAP_DEVICE_BYTES = 64, SWAP_LABEL_BYTES = 16 + 1, SWAP_LINE_BYTES = 240 };
 
 /* A row of /proc/swaps. */
 struct swap_row {
@@ -31,10 +31,15 @@ uint64_t swap_facts_meminfo_kib(const char *meminfo, const char *name);
 bool swap_facts_number(const char *text, uint64_t *number) FP_MUST_CHECK;
 
 /* What the beginning of a device holds. */
-enum swap_content { SWAP_CONTENT_ZEROS, SWAP_CONTENT_SWAP, SWAP_CONTENT_OTHER };
+enum swap_content {
+    SWAP_CONTENT_ZEROS,
+    SWAP_CONTENT_SWAP, /* a swap area, of 4, 16 or 64 KiB pages */
+    SWAP_CONTENT_ARRAY, /* a member of an md array, of metadata 1.2 */
+    SWAP_CONTENT_OTHER,
+};
 
-/* `label` is that of a swap area, "" of anything else. Any number of bytes; what lies behind them
- * is not known. Swap areas of 4, 16 and 64 KiB pages are told. */
+/* `label` is that of a swap area, or an array's name without its host; "" of anything else. Any
+ * number of bytes; what lies behind them is not known. */
 enum swap_content swap_facts_content(const uint8_t *bytes, size_t size_bytes,
                                      char label[SWAP_LABEL_BYTES]);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Turning swap on is a row of steps, each of which can be taken back. One that fails says why, and
- * those before it are taken back, last first, so that the machine is as it was. */
+ * it and those before it are taken back, last first, so that the machine is as it was. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "client/cli/human.h"
 #include "client/cli/interrupt.h"
@@ -20,13 +19,14 @@ struct on {
     const struct cli *cli;
     const struct machine *machine;
     struct swap_settings settings;
-    char address[SWAP_ADDRESS_BYTES];
-    char device[SWAP_DEVICE_BYTES];
-    unsigned number;
-    uint64_t min_free_before; /* KiB; 0: as it was */
-    bool module_loaded;       /* by us */
+    struct swap_address addresses[SWAP_MEMBERS_MAX];
+    struct swap_state state;   /* as it will be kept; what is done so far is in the next */
+    unsigned connected;        /* of its members */
+    bool mirrored, turned_on;  /* done, and to be undone */
+    uint64_t min_free_before;  /* KiB; 0: as it was */
     bool taking_back;
     int code;
+    char device[SWAP_DEVICE_BYTES]; /* what is swapped on */
     struct swap_disk disk;
     struct swap_row row;
 };
@@ -44,14 +44,24 @@ static bool run(struct on *on, const struct words *words, struct complaint *comp
     return machine_run(on->machine, &errand, complaint);
 }
 
+static struct swap_device nbd(unsigned number)
+{
+    return (struct swap_device){.number = number};
+}
+
 /* --- the steps, in order ---------------------------------------------------------------------- */
 
 static bool find_tools(struct on *on, struct complaint *complaint)
 {
     static const struct {
         const char *program, *package;
-    } tools[] = {{"nbd-client", "nbd-client"}, {"mkswap", "util-linux"}, {"swapon", "mount"}};
+        bool of_mirrors;
+    } tools[] = {{"nbd-client", "nbd-client", false},
+                 {"mkswap", "util-linux", false},
+                 {"swapon", "mount", false},
+                 {"mdadm", "mdadm", true}};
     for (size_t i = 0; i < FP_COUNT_OF(tools); i++) {
+        if (tools[i].of_mirrors && on->state.count == 1) continue;
         if (machine_has_program(on->machine, tools[i].program)) continue;
         complain(complaint, "%s is not there: on Debian, apt install %s", tools[i].program,
                  tools[i].package);
@@ -66,7 +76,7 @@ static bool load_module(struct on *on, struct complaint *complaint)
 {
     static const char instead[] =
         "; without it, nbdfuse and losetup make a disk of an export (docs/swap.md)";
-    if (swap_disk_look(on->machine, 0).there) return true;
+    if (swap_disk_look(on->machine, nbd(0)).there) return true;
     struct words words;
     words_init(&words, "modprobe");
     words_add(&words, "nbd");
@@ -75,8 +85,7 @@ static bool load_module(struct on *on, struct complaint *complaint)
         complain(complaint, "this kernel has no nbd module (%.100s)%s", why.text, instead);
         return false;
     }
-    on->module_loaded = true;
-    if (on->cli->dry_run || swap_disk_look(on->machine, 0).there) return true;
+    if (on->cli->dry_run || swap_disk_look(on->machine, nbd(0)).there) return true;
     complain(complaint, "the nbd module makes no devices%s", instead);
     return false;
 }
@@ -85,7 +94,7 @@ static bool reserve_memory(struct on *on, struct complaint *complaint)
 {
     uint64_t kib = 0;
     char text[24];
-    (void)complaint; /* one that cannot be had is warned of in the end */
+    (void)complaint; /* what cannot be had is warned of in the end */
     if (!machine_read_number(on->machine, SWAP_MIN_FREE_PATH, &kib) || kib >= SWAP_MIN_FREE_KIB)
         return true;
     snprintf(text, sizeof text, "%d\n", SWAP_MIN_FREE_KIB);
@@ -106,63 +115,40 @@ static bool give_memory_back(struct on *on, struct complaint *complaint)
     return false;
 }
 
-static bool choose_device(struct on *on, struct complaint *complaint)
+/* The first free one of a kind, from `from` on. A --dry-run may find none that is there. */
+static bool choose_device(const struct on *on, struct swap_device *device)
 {
-    struct swap_disk disk = {.there = true};
-    unsigned number = 0;
-    for (; number < SWAP_DEVICES_MAX && disk.there; number++) {
-        disk = swap_disk_look(on->machine, number);
-        if (disk.there && !disk.connected && disk.size_bytes == 0) break;
+    for (; device->number < SWAP_DEVICES_MAX; device->number++) {
+        struct swap_disk disk = swap_disk_look(on->machine, *device);
+        bool missing = device->array || on->cli->dry_run; /* an array is made; a dry run shows */
+        if (disk.there ? !disk.connected && disk.size_bytes == 0 : missing) return true;
+        if (!disk.there) return false;
     }
-    bool planned = on->cli->dry_run && !swap_disk_look(on->machine, 0).there;
-    on->number = planned ? 0 : number;
-    snprintf(on->device, sizeof on->device, "/dev/nbd%u", on->number);
-    if (planned || (disk.there && number < SWAP_DEVICES_MAX)) return true;
-    complain(complaint, "every nbd device is in use: nbd-client -d frees one");
     return false;
 }
 
 /* The export's identity for its name: who connects anew, by whatever means, then gets the disk that
  * holds our pages, or an error. Servers without one, and exports that are made when they are asked
  * for, keep their name. */
-static void identify(struct on *on)
+static void identify(const struct on *on, struct swap_address *address)
 {
     struct words words;
     struct complaint nothing;
     char list[MACHINE_SAID_BYTES], identity[SWAP_EXPORT_BYTES];
     struct errand errand = {&words, on->cli->timeout_ns, true, list};
-    swap_plan_list(&on->settings, &words);
+    swap_plan_list(address, &words);
     if (!on->cli->dry_run && machine_run(on->machine, &errand, &nothing) &&
-        swap_facts_identity(list, on->settings.address.export, identity, sizeof identity)) {
-        memcpy(on->settings.address.export, identity, sizeof identity);
-        swap_address_text(&on->settings.address, on->address);
-    }
+        swap_facts_identity(list, address->export, identity, sizeof identity))
+        memcpy(address->export, identity, sizeof identity);
 }
 
-static bool connect_device(struct on *on, struct complaint *complaint)
+/* Until the kernel shows what nbd-client or mdadm made; false with a reason. */
+static bool see_device(struct on *on, struct swap_device device, struct complaint *complaint)
 {
-    struct words words;
-    identify(on);
-    swap_plan_connect(&on->settings, on->device, &words);
-    if (!run(on, &words, complaint)) {
-        on->code = CLI_NO_SERVER;
-        return false;
-    }
-    return true;
-}
-
-static bool disconnect_device(struct on *on, struct complaint *complaint)
-{
-    struct words words;
-    swap_plan_disconnect(on->device, &words);
-    return run(on, &words, complaint);
-}
-
-static bool see_device(struct on *on, struct complaint *complaint)
-{
-    if (on->cli->dry_run) return true;
+    char path[SWAP_DEVICE_BYTES];
+    swap_device_path(device, path);
     for (uint64_t waited_ns = 0; waited_ns < APPEAR_NS; waited_ns += LOOK_NS) {
-        on->disk = swap_disk_look(on->machine, on->number);
+        on->disk = swap_disk_look(on->machine, device);
         if (on->disk.connected && on->disk.size_bytes >= SWAP_SIZE_MIN_BYTES) return true;
         if (on->disk.connected && on->disk.size_bytes > 0) {
             complain(complaint, "the export has %s, too little for swap",
@@ -171,26 +157,107 @@ static bool see_device(struct on *on, struct complaint *complaint)
         }
         if (!interrupt_sleep(LOOK_NS)) break;
     }
-    complain(complaint, "nbd-client says it connected %s, and the kernel does not", on->device);
+    complain(complaint, "%s says it made %s, and the kernel does not",
+             device.array ? "mdadm" : "nbd-client", path);
     return false;
 }
 
 /* Nobody's file system, and nobody else's swap area, is written over. */
-static bool look_inside(struct on *on, struct complaint *complaint)
+static bool look_inside(struct on *on, const char *path, struct complaint *complaint)
 {
     char label[SWAP_LABEL_BYTES];
-    if (on->cli->dry_run || on->cli->force) return true;
+    if (on->cli->force) return true;
     uint8_t *bytes = malloc(SWAP_CONTENT_BYTES);
     if (bytes == NULL) {
         complain(complaint, "out of memory");
         return false;
     }
-    ssize_t got = machine_read_bytes(on->machine, on->device, bytes, SWAP_CONTENT_BYTES);
-    if (got <= 0) complain_errno(complaint, got < 0 ? errno : EIO, "reading %s", on->device);
+    ssize_t got = machine_read_bytes(on->machine, path, bytes, SWAP_CONTENT_BYTES);
+    if (got <= 0) complain_errno(complaint, got < 0 ? errno : EIO, "reading %s", path);
     bool may = got > 0 && swap_plan_may_format(swap_facts_content(bytes, (size_t)got, label), label,
                                                on->settings.label, complaint);
     free(bytes);
     return may;
+}
+
+static bool connect_one(struct on *on, unsigned i, struct complaint *complaint)
+{
+    struct words words;
+    struct swap_member *member = &on->state.members[i];
+    struct swap_device device = {.number = i > 0 ? on->state.members[i - 1].number + 1 : 0};
+    char path[SWAP_DEVICE_BYTES];
+    if (!choose_device(on, &device)) {
+        complain(complaint, "every nbd device is in use: nbd-client -d frees one");
+        return false;
+    }
+    member->number = device.number;
+    swap_device_path(device, path);
+    identify(on, &on->addresses[i]);
+    swap_address_text(&on->addresses[i], member->address);
+    swap_plan_connect(&on->settings, &on->addresses[i], path, &words);
+    if (!run(on, &words, complaint)) {
+        on->code = CLI_NO_SERVER;
+        return false;
+    }
+    on->connected++;
+    return on->cli->dry_run ||
+           (see_device(on, device, complaint) && look_inside(on, path, complaint));
+}
+
+static bool connect_all(struct on *on, struct complaint *complaint)
+{
+    for (unsigned i = 0; i < on->state.count; i++) {
+        struct complaint why = {{0}};
+        if (connect_one(on, i, &why)) continue;
+        complain(complaint, "%s%s%.230s", on->state.count > 1 ? on->state.members[i].address : "",
+                 on->state.count > 1 ? ": " : "", why.text);
+        return false;
+    }
+    on->state.device = nbd(on->state.members[0].number);
+    swap_device_path(on->state.device, on->device);
+    return true;
+}
+
+static bool disconnect_all(struct on *on, struct complaint *complaint)
+{
+    struct words words;
+    char path[SWAP_DEVICE_BYTES];
+    bool good = true;
+    while (on->connected > 0) {
+        swap_device_path(nbd(on->state.members[--on->connected].number), path);
+        swap_plan_disconnect(path, &words);
+        good = run(on, &words, complaint) && good;
+    }
+    return good;
+}
+
+static bool mirror(struct on *on, struct complaint *complaint)
+{
+    struct swap_mirror plan = {.count = on->state.count};
+    struct swap_device array = {.array = true};
+    struct words words;
+    if (plan.count == 1) return true;
+    if (!choose_device(on, &array)) {
+        complain(complaint, "every md device is in use");
+        return false;
+    }
+    on->state.device = array;
+    swap_device_path(array, on->device);
+    memcpy(plan.array, on->device, sizeof plan.array);
+    for (unsigned i = 0; i < plan.count; i++)
+        swap_device_path(nbd(on->state.members[i].number), plan.members[i]);
+    swap_plan_mirror(&on->settings, &plan, &words);
+    if (!run(on, &words, complaint)) return false;
+    on->mirrored = true;
+    return on->cli->dry_run || see_device(on, array, complaint);
+}
+
+static bool stop_mirror(struct on *on, struct complaint *complaint)
+{
+    struct words words;
+    if (!on->mirrored) return true;
+    swap_plan_stop_mirror(on->device, &words);
+    return run(on, &words, complaint);
 }
 
 static bool format_device(struct on *on, struct complaint *complaint)
@@ -204,12 +271,14 @@ static bool turn_on(struct on *on, struct complaint *complaint)
 {
     struct words words;
     swap_plan_turn_on(&on->settings, on->device, on->disk.discards || on->cli->dry_run, &words);
-    return run(on, &words, complaint);
+    on->turned_on = run(on, &words, complaint);
+    return on->turned_on;
 }
 
 static bool turn_off(struct on *on, struct complaint *complaint)
 {
     struct words words;
+    if (!on->turned_on) return true;
     swap_plan_turn_off(on->device, &words);
     return run(on, &words, complaint);
 }
@@ -227,12 +296,7 @@ static bool verify(struct on *on, struct complaint *complaint)
 
 static bool remember(struct on *on, struct complaint *complaint)
 {
-    struct swap_state state = {.number = on->number,
-                               .connections = on->settings.connections,
-                               .silence_s = on->settings.silence_s};
-    if (on->cli->dry_run) return true;
-    snprintf(state.address, sizeof state.address, "%s", on->address);
-    return swap_state_keep(on->machine, &state, complaint);
+    return on->cli->dry_run || swap_state_keep(on->machine, &on->state, complaint);
 }
 
 typedef bool step(struct on *on, struct complaint *complaint);
@@ -243,10 +307,8 @@ static const struct {
     {find_tools, NULL, NULL},
     {load_module, NULL, NULL}, /* one that is loaded and unused harms nobody */
     {reserve_memory, give_memory_back, NULL},
-    {choose_device, NULL, NULL},
-    {connect_device, disconnect_device, "cannot connect"},
-    {see_device, NULL, NULL},
-    {look_inside, NULL, NULL},
+    {connect_all, disconnect_all, "cannot connect"},
+    {mirror, stop_mirror, "cannot make the mirror"},
     {format_device, NULL, "cannot make the swap area"},
     {turn_on, turn_off, "cannot turn it on"},
     {verify, NULL, NULL},
@@ -255,12 +317,12 @@ static const struct {
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
-/* The steps before `failed`, last first. False with what could not be taken back. */
+/* The steps up to `failed`, last first. False with what could not be taken back. */
 static bool take_back(struct on *on, size_t failed, struct complaint *complaint)
 {
     bool good = true;
     on->taking_back = true;
-    for (size_t i = failed; i-- > 0;) {
+    for (size_t i = failed + 1; i-- > 0;) {
         if (steps[i].take_back != NULL && !steps[i].take_back(on, complaint)) good = false;
     }
     return good;
@@ -282,24 +344,22 @@ static void report_json(const struct on *on, const struct swap_warnings *warning
     json_init(&json, stdout);
     json_object(&json, NULL);
     json_text(&json, "device", on->device);
-    json_text(&json, "address", on->address);
+    json_array(&json, "addresses");
+    for (unsigned i = 0; i < on->state.count; i++)
+        json_text(&json, NULL, on->state.members[i].address);
+    json_array_end(&json);
     json_number(&json, "size_bytes", on->row.size_kib << 10);
     json_number(&json, "connections", on->settings.connections);
     json_number(&json, "priority", (uint64_t)on->settings.priority);
     json_bool(&json, "discard", on->disk.discards);
-    json_array(&json, "warnings");
-    for (unsigned i = 0; i < warnings->count; i++)
-        json_text(&json, NULL, warnings->lines[i].text);
-    json_array_end(&json);
+    swap_json_warnings(&json, warnings);
     json_object_end(&json);
     putchar('\n');
 }
 
 static void report(const struct on *on)
 {
-    struct swap_state state = {.connections = on->settings.connections,
-                               .silence_s = on->settings.silence_s};
-    struct swap_health health = swap_health_of(on->machine, &state);
+    struct swap_health health = swap_health_of(on->machine, &on->state);
     struct swap_warnings warnings;
     swap_plan_warn(&health, &warnings);
     if (on->cli->json) {
@@ -307,9 +367,13 @@ static void report(const struct on *on)
         return;
     }
     printf("%s: %s of swap on ", on->device, human_size(on->row.size_kib << 10).text);
-    human_print(stdout, on->address);
-    printf(", priority %" PRId32 ", %" PRIu32 " connections%s\n", on->row.priority,
-           on->settings.connections, on->disk.discards ? ", freed pages are discarded" : "");
+    for (unsigned i = 0; i < on->state.count; i++) {
+        fputs(i > 0 ? " and " : "", stdout);
+        human_print(stdout, on->state.members[i].address);
+    }
+    printf(", priority %" PRId32 ", %" PRIu32 " connection%s%s\n", on->row.priority,
+           on->settings.connections, on->settings.connections == 1 ? "" : "s",
+           on->disk.discards ? ", freed pages are discarded" : "");
     if (on->min_free_before != 0)
         printf("vm.min_free_kbytes was %" PRIu64 " and is %d now; to have it after a reboot too:\n"
                "  echo vm.min_free_kbytes=%d >/etc/sysctl.d/90-farpage-swap.conf\n",
@@ -320,21 +384,29 @@ static void report(const struct on *on)
 static void settle(struct on *on)
 {
     const struct cli *cli = on->cli;
-    struct utsname names;
-    on->settings.connections = cli->has_connections ? (uint32_t)cli->connections : SWAP_CONNECTIONS;
-    on->settings.silence_s =
+    struct swap_settings *settings = &on->settings;
+    char host[MACHINE_TEXT_BYTES] = "";
+    uint32_t connections = on->state.count > 1 ? SWAP_MIRROR_CONNECTIONS : SWAP_CONNECTIONS;
+    settings->connections = cli->has_connections ? (uint32_t)cli->connections : connections;
+    settings->silence_s =
         cli->has_silence ? (uint32_t)(cli->silence_ns / 1000000000) : SWAP_SILENCE_S;
-    on->settings.priority = cli->has_priority ? (uint32_t)cli->priority : SWAP_PRIORITY;
-    swap_plan_label(uname(&names) == 0 ? names.nodename : "", on->settings.label);
-    swap_address_text(&on->settings.address, on->address);
+    settings->priority = cli->has_priority ? (uint32_t)cli->priority : SWAP_PRIORITY;
+    if (!machine_read(on->machine, "/proc/sys/kernel/hostname", host)) host[0] = '\0';
+    host[strcspn(host, "\n")] = '\0';
+    swap_plan_label(host, settings->label);
+    on->state.connections = settings->connections;
+    on->state.silence_s = settings->silence_s;
 }
 
-int swap_on(const struct cli *cli, const struct machine *machine, const char *address)
+int swap_on(const struct cli *cli, const struct machine *machine, char *const *addresses)
 {
     struct on on = {.cli = cli, .machine = machine, .code = CLI_FAILED};
     struct complaint complaint = {{0}};
-    if (!swap_address_parse(address, &on.settings.address, &complaint))
-        return cli_usage("swap", "'%.200s' is no address: %s", address, complaint.text);
+    for (; addresses[on.state.count] != NULL; on.state.count++) {
+        const char *text = addresses[on.state.count];
+        if (!swap_address_parse(text, &on.addresses[on.state.count], &complaint))
+            return cli_usage("swap", "'%.200s' is no address: %s", text, complaint.text);
+    }
     settle(&on);
     interrupt_hold();
     for (size_t i = 0; i < FP_COUNT_OF(steps); i++) {

@@ -5,13 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/number.h"
 
 #define LABEL_START "fp-"
 
 void swap_plan_label(const char *host_name, char label[SWAP_LABEL_BYTES])
 {
-    snprintf(label, SWAP_LABEL_BYTES, LABEL_START "%s", host_name);
+    size_t bytes = strlen(host_name), room = SWAP_LABEL_BYTES - sizeof LABEL_START;
+    if (bytes <= room) {
+        snprintf(label, SWAP_LABEL_BYTES, LABEL_START "%s", host_name);
+        return;
+    }
+    unsigned sum = crc32c(host_name, bytes) & 0xffff;
+    snprintf(label, SWAP_LABEL_BYTES, LABEL_START "%.8s-%04x", host_name, sum);
 }
 
 static void add_server(const struct swap_address *address, struct words *words)
@@ -25,21 +32,21 @@ static void add_server(const struct swap_address *address, struct words *words)
     }
 }
 
-void swap_plan_list(const struct swap_settings *settings, struct words *words)
+void swap_plan_list(const struct swap_address *address, struct words *words)
 {
     words_init(words, "nbd-client");
     words_add(words, "-l");
-    add_server(&settings->address, words);
+    add_server(address, words);
 }
 
-void swap_plan_connect(const struct swap_settings *settings, const char *device,
-                       struct words *words)
+void swap_plan_connect(const struct swap_settings *settings, const struct swap_address *address,
+                       const char *device, struct words *words)
 {
     words_init(words, "nbd-client");
-    add_server(&settings->address, words);
+    add_server(address, words);
     words_add(words, "%s", device);
     words_add(words, "-name");
-    words_add(words, "%s", settings->address.export);
+    words_add(words, "%s", address->export);
     words_add(words, "-block-size");
     words_add(words, "%d", SWAP_BLOCK_BYTES);
     words_add(words, "-connections");
@@ -54,6 +61,29 @@ void swap_plan_disconnect(const char *device, struct words *words)
     words_init(words, "nbd-client");
     words_add(words, "-d");
     words_add(words, "%s", device);
+}
+
+void swap_plan_mirror(const struct swap_settings *settings, const struct swap_mirror *mirror,
+                      struct words *words)
+{
+    words_init(words, "mdadm");
+    words_add(words, "--create");
+    words_add(words, "%s", mirror->array);
+    words_add(words, "--run"); /* asks nobody */
+    words_add(words, "--name=%s", settings->label);
+    words_add(words, "--level=%d", mirror->count == 2 ? 1 : 10);
+    words_add(words, "--raid-devices=%u", mirror->count);
+    words_add(words, "--assume-clean"); /* swap reads nothing that it did not write */
+    words_add(words, "--bitmap=internal");
+    words_add(words, "--metadata=1.2");
+    for (unsigned i = 0; i < mirror->count; i++) words_add(words, "%s", mirror->members[i]);
+}
+
+void swap_plan_stop_mirror(const char *array, struct words *words)
+{
+    words_init(words, "mdadm");
+    words_add(words, "--stop");
+    words_add(words, "%s", array);
 }
 
 void swap_plan_format(const struct swap_settings *settings, const char *device,
@@ -81,6 +111,13 @@ void swap_plan_turn_off(const char *device, struct words *words)
     words_add(words, "%s", device);
 }
 
+void swap_plan_empty(const char *device, struct words *words)
+{
+    words_init(words, "blkdiscard");
+    words_add(words, "-f"); /* what it holds is known */
+    words_add(words, "%s", device);
+}
+
 bool swap_plan_may_format(enum swap_content content, const char *label, const char *own_label,
                           struct complaint *complaint)
 {
@@ -90,11 +127,15 @@ bool swap_plan_may_format(enum swap_content content, const char *label, const ch
                             "--force overwrites it");
         return false;
     }
-    if (label[0] == '\0' || strcmp(label, own_label) == 0) return true;
-    complain(complaint,
-             "the export is the swap area of another machine, '%s': two on one destroy each "
-             "other's memory; --force takes it, if that one no longer uses it",
-             label);
+    if (strcmp(label, own_label) == 0) return true;
+    if (label[0] == '\0')
+        complain(complaint, "the export is a swap area without a label, so perhaps another "
+                            "machine's; --force takes it");
+    else
+        complain(complaint,
+                 "the export is the swap of another machine, '%s': two on one destroy each "
+                 "other's memory; --force takes it, if that one no longer uses it",
+                 label);
     return false;
 }
 
@@ -133,6 +174,11 @@ void swap_plan_warn(const struct swap_health *health, struct swap_warnings *warn
                  "a connection is given up after %" PRIu32 " s, less than %d: a busy machine may "
                  "lose its swap without a fault of the server's",
                  health->silence_s, SWAP_SILENCE_S);
+    if (health->missing > 0)
+        complain(&warnings->lines[warnings->count++],
+                 "%u of a mirror's servers are gone: the next death loses pages; docs/swap.md "
+                 "says how one is taken in again",
+                 health->missing);
     if (health->zswap)
         complain(&warnings->lines[warnings->count++],
                  "zswap stands in front and packs pages here first: where this memory is what is "

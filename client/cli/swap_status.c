@@ -6,7 +6,7 @@
 #include "client/cli/json.h"
 #include "client/cli/swap.h"
 
-/* A device that is ours, connected, or swap: what each of the three says of it. */
+/* A device that is ours or is swap: what we, the kernel and /proc/swaps say of it. */
 struct shown {
     char device[SWAP_DEVICE_BYTES];
     bool ours, on;
@@ -15,19 +15,21 @@ struct shown {
     struct swap_row row;
 };
 
-static bool look(const struct machine *machine, const char *swaps, unsigned number,
+/* Arrays that are not ours may be on anything, and are nobody's business here. */
+static bool look(const struct machine *machine, const char *swaps, struct swap_device device,
                  struct shown *shown)
 {
     *shown = (struct shown){.ours = false};
-    snprintf(shown->device, sizeof shown->device, "/dev/nbd%u", number);
-    shown->ours = swap_state_find(machine, number, &shown->state);
-    shown->disk = swap_disk_look(machine, number);
+    swap_device_path(device, shown->device);
+    shown->ours = swap_state_find(machine, device, &shown->state);
+    shown->disk = swap_disk_look(machine, device);
     shown->on = swap_facts_find(swaps, shown->device, &shown->row);
-    return shown->ours || shown->on;
+    return shown->ours || (shown->on && !device.array);
 }
 
 static const char *condition(const struct shown *shown)
 {
+    if (shown->on && shown->disk.missing > 0) return "on, a server gone";
     if (shown->on) return shown->disk.connected ? "on" : "on, its server gone";
     return shown->disk.connected ? "connected, not on" : "not connected";
 }
@@ -44,8 +46,11 @@ static void print_row(const struct shown *shown)
            bytes ? human_size(size).text : "-",
            shown->on ? human_size(shown->row.used_kib << 10).text : "-", priority, connections,
            condition(shown));
-    human_print(stdout, shown->ours ? shown->state.address : "connected by somebody else");
-    putchar('\n');
+    for (unsigned i = 0; shown->ours && i < shown->state.count; i++) {
+        fputs(i > 0 ? " and " : "", stdout);
+        human_print(stdout, shown->state.members[i].address);
+    }
+    puts(shown->ours ? "" : "connected by somebody else");
 }
 
 static void json_row(struct json *json, const struct shown *shown)
@@ -54,9 +59,13 @@ static void json_row(struct json *json, const struct shown *shown)
     json_text(json, "device", shown->device);
     json_text(json, "condition", condition(shown));
     if (shown->ours) {
-        json_text(json, "address", shown->state.address);
+        json_array(json, "addresses");
+        for (unsigned i = 0; i < shown->state.count; i++)
+            json_text(json, NULL, shown->state.members[i].address);
+        json_array_end(json);
         json_number(json, "connections", shown->state.connections);
         json_number(json, "silence_s", shown->state.silence_s);
+        json_number(json, "missing", shown->disk.missing);
     }
     if (shown->on) {
         json_number(json, "size_bytes", shown->row.size_kib << 10);
@@ -66,21 +75,28 @@ static void json_row(struct json *json, const struct shown *shown)
     json_object_end(json);
 }
 
-/* The least silence that any of ours allows, for what is warned of. */
-static void keep_least(struct swap_state *least, const struct shown *shown)
+/* What is warned of once for all of them: the least silence, the members that are gone. */
+static void gather(struct swap_health *health, const struct shown *shown)
 {
-    if (!shown->ours) return;
-    if (least->silence_s == 0 || shown->state.silence_s < least->silence_s)
-        *least = shown->state;
+    health->missing += shown->on ? shown->disk.missing : 0;
+    if (shown->ours && (health->silence_s == 0 || shown->state.silence_s < health->silence_s))
+        health->silence_s = shown->state.silence_s;
+}
+
+static void print_head(void)
+{
+    printf("%-11s  %10s  %10s  %8s  %11s  %-19s  %s\n", "device", "size", "used", "priority",
+           "connections", "condition", "server");
 }
 
 int swap_status(const struct cli *cli, const struct machine *machine)
 {
     char swaps[MACHINE_TEXT_BYTES];
-    struct swap_state least = {.silence_s = 0};
+    struct swap_health health = swap_health_of(machine, NULL);
     struct swap_warnings warnings;
-    struct json json;
+    struct swap_device device;
     struct shown shown;
+    struct json json;
     unsigned count = 0;
     if (!machine_read(machine, "/proc/swaps", swaps)) swaps[0] = '\0';
     json_init(&json, stdout);
@@ -88,30 +104,25 @@ int swap_status(const struct cli *cli, const struct machine *machine)
         json_object(&json, NULL);
         json_array(&json, "swaps");
     }
-    for (unsigned i = 0; i < SWAP_DEVICES_MAX; i++) {
-        if (!look(machine, swaps, i, &shown)) continue;
-        if (count++ == 0 && !cli->json)
-            printf("%-11s  %10s  %10s  %8s  %11s  %-19s  %s\n", "device", "size", "used",
-                   "priority", "connections", "condition", "server");
+    for (unsigned at = 0; swap_device_next(&at, &device);) {
+        if (!look(machine, swaps, device, &shown)) continue;
+        if (count++ == 0 && !cli->json) print_head();
         if (cli->json)
             json_row(&json, &shown);
         else
             print_row(&shown);
-        keep_least(&least, &shown);
+        gather(&health, &shown);
     }
-    struct swap_health health = swap_health_of(machine, &least);
     swap_plan_warn(&health, &warnings);
     if (cli->json) {
         json_array_end(&json);
-        json_array(&json, "warnings");
-        for (unsigned i = 0; i < warnings.count; i++)
-            json_text(&json, NULL, warnings.lines[i].text);
-        json_array_end(&json);
+        swap_json_warnings(&json, &warnings);
         json_object_end(&json);
         putchar('\n');
-        return CLI_GOOD;
+    } else if (count == 0) {
+        puts("no swap on network block devices");
+    } else {
+        swap_print_warnings(&warnings);
     }
-    if (count == 0) puts("no swap on network block devices");
-    if (count > 0) swap_print_warnings(&warnings);
     return CLI_GOOD;
 }

@@ -11,30 +11,70 @@ from story import tell
 from swap_machine import TITLE, Machine
 
 ADDRESS = "nbd://10.0.0.7/swap/web1"
+OTHER = "nbd://10.0.0.8/swap/web1"
 CONNECT = ("nbd-client 10.0.0.7 10809 /dev/nbd0 -name swap/web1 -block-size 4096 -connections 2 "
            "-timeout 30 -swap")
-
-
-def label():
-    return ("fp-" + os.uname().nodename)[:16]
 
 
 def swap_goes_on_is_shown_and_goes_off(programs):
     with Machine(programs.farpage) as machine:
         said = machine.swap("on", ADDRESS)
-        assert "/dev/nbd0: 1024 MiB of swap on nbd://10.0.0.7/swap/web1, priority 10" in said or \
-            "/dev/nbd0: 1.00 GiB of swap on nbd://10.0.0.7/swap/web1, priority 10" in said, said
+        assert "/dev/nbd0: 1.00 GiB of swap on nbd://10.0.0.7/swap/web1, priority 10" in said, said
         assert "vm.min_free_kbytes was 8192 and is 24576 now" in said, said
         assert machine.said() == [
             "modprobe nbd", "nbd-client -l 10.0.0.7 10809", CONNECT,
-            f"mkswap --label {label()} /dev/nbd0", "swapon --priority 10 --discard /dev/nbd0"]
+            "mkswap --label fp-web1 /dev/nbd0", "swapon --priority 10 --discard /dev/nbd0"]
         assert machine.read("proc/sys/vm/min_free_kbytes") == "24576\n"
         said = machine.swap("status")
         assert "/dev/nbd0" in said and "  on  " in said and ADDRESS in said, said
         assert "warning" not in said, said
         assert "off and disconnected" in machine.swap("off")
-        assert machine.said() == ["swapoff /dev/nbd0", "nbd-client -d /dev/nbd0"]
+        assert machine.said() == ["swapoff /dev/nbd0", "blkdiscard -f /dev/nbd0",
+                                  "nbd-client -d /dev/nbd0"]
         assert machine.swap("status") == "no swap on network block devices\n"
+
+
+def two_servers_make_a_mirror(programs):
+    with Machine(programs.farpage) as machine:
+        said = machine.swap("on", ADDRESS, OTHER)
+        assert f"/dev/md0: 1.00 GiB of swap on {ADDRESS} and {OTHER}, priority 10, 1 connection, " \
+            in said, said
+        assert [line for line in machine.said() if " -l " not in line] == [
+            "modprobe nbd", CONNECT.replace("-connections 2", "-connections 1"),
+            CONNECT.replace("-connections 2", "-connections 1").replace("nbd0", "nbd1")
+            .replace("10.0.0.7", "10.0.0.8"),
+            "mdadm --create /dev/md0 --run --name=fp-web1 --level=1 --raid-devices=2 "
+            "--assume-clean --bitmap=internal --metadata=1.2 /dev/nbd0 /dev/nbd1",
+            "mkswap --label fp-web1 /dev/md0", "swapon --priority 10 --discard /dev/md0"]
+        said = machine.swap("status")
+        assert f"/dev/md0" in said and f"{ADDRESS} and {OTHER}" in said, said
+        assert "nbd0  " not in said and "warning" not in said, said
+        machine.write("sys/block/md0/md/degraded", "1\n")
+        said = machine.swap("status")
+        assert "on, a server gone" in said and "1 of a mirror's servers are gone" in said, said
+        machine.said()
+        machine.swap("off")
+        assert machine.said() == [
+            "swapoff /dev/md0", "mdadm --stop /dev/md0",
+            "blkdiscard -f /dev/nbd0", "nbd-client -d /dev/nbd0",
+            "blkdiscard -f /dev/nbd1", "nbd-client -d /dev/nbd1"]
+
+
+def a_mirror_that_fails_leaves_the_machine_as_it_was(programs):
+    rows = [("nbd-client /dev/nbd1", 69, f"cannot connect: {OTHER}: nbd-client: nbd-client would"),
+            ("mdadm --create", 1, "cannot make the mirror: mdadm: mdadm would not"),
+            ("mdadm --create lies", 1, "mdadm says it made /dev/md0, and the kernel does not"),
+            ("mkswap --label", 1, "cannot make the swap area: mkswap: mkswap would not")]
+    for fails, code, reason in rows:
+        with Machine(programs.farpage) as machine:
+            for n in (0, 1):
+                os.makedirs(machine.root / f"sys/block/nbd{n}/queue")
+                machine.write(f"sys/block/nbd{n}/size", "0\n")
+            before = machine.state()
+            machine.write("fails", fails + "\n")
+            said = machine.swap("on", ADDRESS, OTHER, code=code)
+            assert reason in said, f"{fails}: {said}"
+            assert machine.state() == before, f"{fails}: {before} became {machine.state()}"
 
 
 def a_step_that_fails_says_why_and_leaves_the_machine_as_it_was(programs):
@@ -42,7 +82,7 @@ def a_step_that_fails_says_why_and_leaves_the_machine_as_it_was(programs):
         ("modprobe nbd", 1, "this kernel has no nbd module (modprobe: modprobe would not)"),
         ("modprobe nbd lies", 1, "the nbd module makes no devices"),
         ("nbd-client -swap", 69, "cannot connect: nbd-client: nbd-client would not"),
-        ("nbd-client -swap lies", 1, "nbd-client says it connected /dev/nbd0, and the kernel"),
+        ("nbd-client -swap lies", 1, "nbd-client says it made /dev/nbd0, and the kernel"),
         ("mkswap --label", 1, "cannot make the swap area: mkswap: mkswap would not"),
         ("swapon --priority", 1, "cannot turn it on: swapon: swapon would not"),
         ("swapon --priority lies", 1, "swapon says it is on, and /dev/nbd0 is not in /proc/swaps"),
@@ -83,7 +123,9 @@ def what_others_keep_in_an_export_is_not_overwritten(programs):
     theirs = bytearray(200000)
     theirs[4086:4096] = b"SWAPSPACE2"
     theirs[1052:1058] = b"fp-web"
-    for content, reason in ((bytes(theirs), "the swap area of another machine, 'fp-web'"),
+    array = b"\0" * 4096 + b"\xfc\x4e\x2b\xa9" + b"\0" * 28 + b"web:fp-web".ljust(32, b"\0")
+    for content, reason in ((array, "the swap of another machine, 'fp-web'"),
+                            (bytes(theirs), "the swap of another machine, 'fp-web'"),
                             (b"\0" * 1024 + b"a file system", "something that is no swap area")):
         with Machine(programs.farpage) as machine:
             machine.write("dev/nbd0", content)
@@ -190,13 +232,13 @@ def a_dry_run_runs_nothing(programs):
         assert said.splitlines() == [
             "modprobe nbd", "sysctl vm.min_free_kbytes=24576",
             "nbd-client -unix /run/n /dev/nbd0 -name x -block-size 4096 -connections 2 -timeout 30 "
-            "-swap", f"mkswap --label {label()} /dev/nbd0",
+            "-swap", "mkswap --label fp-web1 /dev/nbd0",
             "swapon --priority 10 --discard /dev/nbd0"], said
         assert machine.state() == before and machine.said() == []
         machine.swap("on", ADDRESS)
         machine.said()
         assert machine.swap("off", "--dry-run").splitlines() == [
-            "swapoff /dev/nbd0", "nbd-client -d /dev/nbd0"]
+            "swapoff /dev/nbd0", "blkdiscard -f /dev/nbd0", "nbd-client -d /dev/nbd0"]
         assert machine.said() == []
 
 
@@ -215,7 +257,8 @@ def documents_are_json(programs):
 
 
 if __name__ == "__main__":
-    tell([swap_goes_on_is_shown_and_goes_off,
+    tell([swap_goes_on_is_shown_and_goes_off, two_servers_make_a_mirror,
+          a_mirror_that_fails_leaves_the_machine_as_it_was,
           a_step_that_fails_says_why_and_leaves_the_machine_as_it_was,
           what_cannot_be_undone_is_said, a_missing_program_is_named_with_its_package,
           what_others_keep_in_an_export_is_not_overwritten,

@@ -42,6 +42,16 @@ cat sectors >"$disk/size"
 cat discards >"$disk/queue/discard_max_bytes"
 """,
     "mkswap": "",
+    "blkdiscard": "",
+    # mdadm --create DEVICE ..., --stop DEVICE
+    "mdadm": """array=sys/block/${2##*/}
+case $1 in
+--create) mkdir -p "$array/queue" "$array/md"
+    cat sectors >"$array/size"; cat discards >"$array/queue/discard_max_bytes"
+    echo 0 >"$array/md/degraded" ;;
+--stop) rm -r "$array" ;;
+esac
+""",
     "swapon": 'echo "$last partition 1048572 0 10" >>proc/swaps\n',
     "swapoff": """for used in $(cat drains); do
     sed -i "s#^$last .*#$last partition 1048572 $used 10#" proc/swaps
@@ -61,6 +71,7 @@ class Machine:
         self.write("proc/meminfo", "MemTotal: 200000 kB\nMemAvailable: 100000 kB\n")
         self.write("proc/sys/vm/min_free_kbytes", "8192\n")
         self.write("proc/sys/vm/page-cluster", "3\n")
+        self.write("proc/sys/kernel/hostname", "web1\n")
         self.write("fails", "")
         self.write("drains", "0\n")
         self.write("sectors", "2097152\n")

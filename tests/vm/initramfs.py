@@ -14,7 +14,8 @@ from kernel import Missing
 PATHS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 # program: the Debian package that has it
 PROGRAMS = {"busybox": "busybox-static", "nbd-client": "nbd-client", "mdadm": "mdadm",
-            "mkswap": "util-linux", "swapon": "mount", "swapoff": "mount", "blkid": "util-linux"}
+            "mkswap": "util-linux", "swapon": "mount", "swapoff": "mount", "blkid": "util-linux",
+            "blkdiscard": "util-linux"}
 
 
 def find(program):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """judging_test - that what a guest says on its console is judged as it must be."""
+import pathlib
+import re
 import unittest
 
 import guest
@@ -51,6 +53,15 @@ class Judging(unittest.TestCase):
         self.assertTrue(self.judge("single", "").why)
         self.assertIn("the kernel panicked",
                       self.judge("raid1", GOOD + "\n[ 9.1] Kernel panic - not syncing").why)
+
+
+class Documents(unittest.TestCase):
+    def test_a_tag_names_a_story(self):
+        tags = set()
+        for page in (pathlib.Path(__file__).resolve().parents[2] / "docs").glob("*.md"):
+            tags |= set(re.findall(r"\[vm/([\w-]+)\]", page.read_text()))
+        self.assertTrue(tags)
+        self.assertEqual(tags - set(stories.STORIES), set())
 
 
 if __name__ == "__main__":

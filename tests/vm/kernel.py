@@ -70,12 +70,15 @@ class Kernel:
         return list(dict.fromkeys(order))
 
     def modules(self):
-        """{path in the guest: bytes}, modules.dep among them, for modprobe."""
-        folder, files, lines = f"lib/modules/{self.release}", {}, []
+        """{path in the guest: bytes}, with what modprobe reads among them."""
+        folder, files, lines, aliases = f"lib/modules/{self.release}", {}, [], []
         wanted = dict.fromkeys(m for top in MODULES for m in (top, *self.needs(top)))
         for module in wanted:
             files[f"{folder}/{module}.ko"] = self.bytes_of(module)
             last_first = " ".join(f"{other}.ko" for other in reversed(self.needs(module)))
             lines.append(f"{module}.ko: {last_first}")
+            for alias in re.findall(rb"\x00alias=([^\x00]*)", files[f"{folder}/{module}.ko"]):
+                aliases.append(f"alias {alias.decode()} {module}")
         files[f"{folder}/modules.dep"] = ("\n".join(lines) + "\n").encode()
+        files[f"{folder}/modules.alias"] = ("\n".join(aliases) + "\n").encode()
         return files

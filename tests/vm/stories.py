@@ -39,6 +39,8 @@ class Story:
 RECONNECTS = "-L,-persist"  # the old interface, in which nbd-client itself connects again
 STORIES = {
     "single": Story("a machine swaps onto one export while the server is worked on", "farpage"),
+    "mirror": Story("of two servers that 'farpage swap on' made a mirror of, one may die", "farpage",
+                    2, "killed", members="U_", connections=1),
     "raid1": Story("with md RAID1 over two servers, one may die", "raid1", 2, "killed",
                    members="U_"),
     "raid1-frozen": Story("with md RAID1, a server that falls silent costs the timeout once",

@@ -66,6 +66,27 @@ START_TEST(what_a_device_holds_is_told)
 }
 END_TEST
 
+START_TEST(a_member_of_an_array_is_told_by_its_name)
+{
+    static uint8_t bytes[8192];
+    static const struct {
+        const char *name, *label;
+    } rows[] = {{"web1:fp-web1", "fp-web1"}, {"fp-web1", "fp-web1"}, {"", ""},
+                {"a:0123456789abcdef", "0123456789abcdef"},
+                {"a:0123456789abcdefgh", "0123456789abcdef"},
+                {"01234567890123456789012345678901", "0123456789012345"}};
+    char label[SWAP_LABEL_BYTES];
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
+        memset(bytes, 0, sizeof bytes);
+        memcpy(bytes + 4096, "\xfc\x4e\x2b\xa9", 4);
+        memcpy(bytes + 4096 + 32, rows[i].name, strlen(rows[i].name));
+        ck_assert_int_eq(swap_facts_content(bytes, sizeof bytes, label), SWAP_CONTENT_ARRAY);
+        ck_assert_str_eq(label, rows[i].label);
+    }
+    ck_assert_int_eq(swap_facts_content(bytes, 4096 + 63, label), SWAP_CONTENT_OTHER);
+}
+END_TEST
+
 START_TEST(a_tool_s_reason_is_its_last_error)
 {
     static const struct {
@@ -141,37 +162,60 @@ START_TEST(words_are_quoted_for_a_shell_and_never_cut)
 }
 END_TEST
 
-static struct swap_settings settings_of(const char *address)
+static struct swap_address address_of(const char *text)
 {
-    struct swap_settings settings = {.connections = 2, .silence_s = 30, .priority = 10};
+    struct swap_address address;
     struct complaint complaint;
-    ck_assert(swap_address_parse(address, &settings.address, &complaint));
-    swap_plan_label("a-machine-with-a-long-name", settings.label);
-    return settings;
+    ck_assert(swap_address_parse(text, &address, &complaint));
+    return address;
 }
+
+START_TEST(a_label_is_a_machine_s_own_also_where_names_are_long)
+{
+    char one[SWAP_LABEL_BYTES], other[SWAP_LABEL_BYTES];
+    swap_plan_label("thirteenchars", one);
+    ck_assert_str_eq(one, "fp-thirteenchars");
+    swap_plan_label("build-machine-1", one);
+    swap_plan_label("build-machine-2", other);
+    ck_assert_uint_eq(strlen(one), 16);
+    ck_assert_int_eq(strncmp(one, "fp-build-ma-", 12), 0);
+    ck_assert_str_ne(one, other);
+}
+END_TEST
 
 START_TEST(commands_are_safe_for_swap)
 {
-    struct swap_settings settings = settings_of("nbd://h:1/swap/a");
+    struct swap_settings settings = {.connections = 2, .silence_s = 30, .priority = 10};
+    struct swap_address address = address_of("nbd://h:1/swap/a");
     struct words words;
     char line[WORDS_LINE_BYTES];
-    swap_plan_connect(&settings, "/dev/nbd3", &words);
+    swap_plan_label("web1", settings.label);
+    swap_plan_connect(&settings, &address, "/dev/nbd3", &words);
     words_line(&words, line);
     ck_assert_str_eq(line, "nbd-client h 1 /dev/nbd3 -name swap/a -block-size 4096 -connections 2 "
                            "-timeout 30 -swap");
     swap_plan_format(&settings, "/dev/nbd3", &words);
     words_line(&words, line);
-    ck_assert_str_eq(line, "mkswap --label fp-a-machine-wit /dev/nbd3");
+    ck_assert_str_eq(line, "mkswap --label fp-web1 /dev/nbd3");
     swap_plan_turn_on(&settings, "/dev/nbd3", true, &words);
     words_line(&words, line);
     ck_assert_str_eq(line, "swapon --priority 10 --discard /dev/nbd3");
     swap_plan_turn_on(&settings, "/dev/nbd3", false, &words);
     words_line(&words, line);
     ck_assert_str_eq(line, "swapon --priority 10 /dev/nbd3");
-    settings = settings_of("nbd+unix:///x?socket=/a b");
-    swap_plan_list(&settings, &words);
+    address = address_of("nbd+unix:///x?socket=/a b");
+    swap_plan_list(&address, &words);
     words_line(&words, line);
     ck_assert_str_eq(line, "nbd-client -l -unix '/a b'");
+    struct swap_mirror mirror = {"/dev/md0", {"/dev/nbd0", "/dev/nbd2"}, 2};
+    swap_plan_mirror(&settings, &mirror, &words);
+    words_line(&words, line);
+    ck_assert_str_eq(line, "mdadm --create /dev/md0 --run --name=fp-web1 --level=1 "
+                           "--raid-devices=2 --assume-clean --bitmap=internal --metadata=1.2 "
+                           "/dev/nbd0 /dev/nbd2");
+    mirror.count = 3;
+    swap_plan_mirror(&settings, &mirror, &words);
+    ck_assert_str_eq(words.word[5], "--level=10");
 }
 END_TEST
 
@@ -182,9 +226,13 @@ START_TEST(nobody_else_s_bytes_are_overwritten)
     struct complaint complaint = {{0}};
     ck_assert(swap_plan_may_format(SWAP_CONTENT_ZEROS, "", "fp-a", &complaint));
     ck_assert(swap_plan_may_format(SWAP_CONTENT_SWAP, "fp-a", "fp-a", &complaint));
-    ck_assert(swap_plan_may_format(SWAP_CONTENT_SWAP, "", "fp-a", &complaint));
+    ck_assert(!swap_plan_may_format(SWAP_CONTENT_SWAP, "", "fp-a", &complaint));
+    ck_assert_ptr_nonnull(strstr(complaint.text, "without a label"));
+    ck_assert(!swap_plan_may_format(SWAP_CONTENT_ARRAY, "", "fp-a", &complaint));
     ck_assert(!swap_plan_may_format(SWAP_CONTENT_SWAP, "fp-b", "fp-a", &complaint));
-    ck_assert_ptr_nonnull(strstr(complaint.text, "the swap area of another machine, 'fp-b'"));
+    ck_assert_ptr_nonnull(strstr(complaint.text, "the swap of another machine, 'fp-b'"));
+    ck_assert(swap_plan_may_format(SWAP_CONTENT_ARRAY, "fp-a", "fp-a", &complaint));
+    ck_assert(!swap_plan_may_format(SWAP_CONTENT_ARRAY, "fp-b", "fp-a", &complaint));
     ck_assert(!swap_plan_may_format(SWAP_CONTENT_OTHER, "", "fp-a", &complaint));
     ck_assert_ptr_nonnull(strstr(complaint.text, "--force overwrites it"));
 }
@@ -212,22 +260,25 @@ START_TEST(each_danger_is_warned_of)
     health = (struct swap_health){0}; /* nothing is known */
     swap_plan_warn(&health, &warnings);
     ck_assert_uint_eq(warnings.count, 0);
-    health = (struct swap_health){SWAP_MIN_FREE_KIB - 1, true, true, 29, 2};
+    health = (struct swap_health){SWAP_MIN_FREE_KIB - 1, true, true, 1, 29, 2};
     swap_plan_warn(&health, &warnings);
-    ck_assert_uint_eq(warnings.count, 4);
+    ck_assert_uint_eq(warnings.count, SWAP_WARNINGS_MAX);
     ck_assert_ptr_nonnull(strstr(warnings.lines[0].text, "vm.min_free_kbytes is 24575"));
     ck_assert_ptr_nonnull(strstr(warnings.lines[1].text, "after 29 s"));
-    ck_assert_ptr_nonnull(strstr(warnings.lines[2].text, "zswap"));
-    ck_assert_ptr_nonnull(strstr(warnings.lines[3].text, "page-cluster"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[2].text, "1 of a mirror's servers"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[3].text, "zswap"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[4].text, "page-cluster"));
 }
 END_TEST
 
 int main(void)
 {
     return suite_run("swap_plan", rows_of_proc_swaps_are_read, meminfo_and_numbers_are_read,
-                     what_a_device_holds_is_told, a_tool_s_reason_is_its_last_error,
+                     what_a_device_holds_is_told, a_member_of_an_array_is_told_by_its_name,
+                     a_tool_s_reason_is_its_last_error,
                      an_export_s_identity_is_found_in_the_list,
                      words_are_quoted_for_a_shell_and_never_cut, commands_are_safe_for_swap,
+                     a_label_is_a_machine_s_own_also_where_names_are_long,
                      nobody_else_s_bytes_are_overwritten,
                      what_is_swapped_out_must_fit_before_it_comes_back, each_danger_is_warned_of);
 }
