@@ -72,6 +72,10 @@ def without_eviction_nothing_gives_way(programs):
         assert stats(server, "settings")["evictions"] == "off"
         kept = [key for key in keys if present(s, [key])]
         assert len(kept) == len(keys) - refused, "each that was stored is there"
+        key, value = kept.pop(0), noise(99, 500000)
+        said = answers(s, b"ms %s %d q\r\n%s\r\n" % (key.encode(), len(value), value))
+        assert said == b"SERVER_ERROR out of memory storing object\r\nERROR\r\n", said
+        assert present(s, [key]) == 0, "an ms that is refused takes the old value along, too"
         # what is refused leaves nothing old behind, as with memcached; deleting makes room again
         assert b"NOT_FOUND" not in answers(s, b"".join(b"delete %s\r\n" % k.encode()
                                                        for k in kept[:200]))
