@@ -29,6 +29,7 @@ static void take_options(struct farpage *client, const struct farpage_options *o
         options->backoff_ms_max != 0 ? options->backoff_ms_max : BACKOFF_MS_MAX_DEFAULT;
     client->options = (struct engine_options){
         .peer = &client->peer,
+        .door = &client->door,
         .timeout_ns = timeout_ms * 1000000ull,
         .backoff_ns_max = backoff_ms * 1000000ull,
         .depth = FLIGHT_OPS_MAX,
@@ -40,13 +41,15 @@ static void take_options(struct farpage *client, const struct farpage_options *o
 static enum farpage_status open_connection(struct farpage *client,
                                            const struct farpage_options *options)
 {
-    uint32_t known = FARPAGE_NO_RECONNECT | FARPAGE_FOLLOW_MOVES;
+    uint32_t known = FARPAGE_NO_RECONNECT | FARPAGE_FOLLOW_MOVES | FARPAGE_TLS;
     if ((options->flags & ~known) != 0) {
         reason_set(&client->reason, "there is no such flag of a client");
         return FARPAGE_INVALID;
     }
     const char *server = options->server != NULL ? options->server : ADDRESS_DEFAULT;
-    enum farpage_status status = peer_resolve(&client->peer, server, &client->reason);
+    enum farpage_status status = door_make(&client->door, options, &client->reason);
+    if (status != FARPAGE_OK) return status;
+    status = peer_resolve(&client->peer, server, &client->reason);
     if (status != FARPAGE_OK) return status;
     status = engine_open(&client->engine);
     if (status != FARPAGE_OK) client->reason = client->engine.reason;
@@ -100,6 +103,7 @@ void farpage_disconnect(struct farpage **client)
         farpage_area_close(&area);
     }
     engine_fini(&taken->engine);
+    door_close(&taken->door);
     (void)pthread_mutex_destroy(&taken->lock);
     free(taken);
 }

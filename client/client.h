@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * client - what the files behind farpage.h share.
  *
- * A client is a peer, a connection for its own calls, and a list of areas, each with a connection
- * and an engine of its own. The peer and the options never change once farpage_connect returned, so
- * that areas read them on any thread; the list has a lock, which nothing waits under.
+ * A client is a peer, the door to it, a connection for its own calls, and a list of areas, each
+ * with a connection and an engine of its own. Peer, door and options never change once
+ * farpage_connect returned, so that areas read them on any thread; the list has a lock, which
+ * nothing waits under.
  */
 #ifndef FARPAGE_CLIENT_CLIENT_H
 #define FARPAGE_CLIENT_CLIENT_H
@@ -31,6 +32,7 @@ struct farpage_area {
 
 struct farpage {
     struct peer peer;
+    struct door door;
     struct engine_options options; /* of its connections */
     bool good;                     /* the first connection was made */
     struct engine engine;

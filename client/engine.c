@@ -17,7 +17,7 @@ bool engine_init(struct engine *engine, const struct engine_options *options,
                  struct opening *opening)
 {
     *engine = (struct engine){
-        .options = *options, .opening = opening, .first = true, .transport = {-1}};
+        .options = *options, .opening = opening, .first = true, .transport = {.fd = -1}};
     list_init(&engine->queue);
     list_init(&engine->due);
     list_init(&engine->free_ops);
@@ -234,6 +234,7 @@ void engine_break(struct engine *engine, enum farpage_status status)
     engine->out_start = engine->out_end = 0;
     engine->in_start = engine->in_end = 0;
     engine->mute = engine->shaking = engine->look_again = false;
+    engine->handshaking = engine->entering_login = false;
     list_splice_front(&engine->queue, &engine->held);
     recall(engine, &unsure);
     bool over = engine->first || !engine->options.reconnect;
@@ -297,7 +298,8 @@ uint64_t engine_due_ns(const struct engine *engine)
     if (engine->phase == ENGINE_DOWN) due = min_u64(due, engine->retry_at_ns);
     if (!list_empty(&engine->held)) due = min_u64(due, engine->held_until_ns);
     if (engine->phase == ENGINE_CONNECTING) due = min_u64(due, engine->address_until_ns);
-    if (engine->phase == ENGINE_GREETING || engine->phase == ENGINE_OPENING) {
+    if (transport_has_more(&engine->transport)) return 0;
+    if (engine->phase >= ENGINE_ENTERING && engine->phase <= ENGINE_OPENING) {
         due = min_u64(due, engine->attempt_until_ns);
     }
     return due;
@@ -307,6 +309,7 @@ int engine_events(const struct engine *engine)
 {
     if (engine->transport.fd < 0) return 0;
     if (engine->phase == ENGINE_CONNECTING) return POLLOUT;
+    if (engine->handshaking) return transport_wants_write(&engine->transport) ? POLLOUT : POLLIN;
     bool more = engine->out_end > engine->out_start || engine_may_compose(engine);
     return more && !engine->mute ? POLLIN | POLLOUT : POLLIN;
 }
@@ -327,7 +330,7 @@ void engine_process(struct engine *engine, int revents)
     uint64_t now = clock_monotonic_ns();
     /* An error or a hang-up is read like bytes: recv says which it is. */
     bool readable = (revents & ~POLLOUT) != 0 || engine_due_ns(engine) <= now;
-    if (readable && engine->phase > ENGINE_CONNECTING && engine->phase < ENGINE_ENDED) {
+    if (readable && engine->phase > ENGINE_ENTERING && engine->phase < ENGINE_ENDED) {
         engine_receive(engine);
     }
     expire(engine, now);

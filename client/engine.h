@@ -4,7 +4,8 @@
  *
  *            .----------------- due again, after a backoff <----------------.
  *            v                                                              |
- *   down --connect--> connecting --> greeting (HELLO) --> opening (OPEN) --> ready
+ *   down --connect--> connecting --> entering (TLS, login) --> greeting (HELLO)
+ *    |                                                          --> opening (OPEN) --> ready
  *    |  '---- any of these fails: down, or ended where it was the first attempt ----'
  *    '--> ended: for good; every later request is FARPAGE_DISCONNECTED
  *
@@ -27,6 +28,7 @@
 #include <stdint.h>
 
 #include "base/attrs.h"
+#include "client/door.h"
 #include "client/flight.h"
 #include "client/list.h"
 #include "client/op.h"
@@ -46,6 +48,7 @@ enum {
 enum engine_phase {
     ENGINE_DOWN,
     ENGINE_CONNECTING,
+    ENGINE_ENTERING,
     ENGINE_GREETING,
     ENGINE_OPENING,
     ENGINE_READY,
@@ -53,7 +56,8 @@ enum engine_phase {
 };
 
 struct engine_options {
-    const struct peer *peer;    /* outlives the engine */
+    const struct peer *peer;    /* outlives the engine, as does: */
+    const struct door *door;    /* NULL: nothing is asked for before the hello */
     uint64_t timeout_ns;        /* of an operation that has no other; of each attempt to connect */
     uint64_t backoff_ns_max;
     uint32_t depth;             /* operations on the way at once, 1 to FLIGHT_OPS_MAX */
@@ -67,6 +71,7 @@ struct engine {
     struct opening *opening; /* NULL: no area; the engine only greets. The owner's */
     struct packer *packer;   /* NULL: pages travel plain. The owner's */
     bool look_again;         /* what is open may have another dictionary now */
+    bool handshaking, entering_login; /* while entering: what is still to be done */
     bool shaking;            /* a request of the engine's own is on the way */
     enum engine_phase phase;
     bool first;   /* no attempt was good yet */

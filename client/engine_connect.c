@@ -59,7 +59,7 @@ static uint32_t features_of(const struct engine *engine)
     return (packs ? FRAME_FEATURE_PACKED : 0u) | (listens ? FRAME_FEATURE_NOTICES : 0u);
 }
 
-static void greet(struct engine *engine, uint64_t now_ns)
+void engine_greet(struct engine *engine, uint64_t now_ns)
 {
     uint8_t body[FRAME_HELLO_BYTES];
     frame_hello_encode(&(struct frame_hello){FRAME_VERSION, FRAME_VERSION, features_of(engine)},
@@ -256,7 +256,7 @@ static void try_addresses(struct engine *engine, uint64_t now_ns)
     for (unsigned count = address_count(engine); engine->address < count; engine->address++) {
         error = transport_start(&engine->transport, engine->options.peer, engine->address);
         if (error == 0) {
-            greet(engine, now_ns);
+            engine_enter(engine, now_ns);
             return;
         }
         if (error == EINPROGRESS) {
@@ -279,7 +279,7 @@ static void go_on_connecting(struct engine *engine, uint64_t now_ns)
 {
     int error = transport_finish(&engine->transport);
     if (error == 0) {
-        greet(engine, now_ns);
+        engine_enter(engine, now_ns);
         return;
     }
     if (error == EINPROGRESS) {
@@ -310,17 +310,19 @@ static void begin_attempt(struct engine *engine, uint64_t now_ns)
 
 void engine_advance(struct engine *engine, uint64_t now_ns)
 {
-    bool shaking = engine->phase == ENGINE_GREETING || engine->phase == ENGINE_OPENING;
+    bool shaking = engine->phase >= ENGINE_ENTERING && engine->phase <= ENGINE_OPENING;
     if (shaking && now_ns >= engine->attempt_until_ns) {
         char patience[REASON_DURATION_BYTES];
         reason_duration(engine->options.timeout_ns, patience);
-        bool greeting = engine->phase == ENGINE_GREETING;
+        bool greeting = engine->phase <= ENGINE_GREETING;
         reason_set(&engine->weather, "the server did not answer within %s%s", patience,
                    greeting ? "; is it a farpage server?" : "");
         engine_break(engine, FARPAGE_TIMEOUT);
     }
     if (engine->phase == ENGINE_CONNECTING)
         go_on_connecting(engine, now_ns);
+    else if (engine->phase == ENGINE_ENTERING)
+        engine_go_on_entering(engine, now_ns);
     else if (engine->phase == ENGINE_DOWN && now_ns >= engine->retry_at_ns)
         begin_attempt(engine, now_ns);
 }

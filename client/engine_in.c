@@ -352,8 +352,15 @@ void engine_receive(struct engine *engine)
         take_replies(engine);
         return;
     }
-    if (got == 0)
+    const char *why = transport_reason(&engine->transport);
+    bool unheard = engine->phase == ENGINE_GREETING && engine->transport.tls != NULL;
+    if (unheard && (got == 0 || strstr(why, "reset") != NULL))
+        reason_set(&engine->weather, "the server closed the connection; does it want a "
+                                     "certificate?");
+    else if (got == 0)
         reason_set(&engine->weather, "the server closed the connection");
+    else if (why[0] != '\0')
+        reason_set(&engine->weather, "the server ended TLS: %.300s", why);
     else
         reason_set_errno(&engine->weather, (int)-got, "the connection broke");
     engine_break(engine, FARPAGE_DISCONNECTED);

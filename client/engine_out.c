@@ -206,7 +206,7 @@ static void fill(struct engine *engine, uint64_t now_ns)
 
 void engine_send(struct engine *engine, uint64_t now_ns)
 {
-    while (engine->phase > ENGINE_CONNECTING && engine->phase < ENGINE_ENDED && !engine->mute) {
+    while (engine->phase > ENGINE_ENTERING && engine->phase < ENGINE_ENDED && !engine->mute) {
         fill(engine, now_ns);
         size_t left = engine->out_end - engine->out_start;
         if (left == 0) return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * engine_parts - what the files of the engine share: engine.c has its life, engine_connect.c how a
- * connection comes and goes, engine_out.c what is sent, engine_in.c what is received. */
+ * connection comes and goes, engine_enter.c what comes before its hello, engine_out.c what is sent,
+ * engine_in.c what is received. */
 #ifndef FARPAGE_CLIENT_ENGINE_PARTS_H
 #define FARPAGE_CLIENT_ENGINE_PARTS_H
 #include "client/engine.h"
@@ -28,8 +29,16 @@ void engine_schedule(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 void engine_advance(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 /* Asks for what the packer lacks, where there is room. */
 void engine_keep_up(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
+/* Says HELLO. */
+void engine_greet(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 /* The reply to a request of the engine's own. */
 void engine_shaken(struct engine *engine, const struct reply *reply) FP_NONNULL(1, 2);
+
+/* --- engine_enter.c --- */
+
+/* Of a connection that was just made: agrees on TLS and logs in, where that is wanted; greets. */
+void engine_enter(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
+void engine_go_on_entering(struct engine *engine, uint64_t now_ns) FP_NONNULL(1);
 
 /* --- engine_drain.c --- */
 

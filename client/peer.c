@@ -42,6 +42,7 @@ static enum farpage_status look_up(struct peer *peer, const struct address *addr
     }
     freeaddrinfo(list);
     snprintf(peer->text, sizeof peer->text, "%.90s port %s", address->host, address->port);
+    memcpy(peer->host, address->host, sizeof peer->host);
     if (peer->count > 0) return FARPAGE_OK;
     reason_set(reason, "host '%.90s' has no address", address->host);
     return FARPAGE_UNREACHABLE;

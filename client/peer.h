@@ -18,6 +18,7 @@ struct peer {
         socklen_t size_bytes;
         struct sockaddr_storage at;
     } addresses[PEER_ADDRESSES_MAX];
+    char host[ADDRESS_HOST_BYTES_MAX + 1]; /* as it was given; "" of a unix socket */
     char text[PEER_TEXT_BYTES]; /* "127.0.0.1 port 11211", for sentences */
     /* Where this is not NULL, its sockets are used instead, connected and not blocking: a negative
      * one is a connection that failed. So a test is a server without an address. */

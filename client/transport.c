@@ -19,7 +19,7 @@ static int dial(struct transport *transport, const struct peer *peer)
 
 int transport_start(struct transport *transport, const struct peer *peer, unsigned address)
 {
-    transport->fd = -1;
+    *transport = (struct transport){.fd = -1};
     if (peer->dial != NULL) return dial(transport, peer);
     const struct peer_address *to = &peer->addresses[address];
     int fd = socket(to->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -53,12 +53,60 @@ int transport_finish(struct transport *transport)
 
 void transport_close(struct transport *transport)
 {
+    tls_close(&transport->tls);
     if (transport->fd >= 0) close(transport->fd);
     transport->fd = -1;
 }
 
+bool transport_secure(struct transport *transport, const struct tls_context *context,
+                      const char *host)
+{
+    transport->tls = tls_open(context, transport->fd);
+    return transport->tls != NULL &&
+           (host[0] == '\0' || tls_expect_host(transport->tls, host) == FP_OK);
+}
+
+int transport_handshake(struct transport *transport)
+{
+    switch (tls_handshake(transport->tls)) {
+    case TLS_DONE:
+        return 0;
+    case TLS_WANT_READ:
+    case TLS_WANT_WRITE:
+        return EINPROGRESS;
+    case TLS_FAILED:
+    default:
+        return tls_was_cut(transport->tls) ? ECONNRESET : EPROTO;
+    }
+}
+
+const char *transport_reason(const struct transport *transport)
+{
+    return transport->tls != NULL ? tls_reason(transport->tls) : "";
+}
+
+bool transport_wants_write(const struct transport *transport)
+{
+    return transport->tls != NULL && tls_wants_write(transport->tls);
+}
+
+bool transport_has_more(const struct transport *transport)
+{
+    return transport->tls != NULL && tls_has_more(transport->tls);
+}
+
+/* What tls_read and tls_write answered, as the callers here want it. */
+static ssize_t or_errno(long moved)
+{
+    return moved >= 0 ? moved : errno == EAGAIN ? -EAGAIN : -EPROTO;
+}
+
 ssize_t transport_send(struct transport *transport, const void *bytes, size_t size_bytes)
 {
+    if (transport->tls != NULL) {
+        ssize_t sent = or_errno(tls_write(transport->tls, bytes, size_bytes));
+        return sent == -EAGAIN ? 0 : sent;
+    }
     for (;;) {
         ssize_t sent = send(transport->fd, bytes, size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) return sent;
@@ -69,6 +117,7 @@ ssize_t transport_send(struct transport *transport, const void *bytes, size_t si
 
 ssize_t transport_receive(struct transport *transport, void *into, size_t room)
 {
+    if (transport->tls != NULL) return or_errno(tls_read(transport->tls, into, room));
     for (;;) {
         ssize_t got = recv(transport->fd, into, room, MSG_DONTWAIT);
         if (got >= 0) return got;

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * transport - bytes to and from one server, through a socket that never blocks.
  *
- *   none --start()--> on its way --finish()--> connected --close()--> none
+ *   none --start()--> on its way --finish()--> connected [ --secure()--> --handshake()--> ]
+ *        --close()--> none
  *
  * Waiting is the caller's: transport_wait for those who have nothing else to wait for. No call
  * raises SIGPIPE. */
 #ifndef FARPAGE_CLIENT_TRANSPORT_H
 #define FARPAGE_CLIENT_TRANSPORT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attrs.h"
 #include "client/peer.h"
+#include "tls/tls.h"
 
 struct transport {
-    int fd; /* -1: none */
+    int fd;          /* -1: none */
+    struct tls *tls; /* NULL: in the clear */
 };
 
 /* 0: connected. EINPROGRESS: transport_finish says more once the socket can be written to. EAGAIN:
@@ -26,6 +30,19 @@ int transport_start(struct transport *transport, const struct peer *peer, unsign
 /* 0: connected. EINPROGRESS: not yet. Else an errno, and no socket. */
 int transport_finish(struct transport *transport) FP_MUST_CHECK FP_NONNULL(1);
 void transport_close(struct transport *transport) FP_NONNULL(1);
+
+/* From here on in TLS, to who has a certificate for `host` ("": for any). False: no memory. */
+bool transport_secure(struct transport *transport, const struct tls_context *context,
+                      const char *host) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* 0: done. EINPROGRESS: not yet. ECONNRESET: the other side is gone. EPROTO: it is not to be
+ * spoken with; transport_reason says why. */
+int transport_handshake(struct transport *transport) FP_MUST_CHECK FP_NONNULL(1);
+/* Why TLS failed; "" where it did not. Good until the next call. */
+const char *transport_reason(const struct transport *transport) FP_NONNULL(1);
+/* The next call is due when the socket can be written to, though nothing waits to be sent. */
+bool transport_wants_write(const struct transport *transport) FP_NONNULL(1);
+/* There is more to receive although the socket may be silent. */
+bool transport_has_more(const struct transport *transport) FP_NONNULL(1);
 
 /* How many bytes went; 0 where there is no room now; a negative errno where none will go again. */
 ssize_t transport_send(struct transport *transport, const void *bytes, size_t size_bytes)

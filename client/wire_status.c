@@ -27,7 +27,8 @@
     X(FARPAGE_LOST, "lost")                 \
     X(FARPAGE_QUOTA, "quota")               \
     X(FARPAGE_DRAINING, "draining")         \
-    X(FARPAGE_MOVED, "moved")
+    X(FARPAGE_MOVED, "moved")               \
+    X(FARPAGE_DENIED, "denied")
 
 const char *farpage_status_text(enum farpage_status status)
 {
@@ -78,7 +79,7 @@ static struct wire_row row_of(uint16_t wire)
         [FRAME_PACKED] = {FARPAGE_OK, "done"},
         [FRAME_NO_DICTIONARY] = {FARPAGE_REFUSED, "the area has no such dictionary"},
         [FRAME_BAD_FIELD] = {FARPAGE_REFUSED, "the server found a field of the request wrong"},
-        [FRAME_NO_LOGIN] = {FARPAGE_REFUSED, "the server wants a user and a password"},
+        [FRAME_NO_LOGIN] = {FARPAGE_DENIED, "the server wants a user and a password"},
         [FRAME_BAD_CODEC] = {FARPAGE_REFUSED, "the server takes no page packed like that"},
         [FRAME_LOST] = {FARPAGE_LOST, "what the area held is lost: the server restarted, or the "
                                       "area was deleted"},

@@ -22,7 +22,6 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,6 +32,7 @@
 #include "base/clock.h"
 #include "protocol/limits.h"
 #include "protocol/reply.h"
+#include "server/conn_closing.h"
 #include "server/conn_kept.h"
 #include "server/conn_login.h"
 #include "server/conn_patience.h"
@@ -146,12 +146,7 @@ static void link_conn(struct conn *conn, const struct arrival *arrival)
     conn->next = worker->conns;
     if (conn->next != NULL) conn->next->prev = conn;
     worker->conns = conn;
-    conn->row.fd = arrival->fd;
-    conn->row.opened_ns = worker->now_ns;
-    snprintf(conn->row.peer, sizeof conn->row.peer, "%s", arrival->peer);
-    snprintf(conn->row.listener, sizeof conn->row.listener, "%s", arrival->listener);
-    atomic_init(&conn->row.active_ns, worker->now_ns);
-    conns_link(&worker->shared->conns, &conn->row);
+    worker_register(worker, arrival, &conn->row);
 }
 
 static struct conn *conn_create(struct worker *worker, const struct arrival *arrival)
@@ -237,17 +232,11 @@ static enum step step_of(enum dispatch result)
     return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
 }
 
-static const struct log_pace at_times = {10, 10000000000}, seldom = {1, 60000000000};
-
-/* Why a connection is closed, unless much of that kind was written lately. */
-static void log_closed(struct conn *conn, enum gate kind, const char *event, const char *reason)
+static void log_closed(const struct conn *conn, enum gate kind, const char *event,
+                       const char *reason)
 {
-    struct shared *shared = conn->worker->shared;
-    uint64_t skipped;
-    struct log_pace pace = kind == GATE_BINARY ? seldom : at_times;
-    if (!log_gate_pass(&shared->gates[kind], pace, conn->worker->now_ns, &skipped)) return;
-    log_event(shared->log, LOG_WARN, event, log_text("peer", conn->row.peer),
-              log_text("reason", reason), log_number("not_shown", skipped));
+    struct closing closing = {conn->worker->shared, &conn->row, conn->worker->now_ns};
+    closing_log(&closing, kind, event, reason);
 }
 
 static void log_lost(struct conn *conn, const char *reason)
@@ -381,23 +370,32 @@ static enum step step_frame(struct conn *conn, struct slice *input)
 
 static enum step step_login(struct conn *conn, struct slice *input)
 {
-    switch (conn_login(&conn->login, &conn->worker->dispatcher, input, &conn->need_bytes,
-                       &conn->output)) {
-    case LOGIN_ON:
-        return STEP_ON;
-    case LOGIN_WAIT:
-        return STEP_WAIT;
-    case LOGIN_CLOSE:
-    default:
-        log_closed(conn, GATE_LOGIN, "connection closed: not authenticated", "it had its tries");
-        return STEP_CLOSE;
-    }
+    enum login_step next = conn_login(&conn->login, &conn->worker->dispatcher, input,
+                                      &conn->need_bytes, &conn->output);
+    if (next != LOGIN_CLOSE) return next == LOGIN_ON ? STEP_ON : STEP_WAIT;
+    log_closed(conn, GATE_LOGIN, "connection closed: not authenticated", "it had its tries");
+    return STEP_CLOSE;
 }
 
 /* The first byte of a connection tells the dialects apart; text begins with a letter or a blank. */
 static enum conn_dialect dialect_of(uint8_t first_byte)
 {
     return first_byte == FRAME_MAGIC_REQUEST ? DIALECT_FRAMES : DIALECT_TEXT;
+}
+
+/* Who logs in where no login is wanted has spoken text, and goes on in frames all the same. Other
+ * bytes that begin like a frame are text. */
+static enum step step_text_or_frame(struct conn *conn, struct slice *input)
+{
+    struct frame frame;
+    if (input->bytes[0] != FRAME_MAGIC_REQUEST) return step_text(conn, input);
+    if (input->size_bytes < FRAME_HEADER_BYTES) {
+        conn->need_bytes = FRAME_HEADER_BYTES;
+        return STEP_WAIT;
+    }
+    if (!frame_decode(input->bytes, FRAME_MAGIC_REQUEST, &frame)) return step_text(conn, input);
+    atomic_store(&conn->row.dialect, DIALECT_FRAMES);
+    return step_frame(conn, input);
 }
 
 static enum step step(struct conn *conn, struct slice *input)
@@ -419,7 +417,7 @@ static enum step step(struct conn *conn, struct slice *input)
         dialect = dialect_of(input->bytes[0]);
         atomic_store(&conn->row.dialect, dialect);
     }
-    if (dialect == DIALECT_TEXT) return step_text(conn, input);
+    if (dialect == DIALECT_TEXT) return step_text_or_frame(conn, input);
     return is_within_batch(conn) ? step_entries(conn, input) : step_frame(conn, input);
 }
 
@@ -664,6 +662,8 @@ static void shake_hands(void *opaque)
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
         log_closed(conn, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
+        /* To close a socket that holds unread bytes takes back what the client is being told. */
+        (void)!recv(conn->row.fd, conn->worker->input, WORKER_INPUT_BYTES, MSG_DONTWAIT);
         conn_destroy(conn);
         return;
     }

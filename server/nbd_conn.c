@@ -17,7 +17,6 @@
 #include "server/nbd_conn.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -84,13 +83,8 @@ static void link_conn(struct nbd_conn *conn, const struct arrival *arrival)
     conn->next = worker->nbd_conns;
     if (conn->next != NULL) conn->next->prev = conn;
     worker->nbd_conns = conn;
-    conn->row.fd = arrival->fd;
-    conn->row.opened_ns = worker->now_ns;
-    snprintf(conn->row.peer, sizeof conn->row.peer, "%s", arrival->peer);
-    snprintf(conn->row.listener, sizeof conn->row.listener, "%s", arrival->listener);
-    atomic_init(&conn->row.active_ns, worker->now_ns);
     atomic_init(&conn->row.dialect, DIALECT_NBD);
-    conns_link(&worker->shared->conns, &conn->row);
+    worker_register(worker, arrival, &conn->row);
 }
 
 static void greet(struct nbd_conn *conn, bool wants_tls)

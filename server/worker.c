@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -26,6 +27,16 @@ static void learn_date(struct worker *worker)
     uint64_t now_ns = clock_monotonic_ns();
     worker->dispatcher.unix_ahead_ms =
         clock_unix_ns() / 1000000 - shared_true_ms(worker->shared, now_ns);
+}
+
+void worker_register(struct worker *worker, const struct arrival *arrival, struct conn_row *row)
+{
+    row->fd = arrival->fd;
+    row->opened_ns = worker->now_ns;
+    snprintf(row->peer, sizeof row->peer, "%s", arrival->peer);
+    snprintf(row->listener, sizeof row->listener, "%s", arrival->listener);
+    atomic_init(&row->active_ns, worker->now_ns);
+    conns_link(&worker->shared->conns, row);
 }
 
 /* --- the worker's own thread ------------------------------------------------------------------ */

@@ -74,6 +74,9 @@ void worker_stop(struct worker *worker) FP_NONNULL(1);
 void worker_join(struct worker *worker) FP_NONNULL(1);
 void worker_destroy(struct worker **worker) FP_NONNULL(1);
 
+/* For connections: writes into the row, zero until now, who came, and links it in the register. */
+void worker_register(struct worker *worker, const struct arrival *arrival, struct conn_row *row)
+    FP_NONNULL(1, 2, 3);
 /* For conn.c: reads the clock once for a callback. */
 void worker_tick(struct worker *worker) FP_NONNULL(1);
 

@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/check.h"
-
 /* TLS 1.2; those of 1.3 are all good. */
 #define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -209,7 +207,7 @@ static int socket_read(BIO *bio, char *bytes, int room)
     BIO_clear_retry_flags(bio);
     ssize_t got = room > 0 ? recv(tls->fd, bytes, (size_t)room, 0) : 0;
     if (got < 0 && is_for_later(errno)) BIO_set_retry_read(bio);
-    if (got == 0 && room > 0) tls->cut = true;
+    if (room > 0 && (got == 0 || (got < 0 && !is_for_later(errno)))) tls->cut = true;
     return (int)got;
 }
 
@@ -343,6 +341,16 @@ enum tls_step tls_handshake(struct tls *tls)
     }
     tls->established = step == TLS_DONE;
     return step;
+}
+
+bool tls_was_cut(const struct tls *tls)
+{
+    return tls->failed && tls->cut;
+}
+
+void tls_forget(void *bytes, size_t size_bytes)
+{
+    OPENSSL_cleanse(bytes, size_bytes);
 }
 
 const char *tls_reason(const struct tls *tls)

@@ -81,6 +81,10 @@ enum fp_status tls_expect_host(struct tls *tls, const char *host) FP_MUST_CHECK 
 void tls_close(struct tls **tls) FP_NONNULL(1);
 
 enum tls_step tls_handshake(struct tls *tls) FP_MUST_CHECK FP_NONNULL(1);
+/* It failed because the other end is gone, not because of what it said. */
+bool tls_was_cut(const struct tls *tls) FP_NONNULL(1);
+/* Overwrites a secret, which a compiler may not leave out. */
+void tls_forget(void *bytes, size_t size_bytes) FP_NONNULL(1);
 /* One line, without a final stop; good until the next call for the stream. */
 const char *tls_reason(const struct tls *tls) FP_NONNULL(1);
 

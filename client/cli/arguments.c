@@ -29,6 +29,16 @@ struct option_row {
 static const struct option_row rows[] = {
     {"--server", KIND_TEXT, ALL, FIELD(server), 0, 0, 0, "ADDRESS",
      "HOST:PORT or unix:/path (else $FARPAGE_SERVER, else 127.0.0.1:11211)"},
+    {"--tls", KIND_FLAG, ALL, FIELD(tls), 0, 0, 0, NULL,
+     "speak TLS (else where $FARPAGE_TLS is 1)"},
+    {"--tls-ca", KIND_TEXT, ALL, FIELD(tls_ca), 0, 0, 0, "FILE",
+     "speak TLS, and believe servers of these authorities ($FARPAGE_TLS_CA; the system's)"},
+    {"--tls-cert", KIND_TEXT, ALL, FIELD(tls_certificate), 0, 0, 0, "FILE",
+     "show this certificate ($FARPAGE_TLS_CERT)"},
+    {"--tls-key", KIND_TEXT, ALL, FIELD(tls_key), 0, 0, 0, "FILE",
+     "its key ($FARPAGE_TLS_KEY)"},
+    {"--auth-file", KIND_TEXT, ALL, FIELD(auth_file), 0, 0, 0, "FILE",
+     "say who you are, by its line user:password ($FARPAGE_AUTH)"},
     {"--timeout", KIND_DURATION, ALL, FIELD(timeout_ns), 0, 1000000, 4294967295000000ull, "TIME",
      "give up without an answer for so long, 500ms or 5s (10s)"},
     {"--json", KIND_FLAG, ALL, FIELD(json), 0, 0, 0, NULL, "print one JSON document"},
@@ -238,6 +248,22 @@ static int check_operands(const struct cli *cli, enum cli_command command)
     return CLI_GOOD;
 }
 
+static void take_variable(const char *name, const char **value)
+{
+    const char *from = getenv(name);
+    if (*value == NULL && from != NULL && from[0] != '\0') *value = from;
+}
+
+static void take_environment(struct cli *cli)
+{
+    const char *tls = getenv("FARPAGE_TLS");
+    if (tls != NULL && strcmp(tls, "1") == 0) cli->tls = true;
+    take_variable("FARPAGE_TLS_CA", &cli->tls_ca);
+    take_variable("FARPAGE_TLS_CERT", &cli->tls_certificate);
+    take_variable("FARPAGE_TLS_KEY", &cli->tls_key);
+    take_variable("FARPAGE_AUTH", &cli->auth_file);
+}
+
 int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *command)
 {
     *cli = (struct cli){.timeout_ns = 10000000000ull, .depth = 32, .connections = 1};
@@ -266,6 +292,7 @@ int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *co
         cli->server = from_environment;
         cli->server_from_environment = true;
     }
+    take_environment(cli);
     if (cli->server == NULL || cli->server[0] == '\0') cli->server = "127.0.0.1:11211";
     return *command == CLI_COMMANDS_COUNT ? CLI_GOOD : check_operands(cli, *command);
 }

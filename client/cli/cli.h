@@ -20,6 +20,8 @@ struct cli {
     const char *server; /* --server, else FARPAGE_SERVER, else the default; never NULL */
     bool json, help, version;
     bool pad, sparse, keep, no_wait, verify, all, dry_run, force;
+    const char *tls_ca, *tls_certificate, *tls_key, *auth_file; /* or from the environment */
+    bool tls;
     const char *area, *to, *advertise;
     uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages, wait_ns;
     uint64_t page_bytes, quota_pages, quota_bytes, priority, silence_ns;
@@ -82,6 +84,9 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...)
 
 /* Prints what is wrong with the command line and where help is; returns CLI_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Another connection as the command line says, to `server`. */
+struct farpage_options cli_options(const struct cli *cli, const char *server) FP_NONNULL(1, 2);
 
 /* Connects as the options say. False: a line was printed and *code is the exit code. */
 bool cli_connect(const struct cli *cli, struct farpage **client, int *code) FP_MUST_CHECK;

@@ -111,9 +111,8 @@ static bool open_there(struct target *target, const struct farpage_area_info *in
 static bool connect_there(const struct cli *cli, struct target *target,
                           const struct farpage_area_info *info, struct complaint *complaint)
 {
-    struct farpage_options options = {.server = cli->to,
-                                      .timeout_ms = (uint32_t)(cli->timeout_ns / 1000000),
-                                      .flags = FARPAGE_NO_RECONNECT};
+    struct farpage_options options = cli_options(cli, cli->to);
+    options.flags |= FARPAGE_NO_RECONNECT;
     if (farpage_connect(&options, &target->client) != FARPAGE_OK) {
         complain(complaint, "--to %.100s: %.180s", cli->to, farpage_error(target->client));
         return false;

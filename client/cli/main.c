@@ -53,12 +53,22 @@ static int exit_code_of(enum farpage_status status)
     return nobody ? CLI_NO_SERVER : CLI_FAILED;
 }
 
+struct farpage_options cli_options(const struct cli *cli, const char *server)
+{
+    return (struct farpage_options){
+        .server = server,
+        .timeout_ms = (uint32_t)(cli->timeout_ns / 1000000),
+        .flags = cli->tls ? FARPAGE_TLS : 0,
+        .tls_ca = cli->tls_ca,
+        .tls_certificate = cli->tls_certificate,
+        .tls_key = cli->tls_key,
+        .auth_file = cli->auth_file,
+    };
+}
+
 bool cli_connect(const struct cli *cli, struct farpage **client, int *code)
 {
-    struct farpage_options options = {
-        .server = cli->server,
-        .timeout_ms = (uint32_t)(cli->timeout_ns / 1000000),
-    };
+    struct farpage_options options = cli_options(cli, cli->server);
     enum farpage_status status = farpage_connect(&options, client);
     if (status == FARPAGE_OK) return true;
     *code = exit_code_of(status);

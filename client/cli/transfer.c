@@ -61,8 +61,7 @@ static bool worker_init(struct worker *worker, struct shared *shared, const stru
         complain(&worker->complaint, "out of memory");
         return false;
     }
-    struct farpage_options options = {.server = cli->server,
-                                      .timeout_ms = (uint32_t)(cli->timeout_ns / 1000000)};
+    struct farpage_options options = cli_options(cli, cli->server);
     enum farpage_status status = farpage_connect(&options, &worker->client);
     if (status == FARPAGE_OK) {
         status = cli_area_open(worker->client, transfer->area, 0, &worker->area);

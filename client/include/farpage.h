@@ -60,6 +60,8 @@ enum farpage_status {
     FARPAGE_MAP_MODE = 20,   /* read of a write-only map, write of a read-only one */
     /* It is being moved and takes no changes for now; by the deadline it still took none. */
     FARPAGE_DRAINING = 22,
+    /* Not let in: TLS or the login failed, or a file for it is no good; farpage_error says why. */
+    FARPAGE_DENIED = 24,
     FARPAGE_MOVED = 23,      /* it is elsewhere now: farpage_area_moved_to() */
 };
 
@@ -72,6 +74,8 @@ enum farpage_flags {
     /* An area that was moved to another server is opened there, and nobody notices. Only where its
      * server gave an address in numbers or a unix socket: a name would have to be looked up. */
     FARPAGE_FOLLOW_MOVES = 1u << 1,
+    /* Speak TLS, also where none of the files below is named. */
+    FARPAGE_TLS = 1u << 2,
 };
 
 struct farpage_options {
@@ -81,6 +85,15 @@ struct farpage_options {
     /* Between two attempts to connect again: doubled from 10 ms up to this or to half a timeout,
      * whichever is less, and shortened by up to a half at random; 0: 1000. */
     uint32_t backoff_ms_max;
+    /* TLS, where one of these or FARPAGE_TLS is given: the server must have a certificate for the
+     * host in `server` (for any over a unix socket), signed by one of the authorities in tls_ca
+     * (NULL: the system's). PEM files, read once. */
+    const char *tls_ca;
+    const char *tls_certificate, *tls_key; /* the client's own; both or neither */
+    /* Who the user is, where the server wants to know: a file with the line user:password, which
+     * not everybody may read; or the two themselves. A token is a password. */
+    const char *auth_file;
+    const char *user, *password;
 };
 
 struct farpage_server_info {

@@ -68,7 +68,11 @@ def farpage_page(farpage):
     for line in commands.splitlines():
         page += command_page(help_of(farpage, "help", line.split()[0]), shared)
     page += [".Sh ENVIRONMENT", ".Bl -tag -width FARPAGE_SERVER", ".It Ev FARPAGE_SERVER",
-             "The server, where", ".Fl \\-server", "does not say.", ".It Ev NO_COLOR",
+             "The server, where", ".Fl \\-server", "does not say.", ".It Ev FARPAGE_TLS",
+             "1: as", ".Fl \\-tls .", ".It Ev FARPAGE_TLS_CA , FARPAGE_TLS_CERT , FARPAGE_TLS_KEY",
+             "Files, where", ".Fl \\-tls-ca , \\-tls-cert", "and", ".Fl \\-tls-key",
+             "name none.", ".It Ev FARPAGE_AUTH", "A file, where", ".Fl \\-auth-file",
+             "names none.", ".It Ev NO_COLOR",
              "Not empty: no colours.", ".El", ".Sh EXIT STATUS",
              escaped(codes.strip().removeprefix("exit codes: ")) + ".", ".Sh SEE ALSO",
              ".Xr libfarpage 3 ,", ".Xr farpage-protocol 7"]

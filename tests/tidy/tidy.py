@@ -105,7 +105,7 @@ MAY_INCLUDE = {
                              "server/worker"},
     "server/main": BASE | {"server/options", "server/server"},
     "client/include": set(),
-    "client": BASE | {"protocol", "codec", "client/include"},
+    "client": BASE | {"protocol", "codec", "tls", "client/include"},
     "client/cli": BASE | {"protocol", "codec", "client/include"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
