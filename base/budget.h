@@ -30,7 +30,8 @@
     X(BUDGET_KEYDIR, "keydir", "tables from key to item")                                          \
     X(BUDGET_CONNECTIONS, "connections", "connections and their buffers")                          \
     X(BUDGET_MAPS, "maps", "what clients have mapped: unpacked, or as they write it")              \
-    X(BUDGET_COMPRESSORS, "compressors", "threads' packers; dictionaries of seats, with tables")
+    X(BUDGET_COMPRESSORS, "compressors", "threads' packers; dictionaries of seats, with tables")   \
+    X(BUDGET_HEAP, "heap", "what the process holds beyond all that, where it is much")
 
 enum budget_use {
 #define X(use, name, text) use,

@@ -36,6 +36,7 @@ enum {
     FREEABLE_PART = 64,      /* of the pages held */
     SELDOM_TICKS = 10,
     TRIM_SLACK_BYTES = 1 << 20,
+    HEAP_PART = 32, /* of the limit may be resident uncharged */
 };
 
 struct maintainer {
@@ -45,16 +46,49 @@ struct maintainer {
     bool started;
     uint64_t ticks;
     struct shrink shrink;
+    bool huge_pages;
     _Atomic bool stopping;
 };
 
+/* A sanitizer's memory is not ours, and pages of 2 MiB are resident whole, as they are wanted. */
+static bool resident_is_ours(const struct maintainer *maintainer)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)maintainer;
+    return false;
+#else
+    return !maintainer->huge_pages;
+#endif
+}
+
+/* What is resident beyond what is charged, where that is more than a small part: small records that
+ * went leave gaps between those that stay, and libraries hold what nobody charges. It is charged in
+ * its turn, so that the limit holds for what the kernel counts; as gaps are filled it becomes less.
+ */
+static void charge_heap(const struct maintainer *maintainer, uint64_t resident)
+{
+    struct budget *budget = store_budget(maintainer->shared->store);
+    uint64_t held = budget_held(budget, BUDGET_HEAP), excess = 0;
+    uint64_t expected = budget_total(budget) - held +
+                        max_u64(budget_wanted(budget) / HEAP_PART, TRIM_SLACK_BYTES);
+    if (resident > expected && resident_is_ours(maintainer)) excess = resident - expected;
+    if (excess > held) budget_charge_anyway(budget, BUDGET_HEAP, excess - held);
+    else budget_return(budget, BUDGET_HEAP, held - excess);
+}
+
 /* malloc keeps what was freed; where that has become more than a little, the OS gets it back.
  * Asking for the resident size costs a read, so not at every tick. */
-static void trim_heap(struct maintainer *maintainer)
+static void weigh_heap(struct maintainer *maintainer)
 {
     if (maintainer->ticks++ % SELDOM_TICKS != 0) return;
-    uint64_t charged = budget_total(store_budget(maintainer->shared->store));
-    if (process_resident_bytes() > charged + TRIM_SLACK_BYTES) malloc_trim(0);
+    const struct budget *budget = store_budget(maintainer->shared->store);
+    uint64_t charged = budget_total(budget) - budget_held(budget, BUDGET_HEAP);
+    uint64_t resident = process_resident_bytes();
+    if (resident > charged + TRIM_SLACK_BYTES) {
+        malloc_trim(0);
+        resident = process_resident_bytes();
+    }
+    charge_heap(maintainer, resident);
 }
 
 /* A deleted area is emptied for half of the time, however large it was: a step is a thousand pages
@@ -196,7 +230,7 @@ static void *run(void *opaque)
         }
         compact_as_asked(maintainer);
         upkeep(maintainer);
-        trim_heap(maintainer);
+        weigh_heap(maintainer);
         teach(maintainer);
         compact_by_itself(maintainer);
         arena_trim(zpool_arena(store_zpool(maintainer->shared->store)));
@@ -209,6 +243,7 @@ enum fp_status maintainer_create(struct shared *shared, struct maintainer **out)
     struct maintainer *maintainer = calloc(1, sizeof *maintainer);
     if (maintainer == NULL) return FP_NO_MEMORY;
     maintainer->shared = shared;
+    maintainer->huge_pages = shared->config->storage.huge_pages == CONFIG_SWITCH_ON;
     shared->compaction.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (shared->compaction.wake_fd < 0 ||
         store_scratch_create(shared->store, &maintainer->scratch) != FP_OK) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The order of eviction against S3-FIFO as plain as it can be written: two queues of all pushes
- * The order of eviction against S3-FIFO as plain as it can be written: two queues of all pushes
- * whatever gives way must be the same key on both sides.
+ * that there were, a count of marks for each key, and ghosts by place. One shard, random
+ * operations; whatever gives way must be the same key on both sides.
  *
  * The queues are storage/fifo.h's, which has a test of its own, because what is swept out of them
  * when must be the same too: a ticket repeats, and an old word may stand for a key again.
