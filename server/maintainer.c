@@ -102,6 +102,15 @@ static void reap_areas(struct maintainer *maintainer)
         sched_yield();
 }
 
+/* Whoever deleted, replaced or evicted a long value did not wait for its pieces. */
+static void end_long_ones(struct maintainer *maintainer)
+{
+    uint64_t ends_ns = clock_monotonic_ns() + REAP_NS_PER_TICK;
+    while (store_end_step(maintainer->shared->store, maintainer->scratch) &&
+           clock_monotonic_ns() < ends_ns && !atomic_load(&maintainer->stopping))
+        sched_yield();
+}
+
 /* Enough steps for a pass a minute, and half of the time at most. */
 static void reap_items(struct maintainer *maintainer)
 {
@@ -121,6 +130,7 @@ static void upkeep(struct maintainer *maintainer)
     maintainer->scratch->now_ms = shared_store_ms(maintainer->shared, clock_monotonic_ns());
     compressor_pool_upkeep(store_compressors(store));
     reap_areas(maintainer);
+    end_long_ones(maintainer);
     reap_items(maintainer);
     exports_sweep(&maintainer->shared->exports, clock_monotonic_ns());
     shrink_step(&maintainer->shrink, maintainer->shared, maintainer->scratch,

@@ -123,6 +123,9 @@ bool store_drop_one(struct store *store, struct store_scratch *scratch) FP_NONNU
  * died. False: there is none. */
 bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
 
+/* Frees some of what was long and is over, if anything is: both of the above begin with it. */
+bool store_end_step(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
+
 /* True: memory was short and an item has given way for it, or pages of a deleted area have, so it
  * may be tried again. False also where so much is free that memory is not what was missing. */
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)

@@ -57,6 +57,7 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
 bool store_drop_one(struct store *store, struct store_scratch *scratch)
 {
     lock_assert_none();
+    if (store_end_step(store, scratch)) return true;
     struct keydir_turn turn;
     for (unsigned turns = 0; keydir_turn(&store->keydir, &turn); turns++) {
         struct item *item = take_victim(store, scratch, &turn, turns >= TURNS_BEFORE_FORCE);
@@ -76,6 +77,7 @@ static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
 
 bool store_evict_one(struct store *store, struct store_scratch *scratch)
 {
+    if (store_end_step(store, scratch)) return true;
     bool gone = store_evicts(store) ? store_drop_one(store, scratch)
                                     : drop_dead_ones(store, scratch);
     if (gone) store_count(&store->counters.direct_reclaims, 1);

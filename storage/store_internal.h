@@ -33,6 +33,7 @@ struct store {
     _Atomic uint64_t reap_position; /* keydir_walk.h */
     _Atomic uint64_t reap_steps, reap_pass_steps; /* of this pass; of the last one */
     _Atomic uint64_t arriving_bytes; /* packed, of values that are on their way in */
+    struct ending *_Atomic endings;  /* store_ending.c; NULL: none */
     struct { store_evicted *tell; void *context; } on_eviction; /* tell NULL: nobody */
 };
 

@@ -150,10 +150,11 @@ void store_item_release(struct store *store, struct store_scratch *scratch,
     struct item *item = *item_ptr;
     *item_ptr = NULL;
     if (!item_release(item)) return;
-    for (uint32_t i = 0; i < item_piece_count(item); i++)
-        store_handle_end(store, scratch, item->pieces[i]);
-    budget_return(&store->budget, BUDGET_ITEMS, store_item_cost(item));
-    free(item);
+    store_end_pieces(store, scratch,
+                     &(struct ending_pieces){.pieces = item->pieces,
+                                             .count = item_piece_count(item),
+                                             .charged_bytes = store_item_cost(item),
+                                             .record = item});
 }
 
 struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,

@@ -102,23 +102,19 @@ enum fp_status store_value_read(struct store *store, struct store_scratch *scrat
     return store_piece_read(store, scratch, value->pieces[piece], space);
 }
 
-/* Its pieces are the caller's now, or somebody's already. */
-static void end_record(struct store *store, struct store_value *value)
-{
-    store_count(&store->arriving_bytes, -value->packed_bytes);
-    budget_return(&store->budget, BUDGET_ITEMS, value->charged_bytes);
-    free(value->pieces);
-    free(value);
-}
-
 void store_value_end(struct store *store, struct store_scratch *scratch,
                      struct store_value **value_ptr)
 {
     struct store_value *value = *value_ptr;
     if (value == NULL) return;
     *value_ptr = NULL;
-    for (uint32_t i = 0; i < value->count; i++) store_handle_end(store, scratch, value->pieces[i]);
-    end_record(store, value);
+    store_count(&store->arriving_bytes, -value->packed_bytes);
+    store_end_pieces(store, scratch,
+                     &(struct ending_pieces){.pieces = value->pieces,
+                                             .count = value->count,
+                                             .charged_bytes = value->charged_bytes,
+                                             .record = value,
+                                             .table = value->pieces});
 }
 
 enum fp_status store_value_to_item(struct store *store, struct store_scratch *scratch,
@@ -132,8 +128,8 @@ enum fp_status store_value_to_item(struct store *store, struct store_scratch *sc
     if (value->count > 0)
         memcpy((*item)->pieces, value->pieces, value->count * sizeof *value->pieces);
     (*item)->packed_bytes = (uint32_t)value->packed_bytes;
-    end_record(store, value);
-    *value_ptr = NULL;
+    value->count = 0; /* they are the item's */
+    store_value_end(store, scratch, value_ptr);
     return FP_OK;
 }
 

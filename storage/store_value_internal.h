@@ -39,6 +39,17 @@ enum fp_status store_join_step(struct store *store, struct store_scratch *scratc
                                const struct item_put *put, uint64_t value_bytes_max,
                                struct store_join **join) FP_MUST_CHECK;
 
+/* What is over: its pieces, and what they were kept in, to be freed with them. */
+struct ending_pieces {
+    struct zhandle *pieces;
+    uint32_t count;
+    uint64_t charged_bytes; /* BUDGET_ITEMS */
+    void *record, *table;   /* for free(); NULL: nothing */
+};
+/* Ends them: few at once, many by and by (store_end_step). */
+void store_end_pieces(struct store *store, struct store_scratch *scratch,
+                      const struct ending_pieces *pieces);
+
 /* Unpacks one piece and checks it. FP_CORRUPT. */
 enum fp_status store_piece_read(struct store *store, struct store_scratch *scratch,
                                 struct zhandle piece, struct space out) FP_MUST_CHECK;

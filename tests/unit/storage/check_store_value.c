@@ -68,6 +68,7 @@ static struct slice part(size_t from, size_t size)
 static void expect_nothing_left(void)
 {
     (void)!store_item_delete(bench.store, bench.scratch, slice_text("k"));
+    while (store_end_step(bench.store, bench.scratch)) {}
     ck_assert_uint_eq(objects(), 0);
     ck_assert_uint_eq(budget_held(store_budget(bench.store), BUDGET_ITEMS), 0);
     ck_assert_uint_eq(store_values_packed_bytes(bench.store), 0);
@@ -142,6 +143,56 @@ START_TEST(a_value_of_1_gib_is_stored_and_read)
     ck_assert_int_eq(memcmp(piece, &last, sizeof last), 0);
     store_item_release(bench.store, bench.scratch, &item);
     expect_nothing_left();
+    teardown();
+}
+END_TEST
+
+static struct store_value *long_value(unsigned pieces)
+{
+    struct store_value *value;
+    fp_assert(store_value_begin(bench.store, bench.scratch, (uint64_t)pieces * PIECE, &value) ==
+              FP_OK);
+    for (unsigned i = 0; i < pieces; i++)
+        fp_assert(store_value_add(bench.store, bench.scratch, value,
+                                  bytes + (size_t)(i % 64) * PIECE) == FP_OK);
+    return value;
+}
+
+/* Or a delete would keep a worker for as long as a thousand requests take. */
+START_TEST(what_is_long_ends_in_steps_and_before_anything_is_evicted)
+{
+    setup();
+    ck_assert_int_eq(bench_set(&bench, "stays", slice_text("v")), FP_OK);
+    uint64_t with = objects();
+    for (int turn = 0; turn < 3; turn++) {
+        struct store_value *value = long_value(300), *other = long_value(200);
+        struct item_put put = {.key = slice_text("k"), .whole = &value};
+        ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &put, 300 * PIECE), FP_OK);
+        ck_assert_uint_eq(objects(), with + 500);
+        store_value_end(bench.store, bench.scratch, &other);
+        ck_assert_int_eq(store_item_delete(bench.store, bench.scratch, slice_text("k")), FP_OK);
+        ck_assert_uint_eq(objects(), with + 500);
+        ck_assert(turn != 1 || store_end_step(bench.store, bench.scratch));
+        ck_assert(turn != 2 || store_evict_one(bench.store, bench.scratch));
+        ck_assert(turn == 0 || objects() == with + 500 - 64);
+        uint64_t steps = 0;
+        for (; store_end_step(bench.store, bench.scratch); steps++) ck_assert(steps < 20);
+        ck_assert_uint_eq(objects(), with);
+        ck_assert(bench_is(&bench, "stays", "v"));
+    }
+    ck_assert_int_eq(store_item_delete(bench.store, bench.scratch, slice_text("stays")), FP_OK);
+    expect_nothing_left();
+    teardown();
+}
+END_TEST
+
+/* A store that is destroyed does not forget them. */
+START_TEST(what_has_not_ended_ends_with_the_store)
+{
+    setup();
+    struct store_value *value = long_value(300);
+    store_value_end(bench.store, bench.scratch, &value);
+    ck_assert_uint_eq(objects(), 300);
     teardown();
 }
 END_TEST
@@ -294,7 +345,10 @@ int main(void)
     return suite_run("store_value", nobody_finds_a_value_until_it_is_put_whole,
                      a_value_given_up_at_any_piece_leaves_nothing,
                      what_is_announced_and_not_sent_is_not_charged,
-                     a_value_of_1_gib_is_stored_and_read, the_mode_decides_when_the_value_is_whole,
+                     a_value_of_1_gib_is_stored_and_read,
+                     what_is_long_ends_in_steps_and_before_anything_is_evicted,
+                     what_has_not_ended_ends_with_the_store,
+                     the_mode_decides_when_the_value_is_whole,
                      long_values_are_joined_in_steps, a_join_sees_who_was_quicker,
                      a_join_given_up_leaves_nothing,
                      what_is_damaged_is_not_joined,
