@@ -38,7 +38,8 @@ static int choose(struct off *off, const char *name)
             return cli_usage("swap", "'%.60s' is no nbd or md device, such as /dev/nbd0", name);
         if (swap_state_find(off->machine, device, &off->state)) return CLI_GOOD;
         off->state = (struct swap_state){.device = device, .count = device.array ? 0 : 1};
-        off->state.members[0].number = device.number;
+        off->state.members[0] = (struct swap_member){
+            .number = device.number, .pid = swap_disk_look(off->machine, device).pid};
         return CLI_GOOD;
     }
     for (unsigned at = 0; swap_device_next(&at, &device);) {
@@ -144,7 +145,7 @@ static bool let_go(const struct off *off, struct complaint *complaint)
     for (unsigned i = 0; i < off->state.count; i++) {
         struct swap_device member = {.number = off->state.members[i].number};
         struct swap_disk disk = swap_disk_look(off->machine, member);
-        if (!disk.connected) continue;
+        if (!swap_member_connected(off->machine, &off->state.members[i])) continue;
         swap_device_path(member, path);
         swap_plan_empty(path, &words);
         struct errand errand = {&words, off->cli->timeout_ns, false, NULL};
@@ -202,11 +203,10 @@ static void report(const struct off *off)
 
 static bool any_connected(const struct off *off)
 {
-    bool any = swap_disk_look(off->machine, off->state.device).connected;
-    for (unsigned i = 0; i < off->state.count; i++) {
-        struct swap_device member = {.number = off->state.members[i].number};
-        any |= swap_disk_look(off->machine, member).connected;
-    }
+    bool any = off->state.device.array &&
+               swap_disk_look(off->machine, off->state.device).connected;
+    for (unsigned i = 0; i < off->state.count; i++)
+        any |= swap_member_connected(off->machine, &off->state.members[i]);
     return any;
 }
 

@@ -200,8 +200,10 @@ static bool connect_one(struct on *on, unsigned i, struct complaint *complaint)
         return false;
     }
     on->connected++;
-    return on->cli->dry_run ||
-           (see_device(on, device, complaint) && look_inside(on, path, complaint));
+    if (on->cli->dry_run) return true;
+    if (!see_device(on, device, complaint)) return false;
+    member->pid = on->disk.pid;
+    return look_inside(on, path, complaint);
 }
 
 static bool connect_all(struct on *on, struct complaint *complaint)

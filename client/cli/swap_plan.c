@@ -53,7 +53,7 @@ void swap_plan_connect(const struct swap_settings *settings, const struct swap_a
     words_add(words, "%" PRIu32, settings->connections);
     words_add(words, "-timeout");
     words_add(words, "%" PRIu32, settings->silence_s);
-    words_add(words, "-swap"); /* its memory is locked, its sockets may use the kernel's reserve */
+    words_add(words, "-swap"); /* its memory is locked, where it stays behind */
 }
 
 void swap_plan_disconnect(const char *device, struct words *words)

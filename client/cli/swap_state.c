@@ -52,9 +52,12 @@ void swap_state_write(const struct swap_state *state, char text[MACHINE_TEXT_BYT
     int used = snprintf(text, MACHINE_TEXT_BYTES,
                         "device %s\nconnections %" PRIu32 "\nsilence_s %" PRIu32 "\n", name,
                         state->connections, state->silence_s);
-    for (unsigned i = 0; i < state->count && used > 0 && used < MACHINE_TEXT_BYTES; i++)
-        used += snprintf(text + used, (size_t)(MACHINE_TEXT_BYTES - used), "member nbd%u %s\n",
-                         state->members[i].number, state->members[i].address);
+    for (unsigned i = 0; i < state->count && used > 0 && used < MACHINE_TEXT_BYTES; i++) {
+        const struct swap_member *member = &state->members[i];
+        used += snprintf(text + used, (size_t)(MACHINE_TEXT_BYTES - used),
+                         "member nbd%u %" PRIu64 " %s\n", member->number, member->pid,
+                         member->address);
+    }
 }
 
 bool swap_state_parse(const char *text, struct swap_state *state)
@@ -68,8 +71,8 @@ bool swap_state_parse(const char *text, struct swap_state *state)
         return false;
     while (state->count < SWAP_MEMBERS_MAX) {
         struct swap_member *member = &state->members[state->count];
-        if (sscanf(text + used, " member nbd%u %1023s%n", &member->number, member->address,
-                   &more) != 2 ||
+        if (sscanf(text + used, " member nbd%u %" SCNu64 " %1023s%n", &member->number,
+                   &member->pid, member->address, &more) != 3 ||
             member->number >= SWAP_DEVICES_MAX)
             break;
         state->count++;
@@ -82,7 +85,7 @@ static void path_of(struct swap_device device, char path[MACHINE_PATH_BYTES])
 {
     char name[SWAP_DEVICE_BYTES];
     swap_device_name(device, name);
-    snprintf(path, MACHINE_PATH_BYTES, "/run/farpage/swap-%s", name);
+    snprintf(path, MACHINE_PATH_BYTES, "/run/farpage-swap/%s", name);
 }
 
 bool swap_state_keep(const struct machine *machine, const struct swap_state *state,
@@ -124,14 +127,6 @@ static bool number_of(const struct machine *machine, struct swap_device device, 
     return machine_read_number(machine, path, number);
 }
 
-static bool has(const struct machine *machine, struct swap_device device, const char *file)
-{
-    char path[MACHINE_PATH_BYTES], name[SWAP_DEVICE_BYTES];
-    swap_device_name(device, name);
-    snprintf(path, sizeof path, "/sys/block/%s/%s", name, file);
-    return machine_exists(machine, path);
-}
-
 struct swap_disk swap_disk_look(const struct machine *machine, struct swap_device device)
 {
     struct swap_disk disk = {.there = false};
@@ -139,10 +134,19 @@ struct swap_disk swap_disk_look(const struct machine *machine, struct swap_devic
     disk.there = number_of(machine, device, "size", &sectors);
     if (disk.there && sectors <= UINT64_MAX / SECTOR_BYTES)
         disk.size_bytes = sectors * SECTOR_BYTES;
-    disk.connected = disk.there && (device.array ? sectors > 0 : has(machine, device, "pid"));
+    /* An nbd device has a pid while it is connected, an array a size while it runs. */
+    disk.connected = disk.there && (device.array ? sectors > 0
+                                                 : number_of(machine, device, "pid", &disk.pid));
     disk.discards =
         number_of(machine, device, "queue/discard_max_bytes", &number) && number > 0;
     if (device.array && number_of(machine, device, "md/degraded", &number))
         disk.missing = (unsigned)number;
     return disk;
+}
+
+bool swap_member_connected(const struct machine *machine, const struct swap_member *member)
+{
+    struct swap_device device = {.number = member->number};
+    struct swap_disk disk = swap_disk_look(machine, device);
+    return disk.connected && disk.pid == member->pid;
 }

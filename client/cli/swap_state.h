@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * swap_state - what `farpage swap on` leaves in /run/farpage for `off` and `status`: which device
- * shows which exports. The kernel knows the rest, and what it says counts. */
+ * swap_state - what `farpage swap on` leaves in /run/farpage-swap for `off` and `status`: which
+ * device shows which exports. The kernel knows the rest, and what it says counts. The folder is
+ * root's own: who could write there could name a disk to be emptied. */
 #ifndef FARPAGE_CLIENT_CLI_SWAP_STATE_H
 #define FARPAGE_CLIENT_CLI_SWAP_STATE_H
 #include "client/cli/machine.h"
@@ -23,6 +24,7 @@ bool swap_device_parse(const char *text, struct swap_device *device) FP_MUST_CHE
 
 struct swap_member {
     unsigned number; /* of /dev/nbdN */
+    uint64_t pid;    /* the kernel's word for who connected it: another one, another disk */
     char address[SWAP_ADDRESS_BYTES];
 };
 
@@ -54,8 +56,12 @@ struct swap_disk {
     bool connected; /* an array: it runs */
     bool discards;
     uint64_t size_bytes;
+    uint64_t pid;     /* of who connected it; 0 of an array */
     unsigned missing; /* members of an array */
 };
 struct swap_disk swap_disk_look(const struct machine *machine, struct swap_device device);
+
+/* Is the member's device connected, and by us? */
+bool swap_member_connected(const struct machine *machine, const struct swap_member *member);
 
 #endif

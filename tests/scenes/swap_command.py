@@ -159,6 +159,17 @@ def a_free_device_is_taken_and_several_are_told_apart(programs):
         assert "is neither swap nor connected" in machine.swap("off", "/dev/nbd1", code=1)
 
 
+def a_device_that_became_somebody_else_s_is_left_alone(programs):
+    with Machine(programs.farpage) as machine:
+        machine.swap("on", ADDRESS)
+        machine.write("proc/swaps", TITLE)
+        machine.write("sys/block/nbd0/pid", "43\n")
+        machine.said()
+        assert "is neither swap nor connected" in machine.swap("off", code=1)
+        assert machine.said() == []
+        assert machine.swap("status") == "no swap on network block devices\n"
+
+
 def swap_that_does_not_fit_is_not_turned_off(programs):
     with Machine(programs.farpage) as machine:
         machine.swap("on", ADDRESS)
@@ -264,6 +275,7 @@ if __name__ == "__main__":
           what_others_keep_in_an_export_is_not_overwritten,
           an_export_with_an_identity_is_asked_for_by_it,
           a_free_device_is_taken_and_several_are_told_apart,
+          a_device_that_became_somebody_else_s_is_left_alone,
           swap_that_does_not_fit_is_not_turned_off, a_swapoff_that_fails_keeps_the_connection,
           ctrl_c_undoes_on_and_leaves_off_undone, a_server_that_does_not_answer_is_given_up,
           dangers_are_warned_of, a_dry_run_runs_nothing, documents_are_json])

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """swap_machine - a machine made of files: what the kernel would show under /proc, /sys and /dev, and
 programs that change it as the real ones do, or fail when they are told to."""
-import os
 import pathlib
 import shutil
 import subprocess
@@ -122,5 +121,5 @@ class Machine:
         for path in sorted((self.root / "sys").rglob("*")):
             if path.is_file() and path.name in ("pid", "size"):
                 disks[str(path.relative_to(self.root))] = path.read_text()
-        run = sorted(os.listdir(self.root / "run/farpage")) if (self.root / "run").exists() else []
+        run = sorted(path.name for path in (self.root / "run").rglob("*"))
         return self.read("proc/swaps"), self.read("proc/sys/vm/min_free_kbytes"), disks, run

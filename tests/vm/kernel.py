@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 METAPACKAGE = "linux-image-cloud-amd64"
-MODULES = ("nbd", "virtio_pci", "virtio_net", "raid1", "raid10")
+MODULES = ("nbd", "virtio_pci", "virtio_net", "raid1", "raid10", "raid456")
 
 
 class Missing(Exception):
