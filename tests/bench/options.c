@@ -54,7 +54,8 @@ static const struct row rows[] = {
     {"farpaged", TEXT, SERVERS, AT(farpaged), 0, 0, "the server to measure"},
     {"set", TEXT, SERVERS, AT(set), 0, 0, "KEY=VALUE for it, as its own --set"},
     {"memcached", TEXT, PEERS, AT(memcached), 0, 0, "the server to compare it with"},
-    {"json", FLAG, ALL, AT(json), 0, 0, "print every figure of every round, for programs"},
+    {"json", FLAG, ALL & ~BENCH_BESIDE, AT(json), 0, 0,
+     "print every figure of every round, for programs"},
     {"help", HELP, ALL, 0, 0, 0, "print this"},
 };
 

@@ -246,8 +246,7 @@ int main(int argc, char **argv)
     bench.options.threads = 1;
     bench.targets = target_choices(&bench.options, bench.choices);
     bool good = measure_all(&bench);
-    if (good && bench.options.json) beside_print_json(&bench);
-    if (good && !bench.options.json) beside_print(&bench);
+    if (good) beside_print(&bench);
     pageset_free(&bench.pages);
     return good && bench.wrong == 0 && bench.refused == 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * beside - the figures of farpaged beside memcached, and how they are told. */
+ * beside - the figures of farpaged beside memcached, as JSON. */
 #ifndef FARPAGE_TESTS_BENCH_MEMCACHED_BESIDE_H
 #define FARPAGE_TESTS_BENCH_MEMCACHED_BESIDE_H
 #include "tests/bench/options.h"
@@ -53,7 +53,7 @@ struct bench {
     double load_before, load_after, wrong, refused, misses;
 };
 
+/* Every figure of every round as JSON; ./table makes tables of it. */
 void beside_print(const struct bench *bench);
-void beside_print_json(const struct bench *bench);
 
 #endif
