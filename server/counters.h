@@ -13,10 +13,10 @@
 
 /* X(name, meaning): in the order of plain `stats`. farpage_ marks what memcached does not have. */
 #define WORKER_COUNTERS(X)                                                                         \
-    X(cmd_get, "keys asked for by get and gets")                                                   \
+    X(cmd_get, "keys asked for by get, gets and mg")                                               \
     X(cmd_set, "values sent to be stored")                                                         \
     X(cmd_flush, "flush_all requests")                                                             \
-    X(cmd_touch, "keys touched, gat included")                                                     \
+    X(cmd_touch, "keys touched, by gat too, which is no get")                                      \
     X(cmd_meta, "me requests, which look at an item")                                              \
     X(get_hits, "keys found")                                                                      \
     X(get_misses, "keys not found")                                                                \

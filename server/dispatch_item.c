@@ -40,7 +40,7 @@ static bool get_one(struct dispatcher *dispatcher, struct session *session,
                                            touches ? &request->exptime : NULL);
     count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
     if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
-    count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
+    else count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
     note_get(dispatcher, key, item);
     return item == NULL || write_value(dispatcher, session, &item, with_cas, output);
 }

@@ -91,12 +91,13 @@ static enum dispatch answer_text(struct meta *meta, const char *text)
 
 /* --- mg --------------------------------------------------------------------------------------- */
 
+/* As memcached: what touches is no get, but where there is nothing to touch. */
 static void count_get(struct meta *meta, bool hit)
 {
-    bool touches = asks(meta, 'T');
-    count(meta, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
-    if (touches) count(meta, hit ? COUNTER_touch_hits : COUNTER_touch_misses);
-    count(meta, hit ? COUNTER_get_hits : COUNTER_get_misses);
+    bool touched = hit && asks(meta, 'T');
+    count(meta, touched ? COUNTER_cmd_touch : COUNTER_cmd_get);
+    if (touched) count(meta, COUNTER_touch_hits);
+    else count(meta, hit ? COUNTER_get_hits : COUNTER_get_misses);
 }
 
 /* *ttl: the time left as far as the flags have been gone through. */

@@ -270,6 +270,79 @@ def answers_differ_where_they_must(ours, theirs):
     assert not problems, "\n\n".join(problems)
 
 
+# --- what is counted ------------------------------------------------------------------------------
+
+COUNTED = r"""
+gat 30 k\r\n
+gat 30 none\r\n
+get k none\r\n
+touch k 30\r\n
+touch none 30\r\n
+mg k\r\n
+mg none\r\n
+mg k T30\r\n
+mg none T30\r\n
+mg made N30\r\n
+mg k R90 v\r\n
+set k 0 0 1\r\n1\r\n
+append k 0 0 1\r\n2\r\n
+cas k 0 0 1 1\r\nx\r\n
+cas none 0 0 1 1\r\nx\r\n
+ms k 1\r\n1\r\n
+ms k 1 ME\r\nx\r\n
+ms k 1 MA\r\n2\r\n
+ms k 1 C1\r\nx\r\n
+ms none 1 C1\r\nx\r\n
+incr k 1\r\n
+incr none 1\r\n
+decr k 1\r\n
+decr none 1\r\n
+ma k\r\n
+ma none\r\n
+ma k C1\r\n
+ma k MD\r\n
+ma none MD\r\n
+ma made2 N0\r\n
+me k\r\n
+me none\r\n
+md k C1\r\n
+md none\r\n
+md k I\r\n
+md k\r\n
+delete none\r\n
+delete made\r\n
+set k 0 0 1\r\n1\r\n
+set k 0 0 2000000\r\n{"x" * 2000000}\r\n
+ms k 1\r\n1\r\n
+ms k 2000000\r\n{"x" * 2000000}\r\n
+flush_all 100\r\n
+"""
+COUNTERS = """cmd_get cmd_set cmd_flush cmd_touch cmd_meta get_hits get_misses delete_misses delete_hits
+incr_misses incr_hits decr_misses decr_hits cas_misses cas_hits cas_badval touch_hits touch_misses
+store_too_large store_no_memory curr_items""".split()
+
+
+def counters(server):
+    lines = (line.split(b" ") for line in answers(server, b"stats\r\n").splitlines())
+    found = {line[1].decode(): line[2] for line in lines if line[0] == b"STAT"}
+    return {name: int(found[name]) for name in COUNTERS}
+
+
+def counts_are_memcacheds(ours, theirs):
+    for server in (ours, theirs):
+        answers(server, b"set k 0 0 1\r\n1\r\n")
+    for text in COUNTED.strip().splitlines():
+        counted = []
+        for server in (theirs, ours):
+            before = counters(server)
+            answers(server, bytes_of(text, server))
+            after = counters(server)
+            counted.append({name: after[name] - before[name] for name in COUNTERS
+                            if after[name] != before[name]})
+        assert counted[0] == counted[1], f"{text[:60]}\nmemcached: {counted[0]}\nfarpaged:  " \
+                                         f"{counted[1]}"
+
+
 # --- random walks ---------------------------------------------------------------------------------
 # What is known to differ is not walked into. memcached changes a number in its place unless
 # somebody happens to be reading it; else it forgets that it was stale, won or read, its new time,
@@ -387,7 +460,8 @@ def main(farpaged, name, count=""):
 
 
 SCENES = {scene.__name__: scene for scene in (
-    answers_are_memcacheds, answers_differ_where_they_must, random_walks_lead_to_the_same)}
+    answers_are_memcacheds, answers_differ_where_they_must, counts_are_memcacheds,
+    random_walks_lead_to_the_same)}
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))
