@@ -9,6 +9,7 @@ import time
 from full_memory import noise
 from running import Server
 from story import ask, limit_mib, memory_limit, sample, sanitized, stats, tell
+from tls import Secured
 
 KIB, MIB = 1 << 10, 1 << 20
 PIECE = 16 * KIB
@@ -183,16 +184,20 @@ def a_client_that_ends_in_the_middle_has_stored_nothing(programs):
 
 
 def a_value_that_stalls_is_timed_by_its_progress(programs):
-    """Each 16 KiB has server.request_timeout; feeding bytes one by one is no progress."""
+    """Each 16 KiB has server.request_timeout, also of a value that is refused and dropped; feeding
+    bytes one by one is no progress."""
     with Server(programs.farpaged, ["server.request_timeout=1s"]) as server:
-        slow, stalled = server.connect("unix"), server.connect("unix")
+        slow, stalled, refused = (server.connect("unix") for _ in range(3))
         value = text(1, 100 * KIB)
         stalled.sendall(line(b"set", b"stalled", len(value)) + value[:90 * KIB])
         slow.sendall(line(b"set", b"slow", len(value)))
+        refused.sendall(line(b"set", b"refused", 2 * MIB))
+        assert answer(refused) == b"SERVER_ERROR object too large for cache\r\n"
         begun = time.monotonic()
         at = 0
         while at < len(value):  # about 3 s in all
             slow.sendall(value[at:at + 12 * KIB])
+            refused.sendall(value[:12 * KIB])
             at += 12 * KIB
             try:
                 stalled.sendall(b"x")
@@ -201,6 +206,8 @@ def a_value_that_stalls_is_timed_by_its_progress(programs):
             time.sleep(0.35)
         slow.sendall(b"\r\n")
         assert answer(slow) == b"STORED\r\n" and time.monotonic() - begun > 2
+        refused.sendall(bytes(2 * MIB - at) + b"\r\nversion\r\n")
+        assert answer(refused).startswith(b"VERSION")
         wait_until("the other is closed", lambda: select.select([stalled], [], [], 0)[0])
         now = stats(server)
         assert now["farpage_slow_kicks"] == "1" and now["farpage_arriving_packed_bytes"] == "0", now
@@ -297,6 +304,25 @@ def damage_in_the_middle_ends_the_connection(programs):
         assert stats(server)["curr_items"] == "1"
 
 
+def a_long_value_travels_over_tls(programs):
+    """In odd pieces, with more behind it, and read late."""
+    size = 3 * MIB + 77
+    value = text(4, size)
+    with Secured(programs, sets=["storage.item_size_max=8MiB",
+                                 "server.output_buffer_max=64KiB"]) as secured, \
+            secured.connect() as s:
+        sent = line(b"set", b"k", size) + value + b"\r\nget k\r\nversion\r\n"
+        for at in range(0, len(sent), 10007):
+            s.sendall(sent[at:at + 10007])
+        time.sleep(0.1)
+        assert answer(s) == b"STORED\r\n" and answer(s) == b"VALUE k 5 %d\r\n" % size
+        assert exactly(s, size) == value and exactly(s, 7) == b"\r\nEND\r\n"
+        assert answer(s).startswith(b"VERSION")
+        s.sendall(line(b"append", b"k", 3) + b"abc\r\nmg k v\r\n")
+        assert answer(s) == b"STORED\r\n" and answer(s) == b"VA %d\r\n" % (size + 3)
+        assert exactly(s, size + 5) == value + b"abc\r\n"
+
+
 def a_long_value_is_mapped_read_and_written(programs):
     size = 20 * PIECE + 5
     value, other = text(1, size), text(2, size)
@@ -328,4 +354,4 @@ if __name__ == "__main__":
           a_client_that_ends_in_the_middle_has_stored_nothing,
           a_value_that_stalls_is_timed_by_its_progress, what_is_being_read_stays_what_it_was,
           uploads_and_evictions_share_memory, damage_in_the_middle_ends_the_connection,
-          a_long_value_is_mapped_read_and_written])
+          a_long_value_travels_over_tls, a_long_value_is_mapped_read_and_written])

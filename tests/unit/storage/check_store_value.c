@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/store_value.h"
 
+#include <pthread.h>
+
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
 
-enum { PIECE = ITEM_PIECE_BYTES, MOST = 64 * PIECE };
+enum {
+    PIECE = ITEM_PIECE_BYTES,
+    MOST = 64 * PIECE,
+#ifdef __SANITIZE_THREAD__
+    LONGEST = 1 << 26, /* there each of its bytes takes long */
+#else
+    LONGEST = 1 << 30,
+#endif
+    THREADS = 3,
+    TURNS = 12,
+};
 
 static struct bench bench;
 static uint8_t bytes[MOST];
@@ -126,7 +138,7 @@ START_TEST(a_value_of_1_gib_is_stored_and_read)
     struct store_value *value;
     static uint8_t piece[PIECE];
     setup_with(64);
-    uint64_t size = 1u << 30;
+    uint64_t size = LONGEST;
     ck_assert_int_eq(store_value_begin(bench.store, bench.scratch, size, &value), FP_OK);
     for (uint64_t i = 0; store_value_next_bytes(value) > 0; i++) {
         uint64_t word = i | i << 32; /* same-filled: this is about counting */
@@ -137,8 +149,8 @@ START_TEST(a_value_of_1_gib_is_stored_and_read)
     ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &put, size - 1), FP_TOO_BIG);
     ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &put, size), FP_OK);
     struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text("k"), NULL);
-    ck_assert(item->value_bytes == size && item_piece_count(item) == 65536);
-    uint32_t last = 65535;
+    ck_assert(item->value_bytes == size && item_piece_count(item) == LONGEST / PIECE);
+    uint32_t last = LONGEST / PIECE - 1;
     ck_assert_int_eq(store_item_read_piece(bench.store, bench.scratch, item, last, piece), FP_OK);
     ck_assert_int_eq(memcmp(piece, &last, sizeof last), 0);
     store_item_release(bench.store, bench.scratch, &item);
@@ -181,6 +193,36 @@ START_TEST(what_is_long_ends_in_steps_and_before_anything_is_evicted)
         ck_assert(bench_is(&bench, "stays", "v"));
     }
     ck_assert_int_eq(store_item_delete(bench.store, bench.scratch, slice_text("stays")), FP_OK);
+    expect_nothing_left();
+    teardown();
+}
+END_TEST
+
+/* Each makes long values and gives them up, and frees what any of them gave up. */
+static void *end_many(void *context)
+{
+    struct store_scratch *scratch;
+    (void)context;
+    fp_assert(store_scratch_create(bench.store, &scratch) == FP_OK);
+    for (int turn = 0; turn < TURNS; turn++) {
+        struct store_value *value;
+        fp_assert(store_value_begin(bench.store, scratch, 100 * PIECE, &value) == FP_OK);
+        while (store_value_next_bytes(value) > 0)
+            fp_assert(store_value_add(bench.store, scratch, value, bytes) == FP_OK);
+        store_value_end(bench.store, scratch, &value);
+        (void)store_end_step(bench.store, scratch);
+    }
+    store_scratch_destroy(&scratch);
+    return NULL;
+}
+
+START_TEST(many_may_end_what_is_long_at_once)
+{
+    pthread_t threads[THREADS];
+    setup();
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, end_many, NULL), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     expect_nothing_left();
     teardown();
 }
@@ -347,7 +389,7 @@ int main(void)
                      what_is_announced_and_not_sent_is_not_charged,
                      a_value_of_1_gib_is_stored_and_read,
                      what_is_long_ends_in_steps_and_before_anything_is_evicted,
-                     what_has_not_ended_ends_with_the_store,
+                     what_has_not_ended_ends_with_the_store, many_may_end_what_is_long_at_once,
                      the_mode_decides_when_the_value_is_whole,
                      long_values_are_joined_in_steps, a_join_sees_who_was_quicker,
                      a_join_given_up_leaves_nothing,
