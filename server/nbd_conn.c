@@ -25,6 +25,7 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "server/nbd_internal.h"
+#include "server/watch_events.h"
 
 enum {
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
@@ -50,10 +51,18 @@ static struct budget *budget_of(struct nbd_conn *conn)
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
+static const char *close_reason(const struct nbd_conn *conn)
+{
+    if (conn->stopping) return "shutdown";
+    if (conn->idled) return "idle_timeout";
+    return conn->closing ? "normal" : "error";
+}
+
 static void conn_destroy(struct nbd_conn *conn)
 {
     struct worker *worker = conn->worker;
     struct shared *shared = worker->shared;
+    watch_conn_close(&shared->watchers, &conn->row, close_reason(conn));
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
@@ -113,6 +122,7 @@ void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
     count(conn, COUNTER_total_connections, 1);
+    watch_conn_new(&worker->shared->watchers, &conn->row);
     event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
     event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
                  conn);
@@ -480,6 +490,7 @@ void nbd_conn_sweep(struct nbd_conn *conn)
     enum worker_counter counter;
     const char *reason = too_slow(conn, &counter);
     if (reason == NULL) return;
+    conn->idled = counter == COUNTER_idle_kicks;
     count(conn, counter, 1);
     log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
               log_text("peer", conn->row.peer), log_text("reason", reason));

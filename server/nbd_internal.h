@@ -73,6 +73,7 @@ struct nbd_conn {
     bool leaving;      /* it said so: nothing more is looked at */
     bool stopping;     /* the server is */
     bool closing;      /* as soon as all is sent */
+    bool idled;        /* it ends because of server.idle_timeout */
     enum nbd_phase phase;
     struct nbd_handshake handshake;
     struct export *export; /* NULL: none is open */

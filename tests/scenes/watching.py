@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+from nbd_wire import Device, take
 from running import Server
 from story import ask, memory_limit, sanitized, stats, tell
 
@@ -115,6 +116,16 @@ def watchers_come_and_go(programs):
             watcher.expect(r"type=conn_new rip=unix rport=0 transport=local cfd=\d+")
             watcher.expect(r"type=conn_close rip=unix rport=0 transport=local reason=normal"
                            r" cfd=\d+")
+
+
+def block_devices_come_and_go_as_others_do(programs):
+    with Device(programs.farpaged, "[{name: d, size: 1MiB}]") as server, \
+            Watcher(server, "connevents") as watcher:
+        with server.wire("tcp") as s:
+            assert take(s, 18)[:8] == b"NBDMAGIC"
+            watcher.expect(r"type=conn_new rip=127\.0\.0\.1 rport=\d+ transport=tcp cfd=\d+")
+        watcher.expect(r"type=conn_close rip=127\.0\.0\.1 rport=\d+ transport=tcp reason=normal"
+                       r" cfd=\d+")
 
 
 def evictions_and_compaction_are_watched(programs):
@@ -231,6 +242,7 @@ def watchers_may_come_and_go_under_load(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([watchers_are_told_what_they_asked_for, watchers_come_and_go,
+          block_devices_come_and_go_as_others_do,
           evictions_and_compaction_are_watched,
           a_watcher_that_does_not_read_loses_lines_and_nothing_else,
           a_stop_does_not_wait_for_who_watches_and_does_not_read,

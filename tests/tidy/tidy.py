@@ -83,7 +83,7 @@ MAY_INCLUDE = {
                                "server/session", "server/shared", "server/stats", "server/watch"},
     "server/nbd": BASE | {"protocol", "storage/store", "server/worker", "server/dispatch",
                           "server/exports", "server/handshakes", "server/output", "server/shared",
-                          "tls"},
+                          "server/watch", "tls"},
     "server/worker": BASE | {"server/conn", "server/handshakes", "server/nbd", "server/dispatch", "server/output", "server/shared"},
     "server/conn": BASE | {"protocol", "server/worker", "server/dispatch", "server/dispatcher", "server/maps",
                            "server/output",
