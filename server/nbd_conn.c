@@ -104,6 +104,7 @@ static void greet(struct nbd_conn *conn, bool wants_tls)
     conn->begun_ns = conn->worker->now_ns;
     conn->handshake.state = wants_tls ? NBD_BEFORE_TLS : NBD_PLAIN;
     conn->opener.row = &conn->row;
+    conn->opener.stays_here = true;
     settle(conn, NBD_STEP_WAIT);
 }
 
@@ -474,8 +475,10 @@ static const char *too_slow(struct nbd_conn *conn, enum worker_counter *counter)
     *counter = COUNTER_farpage_slow_kicks;
     if (pending && overdue(conn->moved_ns, now_ns, unread_ns))
         return "it does not read its replies";
-    if (conn->phase != NBD_SERVING)
-        return overdue(conn->begun_ns, now_ns, request_ns) ? "its handshake did not end" : NULL;
+    if (conn->phase != NBD_SERVING) {
+        bool late = overdue(conn->begun_ns, now_ns, setting(&settings->login_timeout_ns));
+        return late ? "its handshake did not end" : NULL;
+    }
     if (!pending && overdue(conn->begun_ns, now_ns, request_ns))
         return "its request did not become complete";
     bool busy = pending || conn->begun_ns != 0 || conn->job_count > 0;

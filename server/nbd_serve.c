@@ -258,6 +258,10 @@ static size_t write_extents(struct nbd_conn *conn, const struct nbd_request *req
 void nbd_block_status(struct nbd_conn *conn, const struct nbd_request *request)
 {
     size_t most = (request->flags & NBD_FLAG_REQ_ONE) != 0 ? 1 : STATUS_EXTENTS_MAX;
+    if (opener_lost(&conn->opener)) {
+        nbd_reply(conn, request, nbd_error_of(conn, FP_LOST), NULL);
+        return;
+    }
     uint8_t *out = output_reserve(&conn->output, NBD_CHUNK_BYTES + 4 + most * NBD_EXTENT_BYTES);
     if (out == NULL) return;
     size_t count = write_extents(conn, request, out + NBD_CHUNK_BYTES + 4, most);

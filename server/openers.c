@@ -57,7 +57,7 @@ static bool drains(uint32_t flags)
 /* Whether who has it keeps out who asks; `open` NULL: who asks wants it to end. */
 static bool is_in_the_way(const struct opener *holder, const struct frame_open *open)
 {
-    if (open == NULL) return true;
+    if (open == NULL || (drains(open->flags) && holder->stays_here)) return true;
     if (drains(open->flags) || opener_drains(holder))
         return drains(open->flags) && opener_drains(holder);
     return (open->flags & FRAME_OPEN_SHARED) == 0 || is_exclusive(holder);
@@ -162,6 +162,19 @@ static enum fp_status find_area(const struct open_request *request, struct area 
     return status;
 }
 
+/* Nobody who could not follow it comes to an area that may go elsewhere. */
+static enum fp_status stays_with_locked(const struct opener *opener, const struct area *area,
+                                        char why[REFUSAL_BYTES_MAX])
+{
+    if (!opener->stays_here) return FP_OK;
+    for (const struct opener *holder = area->openers; holder != NULL; holder = holder->next) {
+        if (!opener_drains(holder) || opener_lost(holder)) continue;
+        explain(holder, 0, why);
+        return FP_BUSY;
+    }
+    return FP_OK;
+}
+
 static void take_locked(struct opener *opener, const struct frame_open *open)
 {
     bool drained = opener->area != NULL && opener_drains(opener);
@@ -177,6 +190,7 @@ enum fp_status openers_open(struct openers *openers, const struct open_request *
     lock_take(&openers->lock);
     enum fp_status status = find_area(request, &area);
     if (status == FP_OK) status = make_way_locked(area, request->open, NULL, why);
+    if (status == FP_OK) status = stays_with_locked(opener, area, why);
     if (status == FP_OK) {
         take_locked(opener, request->open);
         opener->since_ns = clock_unix_ns();

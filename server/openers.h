@@ -13,7 +13,8 @@
  * A transient area is deleted with its last opener.
  *
  * One opener at a time may be there to drain the area (FRAME_OPEN_DRAIN): it is in nobody's way and
- * nobody is in its, and what it froze serves again when it ends.
+ * nobody is in its, and what it froze serves again when it ends. But those who could not follow the
+ * area elsewhere (block devices) and who drains it keep each other out.
  *
  * Threads: any; an opener belongs to its session's thread, but what is atomic.
  * Locks:   RANK_OPENERS, and within it RANK_AREAS. Blocks: never.
@@ -33,6 +34,7 @@
 struct opener {
     struct conn_row *row; /* of its connection, which is open as long as the opener is */
     bool notices;         /* its client takes them; set before it is opened */
+    bool stays_here;      /* it could not follow its area elsewhere; set before, too */
     /* Written by openers.c under its lock, but read by the session that it belongs to: */
     struct area *area; /* a use */
     uint32_t flags;    /* enum frame_open_flags: SHARED, ZEROS and DRAIN */

@@ -51,8 +51,8 @@
       "A connection that has never asked anything is closed after so long; 0 means never.")        \
     X("server.login_timeout", KIND_DURATION, struct config, server.login_timeout_ns, "20s",        \
       CONFIG_MS(100), CONFIG_HOURS(1), NULL, RELOAD,                                               \
-      "A connection must have agreed on TLS and authenticated, where that is wanted, within "      \
-      "this time.")                                                                                \
+      "A connection must have agreed on TLS and authenticated, where that is wanted, and one for " \
+      "a block device have opened it, within this time.")                                          \
     X("server.stop_timeout", KIND_DURATION, struct config, server.stop_timeout_ns, "10s", 0,       \
       CONFIG_MS(600000), NULL, RESTART,                                                            \
       "How long a graceful stop waits for replies on their way; 0 means not at all.")              \

@@ -18,7 +18,7 @@ from nbd_wire import MIB, Device
 from operating import until
 from story import ask, limit_mib, sample, sanitized, stats, tell
 
-PAGE = 4096
+PAGE, DRAIN = 4096, 32
 DISK = '[{name: disk, size: 16MiB, description: "for a test"}]'
 
 
@@ -136,6 +136,16 @@ def the_tools_of_others_work(programs):
                    "-c", "discard 1M 1M", "-c", "read -P 0 1M 1M", "-c", "flush", "-c", "map",
                    f"nbd+unix:///disk?socket={device.nbd_unix}")
         assert "failed" not in said and "error" not in said.lower(), said
+
+
+def fio_verifies_every_block(programs):
+    with Device(programs.farpaged, DISK) as device:
+        for uri, pattern, size in (("disk", "randrw", "4k"), ("disk", "randwrite", "1k-64k")):
+            said = run("fio", "--name=verify", "--ioengine=nbd", f"--uri={device.uri(uri)}",
+                       f"--rw={pattern}", f"--bsrange={size}-{size}" if "-" not in size
+                       else f"--bsrange={size}", "--size=16m", "--iodepth=16", "--verify=crc32c",
+                       "--verify_fatal=1", "--buffer_compress_percentage=60", "--randrepeat=1")
+            assert "err= 0" in said, said
 
 
 # --- which disk it is ----------------------------------------------------------------------------
@@ -271,6 +281,23 @@ def an_area_open_exclusively_is_no_device_and_the_other_way_round(programs):
         assert handle.pread(2 * PAGE, 0) == b"f" * PAGE + b"d" * PAGE
 
 
+def an_area_that_is_a_device_is_not_moved_away(programs):
+    with Device(programs.farpaged, DISK) as device, tempfile.TemporaryDirectory() as directory:
+        handle = connect(device, "disk")
+        handle.pwrite(b"d" * PAGE, PAGE)
+        drainer = Session(device)
+        assert b"open shared by unix:pid=" in drainer.try_open(b"disk", flags=DRAIN)["body"]
+        said = programs.run(device, "drain", "disk", "--to", os.path.join(directory, "f"), code=1)
+        assert "open shared by" in said, said
+        handle.shutdown()
+        until(lambda: stats(device, "exports")["disk:connections"] == "0")
+        number = drainer.open(b"disk", flags=DRAIN)
+        kind, text = why_refused(device, "disk")
+        assert kind == wire.POLICY and "being drained" in text, text
+        drainer.close_area(number)
+        assert connect(device, "disk").pread(PAGE, PAGE) == b"d" * PAGE
+
+
 # --- full ----------------------------------------------------------------------------------------
 
 def what_cannot_be_held_at_worst_is_refused_at_the_start(programs):
@@ -335,5 +362,6 @@ if __name__ == "__main__":
           a_state_that_cannot_be_kept_is_an_error_at_the_start,
           a_template_makes_an_export_for_each_name_and_ends_it,
           an_area_open_exclusively_is_no_device_and_the_other_way_round,
+          an_area_that_is_a_device_is_not_moved_away, fio_verifies_every_block,
           what_cannot_be_held_at_worst_is_refused_at_the_start, what_is_promised_at_worst_is_kept,
           a_full_server_says_enospc_and_keeps_the_old_content])

@@ -101,7 +101,7 @@ def what_breaks_the_handshake_is_hung_up_on(programs):
 
 def a_thousand_half_open_handshakes_keep_nobody_out(programs):
     with Device(programs.farpaged, DISK, ["server.max_connections=1100",
-                                          "server.request_timeout=3s"]) as device:
+                                          "server.login_timeout=3s"]) as device:
         before, crowd = device.rss_bytes(), []
         for n in range(1000):
             s = device.wire()
