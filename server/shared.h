@@ -35,6 +35,12 @@ struct debug_clock {
     _Atomic uint64_t paused_ms; /* 0: it runs */
 };
 
+struct shared_before { /* what was counted at the last stats reset */
+    _Atomic uint64_t workers[WORKER_COUNTERS_COUNT];
+    struct store_counters store;
+    _Atomic uint64_t rejected, listen_pauses, lines_sent, lines_skipped;
+};
+
 struct shared {
     struct log *log;
     struct store *store;
@@ -57,7 +63,7 @@ struct shared {
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */
     uint32_t worker_count;
     struct worker_counters *counters;     /* worker_count of them */
-    _Atomic uint64_t baseline[WORKER_COUNTERS_COUNT]; /* sums at the last stats reset */
+    struct shared_before before;
     /* The configuration in force; replaced by a reload, guarded by the lock. */
     struct lock config_lock;
     struct config *config;
@@ -84,13 +90,26 @@ static inline uint64_t shared_store_ms(const struct shared *shared, uint64_t now
     return ms;
 }
 
-/* A counter summed over the workers, since the last reset. */
-static inline uint64_t shared_counter(const struct shared *shared, enum worker_counter which)
+/* Somebody may have reset it since `now` was read. */
+static inline uint64_t shared_since(uint64_t now, const _Atomic uint64_t *before)
+{
+    uint64_t then = atomic_load_explicit(before, memory_order_relaxed);
+    return now > then ? now - then : 0;
+}
+
+/* A counter summed over the workers, since the start. */
+static inline uint64_t shared_counted(const struct shared *shared, enum worker_counter which)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < shared->worker_count; i++)
         sum += atomic_load_explicit(&shared->counters[i].values[which], memory_order_relaxed);
-    return sum - atomic_load_explicit(&shared->baseline[which], memory_order_relaxed);
+    return sum;
+}
+
+/* The same since the last reset. */
+static inline uint64_t shared_counter(const struct shared *shared, enum worker_counter which)
+{
+    return shared_since(shared_counted(shared, which), &shared->before.workers[which]);
 }
 
 #endif

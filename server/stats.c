@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "server/stats_internal.h"
+#include "storage/store_classes.h"
 
 static const struct section {
     const char *name;
@@ -38,8 +39,18 @@ const char *stats_sections(void)
 
 void stats_reset(struct shared *shared)
 {
+    struct shared_before *before = &shared->before;
+    const struct store_counters *store = store_counters(shared->store);
     for (int i = 0; i < WORKER_COUNTERS_COUNT; i++)
-        atomic_fetch_add(&shared->baseline[i], shared_counter(shared, (enum worker_counter)i));
+        atomic_store(&before->workers[i], shared_counted(shared, (enum worker_counter)i));
+#define X(name, text) atomic_store(&before->store.name, atomic_load(&store->name));
+    STORE_COUNTERS(X)
+#undef X
+    atomic_store(&before->rejected, atomic_load(&shared->conns.rejected));
+    atomic_store(&before->listen_pauses, atomic_load(&shared->listen_pauses));
+    atomic_store(&before->lines_sent, atomic_load(&shared->watchers.sent));
+    atomic_store(&before->lines_skipped, atomic_load(&shared->watchers.skipped));
+    store_classes_reset(shared->store);
     prefixes_forget(&shared->prefixes);
 }
 
@@ -48,6 +59,12 @@ void stats_text(const struct stats_sink *sink, const char *name, const char *val
     char full[192];
     snprintf(full, sizeof full, "%s%s", sink->prefix, name);
     sink->emit(sink->context, full, value);
+}
+
+void stats_since(const struct stats_sink *sink, const char *name, const _Atomic uint64_t *counter,
+                 const _Atomic uint64_t *before)
+{
+    stats_number(sink, name, shared_since(atomic_load(counter), before));
 }
 
 void stats_number(const struct stats_sink *sink, const char *name, uint64_t value)

@@ -18,7 +18,8 @@ typedef void stats_emit(void *context, const char *name, const char *value);
 bool stats_report(struct shared *shared, struct slice section, stats_emit *emit, void *context)
     FP_MUST_CHECK FP_NONNULL(1, 3);
 
-/* What `stats reset` does: the workers' counters read 0 from now on. */
+/* What `stats reset` does: what is counted in plain `stats`, by class of items and by prefix reads
+ * 0 from now on. */
 void stats_reset(struct shared *shared) FP_NONNULL(1);
 
 /* The names of the sections, blank separated, for a message. */

@@ -41,8 +41,9 @@ static void emit_connections(struct shared *shared, const struct stats_sink *sin
     stats_number(sink, "max_connections", atomic_load(&shared->settings.max_connections));
     stats_number(sink, "curr_connections", atomic_load(&shared->conns.count));
     stats_number(sink, "connection_structures", atomic_load(&shared->conns.count));
-    stats_number(sink, "rejected_connections", atomic_load(&shared->conns.rejected));
-    stats_number(sink, "listen_disabled_num", atomic_load(&shared->listen_pauses));
+    const struct shared_before *before = &shared->before;
+    stats_since(sink, "rejected_connections", &shared->conns.rejected, &before->rejected);
+    stats_since(sink, "listen_disabled_num", &shared->listen_pauses, &before->listen_pauses);
     stats_number(sink, "accepting_conns", 1);
     stats_number(sink, "threads", shared->worker_count);
 }
@@ -61,19 +62,22 @@ static void emit_counters(struct shared *shared, const struct stats_sink *sink)
 static void emit_items(struct shared *shared, const struct stats_sink *sink)
 {
     const struct store_counters *counters = store_counters(shared->store);
+    const struct store_counters *before = &shared->before.store;
     struct budget *budget = store_budget(shared->store);
     stats_number(sink, "curr_items", store_item_count(shared->store));
-    stats_number(sink, "total_items", atomic_load(&counters->items_total));
+    stats_since(sink, "total_items", &counters->items_total, &before->items_total);
     stats_number(sink, "bytes", budget_held(budget, BUDGET_ITEMS) +
                                     atomic_load(&counters->item_packed_bytes));
     stats_number(sink, "limit_maxbytes", budget_wanted(budget));
     stats_number(sink, "hash_bytes", budget_held(budget, BUDGET_KEYDIR));
-    stats_number(sink, "evictions", atomic_load(&counters->item_evictions));
-    stats_number(sink, "reclaimed", atomic_load(&counters->item_reclaims));
-    stats_number(sink, "lru_crawler_starts", atomic_load(&counters->crawler_passes));
-    stats_number(sink, "crawler_items_checked", atomic_load(&counters->crawler_items_checked));
-    stats_number(sink, "crawler_reclaimed", atomic_load(&counters->crawler_reclaimed));
-    stats_number(sink, "direct_reclaims", atomic_load(&counters->direct_reclaims));
+    stats_since(sink, "evictions", &counters->item_evictions, &before->item_evictions);
+    stats_since(sink, "reclaimed", &counters->item_reclaims, &before->item_reclaims);
+    stats_since(sink, "lru_crawler_starts", &counters->crawler_passes, &before->crawler_passes);
+    stats_since(sink, "crawler_items_checked", &counters->crawler_items_checked,
+                &before->crawler_items_checked);
+    stats_since(sink, "crawler_reclaimed", &counters->crawler_reclaimed,
+                &before->crawler_reclaimed);
+    stats_since(sink, "direct_reclaims", &counters->direct_reclaims, &before->direct_reclaims);
     stats_number(sink, "farpage_item_value_bytes", atomic_load(&counters->item_value_bytes));
     stats_number(sink, "farpage_item_packed_bytes", atomic_load(&counters->item_packed_bytes));
     stats_number(sink, "farpage_arriving_packed_bytes", store_values_packed_bytes(shared->store));
@@ -95,7 +99,7 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "farpage_pages_same_filled", pages.same_filled);
     stats_number(sink, "farpage_pages_incompressible", pages.incompressible);
     stats_number(sink, "farpage_pages_packed_bytes", pages.packed_bytes);
-    stats_number(sink, "farpage_corrupt", atomic_load(&counters->corrupt));
+    stats_since(sink, "farpage_corrupt", &counters->corrupt, &shared->before.store.corrupt);
     stats_number(sink, "farpage_memory_held_bytes", budget_total(store_budget(shared->store)));
     stats_number(sink, "farpage_memory_limit_bytes", budget_wanted(store_budget(shared->store)));
     stats_number(sink, "farpage_resident_bytes", process_resident_bytes());
@@ -113,8 +117,9 @@ static void emit_watchers(struct shared *shared, const struct stats_sink *sink)
 {
     struct watchers *watchers = &shared->watchers;
     stats_number(sink, "log_watchers", watchers_count(watchers));
-    stats_number(sink, "log_watcher_sent", atomic_load(&watchers->sent));
-    stats_number(sink, "log_watcher_skipped", atomic_load(&watchers->skipped));
+    const struct shared_before *before = &shared->before;
+    stats_since(sink, "log_watcher_sent", &watchers->sent, &before->lines_sent);
+    stats_since(sink, "log_watcher_skipped", &watchers->skipped, &before->lines_skipped);
 }
 
 void stats_general(struct shared *shared, const struct stats_sink *sink)

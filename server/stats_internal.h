@@ -12,6 +12,9 @@ struct stats_sink {
 
 void stats_text(const struct stats_sink *sink, const char *name, const char *value);
 void stats_number(const struct stats_sink *sink, const char *name, uint64_t value);
+/* What a counter has counted since the last reset. */
+void stats_since(const struct stats_sink *sink, const char *name, const _Atomic uint64_t *counter,
+                 const _Atomic uint64_t *before);
 void stats_ratio(const struct stats_sink *sink, const char *name, uint64_t over, uint64_t under);
 
 void stats_general(struct shared *shared, const struct stats_sink *sink);

@@ -18,7 +18,7 @@ static void fill(struct shared *shared, struct store_class rows[ITEM_CLASSES_MAX
     store_classes(shared->store, shared_store_ms(shared, clock_monotonic_ns()), rows);
 }
 
-/* A class that nothing was ever in is left out. Returns how many are not. */
+/* A class that nothing was in since the last reset is left out. Returns how many are not. */
 static unsigned each_row(struct shared *shared, const struct stats_sink *outer, const char *prefix,
                          emit_row *emit)
 {
@@ -27,7 +27,7 @@ static unsigned each_row(struct shared *shared, const struct stats_sink *outer, 
     fill(shared, rows);
     for (unsigned n = 1; n <= ITEM_CLASSES_MAX; n++) {
         char text[24];
-        if (rows[n].count.stored == 0) continue;
+        if (rows[n].count.stored == 0 && rows[n].count.items == 0) continue;
         snprintf(text, sizeof text, "%s%u:", prefix, n);
         struct stats_sink sink = {outer->emit, outer->context, text};
         emit(&sink, n, &rows[n]);

@@ -43,6 +43,20 @@ void store_classes(struct store *store, uint64_t now_ms,
     }
 }
 
+void store_classes_reset(struct store *store)
+{
+    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
+        struct keydir_shard *shard = &store->keydir.shards[i];
+        lock_take(&shard->lock);
+        for (unsigned n = 1; n <= ITEM_CLASSES_MAX; n++) {
+            struct item_class_count *count = &shard->classes[n];
+            *count = (struct item_class_count){.items = count->items,
+                                               .memory_bytes = count->memory_bytes};
+        }
+        lock_drop(&shard->lock);
+    }
+}
+
 uint64_t store_class_items(struct store *store, unsigned number)
 {
     uint64_t items = 0;

@@ -20,6 +20,9 @@ struct store_class {
 void store_classes(struct store *store, uint64_t now_ms,
                    struct store_class rows[ITEM_CLASSES_MAX + 1]) FP_NONNULL(1, 3);
 
+/* All that was counted and is not true now begins at 0 again. */
+void store_classes_reset(struct store *store) FP_NONNULL(1);
+
 /* The items of one class. */
 uint64_t store_class_items(struct store *store, unsigned number) FP_NONNULL(1);
 

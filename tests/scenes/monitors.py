@@ -201,6 +201,11 @@ def evictions_are_counted_by_class(programs):
         by_class = {name.split(":")[2]: int(value) for name, value in items.items() if value != "0"}
         assert evictions > 100 and by_class["evicted"] == evictions, (evictions, items)
         assert by_class["evicted_nonzero"] == by_class["evicted_unfetched"] == evictions, items
+        ask(server, "stats reset\r\n")
+        again = stats(server, "items")
+        assert stats(server)["evictions"] == "0" and again.keys() == items.keys(), again
+        assert all(value == "0" for name, value in again.items() if "evicted" in name), again
+        assert stats(server)["curr_items"] in {v for k, v in again.items() if "number" in k}, again
 
 
 def a_client_may_stop_the_server_where_that_is_configured(programs):
