@@ -46,8 +46,6 @@
 enum {
     FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
-    ROOM_BYTES = 1 << 20,    /* less is left: memory is nearly full */
-    HOARD_BYTES = 64 << 10,  /* of one's unread replies is much then */
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
@@ -275,6 +273,7 @@ static enum step step_value(struct conn *conn, const struct request *request,
 static enum step step_text(struct conn *conn, struct slice *input)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    dispatcher->caller_fd = conn->row.fd;
     struct request_limits limits = {
         .item_bytes_max = setting(&conn->worker->shared->settings.item_bytes_max),
         .whole_bytes_max = ITEM_WHOLE_BYTES_MAX};
@@ -762,15 +761,6 @@ void conn_stop(struct conn *conn, bool drain)
     else conn_destroy(conn);
 }
 
-/* What waits to be read is needed for others: memory is full, or nearly and this is much of it. To
- * let go of the few that fill it to the byte would leave no room for anybody's next request. */
-static bool is_in_need(struct conn *conn)
-{
-    const struct budget *budget = budget_of(conn);
-    bool nearly = budget_total(budget) + ROOM_BYTES > budget_limit(budget);
-    return is_short(conn) || (nearly && output_pending(&conn->output) >= HOARD_BYTES);
-}
-
 void conn_sweep(struct conn *conn)
 {
     bool pending = output_pending(&conn->output) > 0;
@@ -779,7 +769,7 @@ void conn_sweep(struct conn *conn)
     struct conn_stand stand = {.handshaking = conn->handshaking,
                                .login = conn->login.wanted,
                                .pending = pending,
-                               .needed = is_in_need(conn),
+                               .needed = conn_reply_is_needed(budget_of(conn), &conn->output),
                                .opened_ns = conn->row.opened_ns,
                                .active_ns = atomic_load(&conn->row.active_ns),
                                .begun_ns = conn->begun_ns,

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * conn_patience - for how long a connection is waited for. Pure. */
+ * conn_patience - for how long a connection is waited for.
+ *
+ * Threads: the connection's worker. Blocks: never. */
 #ifndef FARPAGE_SERVER_CONN_PATIENCE_H
 #define FARPAGE_SERVER_CONN_PATIENCE_H
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attrs.h"
+#include "base/budget.h"
+#include "server/output.h"
 #include "server/settings.h"
 
 struct conn_stand { /* how far a connection is; times are monotonic, 0: not so */
@@ -22,6 +26,11 @@ struct conn_verdict {
     const char *reason; /* it is to be closed because of that; NULL: it may go on */
     bool idle;          /* nothing was under way */
 };
+
+/* What waits to be read is needed for others: memory is full, or nearly and this is much of it. To
+ * let go of the few that fill it to the byte would leave no room for anybody's next request. */
+bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
+    FP_NONNULL(1, 2);
 
 struct conn_verdict conn_patience(const struct settings *settings, const struct conn_stand *stand,
                                   uint64_t now_ns) FP_MUST_CHECK FP_NONNULL(1, 2);

@@ -150,7 +150,6 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
 enum dispatch dispatch_text(struct dispatcher *dispatcher, struct session *session,
                             const struct request *request, struct output *output)
 {
-    dispatcher->caller_fd = session->row->fd;
     if (request->command <= COMMAND_TOUCH)
         return dispatch_item(dispatcher, session, request, output);
     if (request->command <= COMMAND_MN) return dispatch_meta(dispatcher, session, request, output);

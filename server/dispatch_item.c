@@ -226,7 +226,12 @@ enum fp_status dispatch_look_ahead(struct dispatcher *dispatcher, const struct r
 
 void dispatch_refusal(struct dispatcher *dispatcher, const struct request *request)
 {
+    bool classic = request->command >= COMMAND_SET && request->command <= COMMAND_CAS;
     if (request->too_large) count(dispatcher, COUNTER_store_too_large);
+    if (request->too_large && classic)
+        note_store(dispatcher, &(struct note_store){.key = request->key,
+                                                    .command = command_name(request->command),
+                                                    .status = FP_TOO_BIG});
     if (request->drop_old) dispatch_forget(dispatcher, request);
 }
 

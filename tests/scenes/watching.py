@@ -76,13 +76,15 @@ def watchers_are_told_what_they_asked_for(programs):
         all_keys.expect(found)
         all_keys.expect(missed)
         all_keys.expect(deleted.format("md"))
+        ask(server, "set k:1 0 0 2000000\r\n" + "x" * 2000000 + "\r\n")
+        all_keys.expect(stored.format("too_large", "set", "0", "0", 0))
         reads.expect(found)
         reads.expect(missed)
         reads.expect(found)
         reads.expect(missed)
         assert all_keys.is_silent() and reads.is_silent()
         s = stats(server)
-        assert s["log_watchers"] == "2" and s["log_watcher_sent"] == "14", s
+        assert s["log_watchers"] == "2" and s["log_watcher_sent"] == "15", s
         assert s["log_watcher_skipped"] == "0"
         rows = stats(server, "conns")
         assert [v for k, v in rows.items() if k.endswith(":state")].count("conn_watch") == 2, rows
