@@ -12,9 +12,9 @@
 
 enum {
     SWAP_BLOCK_BYTES = 4096,
-    /* A network card's driver takes memory to receive the very answer that frees memory. A machine
-     * of 192 MiB hung for good in half of its runs with the kernel's own choice, and in none with
-     * this (docs/swap.md). */
+    /* A network card's driver takes memory to receive the very answer that frees memory. Machines
+     * of 192 MiB have hung for good with the kernel's own choice, and never with this
+     * (docs/swap.md, What was seen). */
     SWAP_MIN_FREE_KIB = 24576,
     SWAP_SILENCE_S = 30,  /* a connection that is silent for so long is dead */
     SWAP_CONNECTIONS = 2,

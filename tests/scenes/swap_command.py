@@ -4,7 +4,12 @@
 kernel it is run by tests/vm."""
 import json
 import os
+import pathlib
+import re
 import signal
+import subprocess
+import tempfile
+import textwrap
 import time
 
 from story import tell
@@ -32,6 +37,17 @@ def swap_goes_on_is_shown_and_goes_off(programs):
         assert machine.said() == ["swapoff /dev/nbd0", "blkdiscard -f /dev/nbd0",
                                   "nbd-client -d /dev/nbd0"]
         assert machine.swap("status") == "no swap on network block devices\n"
+
+
+def the_server_that_the_document_shows_is_good(programs):
+    page = pathlib.Path(__file__).parents[2] / "docs/swap.md"
+    block = re.search(r"^    listeners:\n(?:    .*\n)+", page.read_text(), re.M)[0]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(textwrap.dedent(block))
+        file.flush()
+        done = subprocess.run([programs.farpaged, "--check", "--config", file.name],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def two_servers_make_a_mirror(programs):
@@ -268,7 +284,8 @@ def documents_are_json(programs):
 
 
 if __name__ == "__main__":
-    tell([swap_goes_on_is_shown_and_goes_off, two_servers_make_a_mirror,
+    tell([the_server_that_the_document_shows_is_good, swap_goes_on_is_shown_and_goes_off,
+          two_servers_make_a_mirror,
           a_mirror_that_fails_leaves_the_machine_as_it_was,
           a_step_that_fails_says_why_and_leaves_the_machine_as_it_was,
           what_cannot_be_undone_is_said, a_missing_program_is_named_with_its_package,
