@@ -304,6 +304,37 @@ def damage_in_the_middle_ends_the_connection(programs):
         assert stats(server)["curr_items"] == "1"
 
 
+def what_many_append_at_once_is_all_there(programs):
+    """Each join starts again where somebody was quicker, and none is lost or torn."""
+    size, times = 66 * KIB + 3, 5
+    with Server(programs.farpaged, ["storage.item_size_max=8MiB"]) as server:
+        with server.connect("unix") as s:
+            assert set_value(s, b"k", text(0, size)) == b"STORED\r\n"
+        chunks = {bytes([65 + who, 97 + n]) * (size // 2) for who in range(3) for n in range(times)}
+        failed = []
+
+        def append(who):
+            with server.connect("unix" if who % 2 else "tcp") as s:
+                for n in range(times):
+                    chunk = bytes([65 + who, 97 + n]) * (size // 2)
+                    s.sendall(line(b"append", b"k", len(chunk)) + chunk + b"\r\n")
+                    if (said := answer(s)) != b"STORED\r\n":
+                        failed.append(said)
+        threads = [threading.Thread(target=append, args=(who,)) for who in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+        with server.connect("unix") as s:
+            value = get_value(s, b"k")
+        assert value[:size] == text(0, size)
+        step = size // 2 * 2
+        found = [value[at:at + step] for at in range(size, len(value), step)]
+        assert len(found) == len(chunks) and set(found) == chunks
+        assert [f[1] for f in found if f[0] == 65] == sorted(f[1] for f in found if f[0] == 65)
+
+
 def a_long_value_travels_over_tls(programs):
     """In odd pieces, with more behind it, and read late."""
     size = 3 * MIB + 77
@@ -354,4 +385,5 @@ if __name__ == "__main__":
           a_client_that_ends_in_the_middle_has_stored_nothing,
           a_value_that_stalls_is_timed_by_its_progress, what_is_being_read_stays_what_it_was,
           uploads_and_evictions_share_memory, damage_in_the_middle_ends_the_connection,
-          a_long_value_travels_over_tls, a_long_value_is_mapped_read_and_written])
+          what_many_append_at_once_is_all_there, a_long_value_travels_over_tls,
+          a_long_value_is_mapped_read_and_written])
