@@ -50,6 +50,8 @@ int cli_swap(const struct cli *cli)
         return cli_usage("swap", "these options are for 'swap on' and 'swap off'");
     if (cli->has_silence && cli->silence_ns % 1000000000 != 0)
         return cli_usage("swap", "--silence: whole seconds only, the kernel counts no others");
+    if (cli->dry_run && cli->json)
+        return cli_usage("swap", "--dry-run prints commands, and no JSON document");
     struct machine machine;
     machine_init(&machine);
     if (on) return swap_on(cli, &machine, cli->operands + 1);

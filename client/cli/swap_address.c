@@ -141,6 +141,12 @@ bool swap_address_parse(const char *text, struct swap_address *address,
            take_export(slice_text(slash + 1), address, complaint);
 }
 
+bool swap_address_same_server(const struct swap_address *a, const struct swap_address *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+           strcmp(a->socket, b->socket) == 0;
+}
+
 static void put_encoded(const char *part, char text[SWAP_ADDRESS_BYTES], size_t *used)
 {
     for (; *part != '\0' && *used + 4 < SWAP_ADDRESS_BYTES; part++) {

@@ -33,6 +33,9 @@ struct swap_address {
 bool swap_address_parse(const char *text, struct swap_address *address,
                         struct complaint *complaint) FP_MUST_CHECK;
 
+/* Are both of one server, by their hosts' spelling? */
+bool swap_address_same_server(const struct swap_address *a, const struct swap_address *b);
+
 /* The inverse: what swap_address_parse would take for the same. */
 void swap_address_text(const struct swap_address *address, char text[SWAP_ADDRESS_BYTES]);
 

@@ -12,12 +12,13 @@ enum { SWAP_DEVICE_BYTES = 64, SWAP_LABEL_BYTES = 16 + 1, SWAP_LINE_BYTES = 240 
 
 /* A row of /proc/swaps. */
 struct swap_row {
-    char device[SWAP_DEVICE_BYTES]; /* "/dev/nbd0"; cut where it is longer */
+    char device[SWAP_DEVICE_BYTES]; /* "/dev/nbd0" */
     uint64_t size_kib, used_kib;
     int32_t priority;
 };
 
-/* The first row at or behind *at, which moves behind it; false where there is none. Begin at 0. */
+/* The first row at or behind *at, which moves behind it; false where there is none. Begin at 0.
+ * Rows of files whose names do not fit are passed by. */
 bool swap_facts_next(const char *proc_swaps, size_t *at, struct swap_row *row) FP_MUST_CHECK;
 
 /* The row of a device, "/dev/nbd0". */

@@ -340,6 +340,14 @@ static int give_up(struct on *on, size_t failed, const struct complaint *why)
                     clean ? "" : "; and what was done before could not be undone: ", left.text);
 }
 
+static bool any_same_server(const struct on *on)
+{
+    for (unsigned i = 1; i < on->state.count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (swap_address_same_server(&on->addresses[i], &on->addresses[k])) return true;
+    return false;
+}
+
 static void report_json(const struct on *on, const struct swap_warnings *warnings)
 {
     struct json json;
@@ -363,6 +371,7 @@ static void report(const struct on *on)
 {
     struct swap_health health = swap_health_of(on->machine, &on->state);
     struct swap_warnings warnings;
+    health.one_server = any_same_server(on);
     swap_plan_warn(&health, &warnings);
     if (on->cli->json) {
         report_json(on, &warnings);
@@ -381,6 +390,23 @@ static void report(const struct on *on)
                "  echo vm.min_free_kbytes=%d >/etc/sysctl.d/90-farpage-swap.conf\n",
                on->min_free_before, SWAP_MIN_FREE_KIB, SWAP_MIN_FREE_KIB);
     swap_print_warnings(&warnings);
+}
+
+/* Takes the addresses apart; a usage error, where one is none or one export stands there twice. */
+static int take_addresses(struct on *on, char *const *addresses)
+{
+    struct complaint complaint = {{0}};
+    for (; addresses[on->state.count] != NULL; on->state.count++) {
+        const char *text = addresses[on->state.count];
+        struct swap_address *address = &on->addresses[on->state.count];
+        if (!swap_address_parse(text, address, &complaint))
+            return cli_usage("swap", "'%.200s' is no address: %s", text, complaint.text);
+        for (unsigned i = 0; i < on->state.count; i++)
+            if (swap_address_same_server(address, &on->addresses[i]) &&
+                strcmp(address->export, on->addresses[i].export) == 0)
+                return cli_usage("swap", "'%.200s' is named twice: no mirror of itself", text);
+    }
+    return CLI_GOOD;
 }
 
 static void settle(struct on *on)
@@ -404,11 +430,8 @@ int swap_on(const struct cli *cli, const struct machine *machine, char *const *a
 {
     struct on on = {.cli = cli, .machine = machine, .code = CLI_FAILED};
     struct complaint complaint = {{0}};
-    for (; addresses[on.state.count] != NULL; on.state.count++) {
-        const char *text = addresses[on.state.count];
-        if (!swap_address_parse(text, &on.addresses[on.state.count], &complaint))
-            return cli_usage("swap", "'%.200s' is no address: %s", text, complaint.text);
-    }
+    int code = take_addresses(&on, addresses);
+    if (code != CLI_GOOD) return code;
     settle(&on);
     interrupt_hold();
     for (size_t i = 0; i < FP_COUNT_OF(steps); i++) {

@@ -179,6 +179,10 @@ void swap_plan_warn(const struct swap_health *health, struct swap_warnings *warn
                  "%u of a mirror's servers are gone: the next death loses pages; docs/swap.md "
                  "says how one is taken in again",
                  health->missing);
+    if (health->one_server)
+        complain(&warnings->lines[warnings->count++],
+                 "exports of one server are in the same mirror: its death may be more than the "
+                 "mirror outlives");
     if (health->zswap)
         complain(&warnings->lines[warnings->count++],
                  "zswap stands in front and packs pages here first: where this memory is what is "

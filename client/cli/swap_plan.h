@@ -73,9 +73,10 @@ struct swap_health {
     bool zswap;            /* in front */
     bool readahead_off;    /* vm.page-cluster is 0 */
     unsigned missing;      /* members of a mirror */
+    bool one_server;       /* has several members of a mirror */
     uint32_t silence_s, connections; /* 0: not known */
 };
-enum { SWAP_WARNINGS_MAX = 5 }; /* each of the above once */
+enum { SWAP_WARNINGS_MAX = 6 }; /* each of the above once */
 struct swap_warnings {
     struct complaint lines[SWAP_WARNINGS_MAX];
     unsigned count;

@@ -71,6 +71,8 @@ ROWS = [
     (["swap", "status", "x"], 2, "needs on ADDRESS\\.\\.\\., off \\[DEVICE\\] or status"),
     (["swap", "on", "10.0.0.7"], 2, "'10.0.0.7' is no address: it names no export"),
     (["swap", "on", "nbds://h/x"], 2, "WireGuard"),
+    (["swap", "on", "h/a", "nbd://h:10809/a"], 2, "is named twice: no mirror of itself"),
+    (["swap", "on", "h/a", "--dry-run", "--json"], 2, "and no JSON document"),
     (["swap", "off", "sda"], 2, "'sda' is no nbd or md device, such as /dev/nbd0"),
     (["swap", "off", "--priority", "1"], 2, "these options are for 'swap on'"),
     (["swap", "status", "--force"], 2, "these options are for 'swap on' and 'swap off'"),

@@ -76,6 +76,12 @@ def two_servers_make_a_mirror(programs):
             "blkdiscard -f /dev/nbd1", "nbd-client -d /dev/nbd1"]
 
 
+def a_mirror_within_one_server_is_warned_of(programs):
+    with Machine(programs.farpage) as machine:
+        said = machine.swap("on", ADDRESS, "nbd://10.0.0.7/other")
+        assert "warning: exports of one server are in the same mirror" in said, said
+
+
 def a_mirror_that_fails_leaves_the_machine_as_it_was(programs):
     rows = [("nbd-client /dev/nbd1", 69, f"cannot connect: {OTHER}: nbd-client: nbd-client would"),
             ("mdadm --create", 1, "cannot make the mirror: mdadm: mdadm would not"),
@@ -286,6 +292,7 @@ def documents_are_json(programs):
 if __name__ == "__main__":
     tell([the_server_that_the_document_shows_is_good, swap_goes_on_is_shown_and_goes_off,
           two_servers_make_a_mirror,
+          a_mirror_within_one_server_is_warned_of,
           a_mirror_that_fails_leaves_the_machine_as_it_was,
           a_step_that_fails_says_why_and_leaves_the_machine_as_it_was,
           what_cannot_be_undone_is_said, a_missing_program_is_named_with_its_package,

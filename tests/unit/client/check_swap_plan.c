@@ -260,14 +260,15 @@ START_TEST(each_danger_is_warned_of)
     health = (struct swap_health){0}; /* nothing is known */
     swap_plan_warn(&health, &warnings);
     ck_assert_uint_eq(warnings.count, 0);
-    health = (struct swap_health){SWAP_MIN_FREE_KIB - 1, true, true, 1, 29, 2};
+    health = (struct swap_health){SWAP_MIN_FREE_KIB - 1, true, true, 1, true, 29, 2};
     swap_plan_warn(&health, &warnings);
     ck_assert_uint_eq(warnings.count, SWAP_WARNINGS_MAX);
     ck_assert_ptr_nonnull(strstr(warnings.lines[0].text, "vm.min_free_kbytes is 24575"));
     ck_assert_ptr_nonnull(strstr(warnings.lines[1].text, "after 29 s"));
     ck_assert_ptr_nonnull(strstr(warnings.lines[2].text, "1 of a mirror's servers"));
-    ck_assert_ptr_nonnull(strstr(warnings.lines[3].text, "zswap"));
-    ck_assert_ptr_nonnull(strstr(warnings.lines[4].text, "page-cluster"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[3].text, "exports of one server"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[4].text, "zswap"));
+    ck_assert_ptr_nonnull(strstr(warnings.lines[5].text, "page-cluster"));
 }
 END_TEST
 
