@@ -181,6 +181,12 @@ def a_client_that_ends_in_the_middle_has_stored_nothing(programs):
         with server.connect("unix") as s:
             assert get_value(s, b"k") == b"old" and get_value(s, b"none") is None
             assert get_value(s, b"long") == value
+        with server.connect("unix") as s:  # nor does a reader that ends keep anything
+            s.sendall(b"get long\r\n")
+            exactly(s, 100 * KIB)
+            assert ask(server, "delete long\r\ndelete k\r\n") == "DELETED\r\nDELETED\r\n"
+            assert int(stats(server, "zpool")["objects"]) > 100
+        wait_until("it is gone", lambda: stats(server, "zpool")["objects"] == "0")
 
 
 def a_value_that_stalls_is_timed_by_its_progress(programs):
@@ -306,17 +312,17 @@ def damage_in_the_middle_ends_the_connection(programs):
 
 def what_many_append_at_once_is_all_there(programs):
     """Each join starts again where somebody was quicker, and none is lost or torn."""
-    size, times = 66 * KIB + 3, 5
+    size, step, times = 3 * MIB + 3, 66 * KIB, 5
     with Server(programs.farpaged, ["storage.item_size_max=8MiB"]) as server:
         with server.connect("unix") as s:
             assert set_value(s, b"k", text(0, size)) == b"STORED\r\n"
-        chunks = {bytes([65 + who, 97 + n]) * (size // 2) for who in range(3) for n in range(times)}
+        chunks = {bytes([65 + who, 97 + n]) * (step // 2) for who in range(3) for n in range(times)}
         failed = []
 
         def append(who):
             with server.connect("unix" if who % 2 else "tcp") as s:
                 for n in range(times):
-                    chunk = bytes([65 + who, 97 + n]) * (size // 2)
+                    chunk = bytes([65 + who, 97 + n]) * (step // 2)
                     s.sendall(line(b"append", b"k", len(chunk)) + chunk + b"\r\n")
                     if (said := answer(s)) != b"STORED\r\n":
                         failed.append(said)
@@ -329,7 +335,6 @@ def what_many_append_at_once_is_all_there(programs):
         with server.connect("unix") as s:
             value = get_value(s, b"k")
         assert value[:size] == text(0, size)
-        step = size // 2 * 2
         found = [value[at:at + step] for at in range(size, len(value), step)]
         assert len(found) == len(chunks) and set(found) == chunks
         assert [f[1] for f in found if f[0] == 65] == sorted(f[1] for f in found if f[0] == 65)
