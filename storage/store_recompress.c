@@ -68,7 +68,7 @@ uint64_t recompress_begin(struct recompress *walk, const struct recompress_plan 
 {
     walk->plan = *plan;
     walk->area = walk->shard = 0;
-    walk->generation = walk->slot = walk->place = 0;
+    walk->generation = walk->slot = walk->position = 0;
     walk->areas_done = false;
     uint64_t there = keydir_item_count(&walk->store->keydir);
     struct area *area = NULL;
@@ -323,12 +323,8 @@ bool recompress_step(struct recompress *walk, struct store_scratch *scratch,
     walk->left = limits;
     walk->counts = counts;
     while (walk->left.looks > 0 && walk->left.tries > 0 && walk->shard < KEYDIR_SHARDS) {
-        if (!walk->areas_done) {
-            step_areas(walk);
-        } else if (step_items(walk)) {
-            walk->shard++;
-            walk->place = 0;
-        }
+        if (!walk->areas_done) step_areas(walk);
+        else if (step_items(walk)) walk->shard++;
     }
     area_release(&walk->within);
     return walk->shard == KEYDIR_SHARDS;

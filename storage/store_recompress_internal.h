@@ -14,8 +14,8 @@ struct recompress {
     uint64_t generation; /* of the one it is in: another may have come to its place meanwhile */
     uint64_t slot;
     bool areas_done;
-    unsigned shard; /* then the key directory, place by place of its tables */
-    uint64_t place;
+    unsigned shard; /* then the key directory, */
+    uint64_t position; /* as keydir_walk.h goes */
     /* Of the step under way: */
     struct area *within;        /* a use of the area the walk is in; NULL: not looked for yet */
     struct compressor *current; /* acquired: what a store would be packed with where the walk is */

@@ -9,12 +9,11 @@
  */
 #include <stdlib.h>
 
-#include "base/arith.h"
+#include "storage/keydir_walk.h"
 #include "storage/store_recompress_internal.h"
 
 enum {
     ITEMS_PER_LOCK = 16,
-    PLACES_PER_LOCK = 2048,
     REFERENCES_OF_NOBODY = 2, /* the directory's and ours */
 };
 
@@ -148,7 +147,6 @@ static void step_item(struct recompress *walk, struct item *item, bool touched)
     walk->counts->corrupt += status == FP_CORRUPT;
 }
 
-/* Like reaping, the walk misses what a table that grows moves past it. */
 bool recompress_items(struct recompress *walk)
 {
     struct keydir_shard *shard = &walk->store->keydir.shards[walk->shard];
@@ -157,22 +155,22 @@ bool recompress_items(struct recompress *walk)
     unsigned count = 0;
     unsigned wanted = walk->left.looks < ITEMS_PER_LOCK ? walk->left.looks : ITEMS_PER_LOCK;
     if (wanted > walk->left.tries) wanted = walk->left.tries;
+    if (wanted == 0) return false;
     lock_take(&shard->lock);
-    uint64_t end = min_u64(walk->place + PLACES_PER_LOCK, shard->capacity);
-    for (; walk->place < end && count < wanted; walk->place++) {
-        struct item *item = shard->table[walk->place];
-        if (item == NULL || store_item_dead(walk->store, walk->scratch, item)) continue;
+    unsigned met = keydir_walk_locked(shard, &walk->position, found, wanted);
+    for (unsigned i = 0; i < met; i++) {
+        struct item *item = found[i];
+        if (store_item_dead(walk->store, walk->scratch, item)) continue;
         item_acquire(item);
         touched[count] = is_touched(walk, item);
         found[count++] = item;
     }
-    bool done = walk->place >= shard->capacity;
     lock_drop(&shard->lock);
-    walk->left.looks -= count;
+    walk->left.looks -= met;
     walk->counts->looked += count;
     for (unsigned i = 0; i < count; i++) {
         step_item(walk, found[i], touched[i]);
         store_item_release(walk->store, walk->scratch, &found[i]);
     }
-    return done;
+    return keydir_walk_shard(walk->position) != walk->shard;
 }

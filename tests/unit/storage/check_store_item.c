@@ -3,52 +3,9 @@
 
 #include "storage/keydir.h"
 #include "tests/unit/base/suite.h"
-#include "tests/unit/storage/bench.h"
+#include "tests/unit/storage/bench_text.h"
 
 enum { PIECE = ITEM_PIECE_BYTES, LARGEST = 1 << 20 };
-
-static struct bench bench;
-
-static void setup(void)
-{
-    bench_setup(&bench, (struct store_options){0}, 16);
-}
-
-static void teardown(void)
-{
-    bench_teardown(&bench);
-}
-
-static enum fp_status put(enum item_mode mode, const char *key, const char *value, uint64_t cas)
-{
-    return bench_put(&bench, (struct item_put){.mode = mode,
-                                               .key = slice_text(key),
-                                               .value = slice_text(value),
-                                               .cas = cas});
-}
-
-static enum fp_status set(const char *key, const char *value)
-{
-    return put(ITEM_SET, key, value, 0);
-}
-
-static enum fp_status drop(const char *key)
-{
-    return store_item_delete(bench.store, bench.scratch, slice_text(key));
-}
-
-static uint64_t cas_of(const char *key)
-{
-    struct item *item = store_item_acquire(bench.store, bench.scratch, slice_text(key), NULL);
-    uint64_t cas = item_cas(item);
-    store_item_release(bench.store, bench.scratch, &item);
-    return cas;
-}
-
-static bool is(const char *key, const char *value)
-{
-    return bench_is(&bench, key, value);
-}
 
 static uint64_t objects(void)
 {
@@ -236,14 +193,6 @@ START_TEST(a_value_that_is_too_big_is_refused_and_the_old_one_stays)
     teardown();
 }
 END_TEST
-
-static uint64_t delta(const char *key, uint64_t by, bool down, enum fp_status expected)
-{
-    struct item_delta change = {.key = slice_text(key), .delta = by, .down = down};
-    struct item_counted counted = {0};
-    ck_assert_int_eq(store_item_delta(bench.store, bench.scratch, &change, &counted), expected);
-    return counted.number;
-}
 
 START_TEST(incr_and_decr_count_as_memcached_does)
 {
