@@ -14,7 +14,7 @@ import time
 from hostile import OK, hello, open_area, reply
 from operating import start, until
 from running import Server
-from story import stats, tell
+from story import sanitized, stats, tell
 
 NO_LOGIN = 31
 
@@ -172,7 +172,8 @@ def strangers_cost_no_memory(programs):
                     all_of(s)
             if i == 200:
                 before = guarded.server.rss_bytes()
-        assert guarded.server.rss_bytes() - before < 2 << 20
+        if not sanitized(programs.farpaged):  # which keeps for itself what was freed
+            assert guarded.server.rss_bytes() - before < 2 << 20
         assert guarded.count("curr_items") == 0
         says(guarded.server.connect(), b"get x\r\n", b"END\r\n")
 
