@@ -135,7 +135,7 @@ static void conn_destroy(struct conn *conn)
 /* Charged whatever it does. */
 static uint64_t fixed_bytes(const struct conn *conn)
 {
-    return CONN_FIXED_BYTES + (conn->tls != NULL ? TLS_IDLE_BYTES : 0);
+    return CONN_FIXED_BYTES + (conn->tls != NULL ? tls_held_bytes(conn->tls) : 0);
 }
 
 static void link_conn(struct conn *conn, const struct arrival *arrival)

@@ -250,7 +250,7 @@ static void charge_output(struct nbd_conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
     size_t held = sizeof *conn + conn->input.capacity_bytes;
-    if (conn->tls != NULL) held += TLS_IDLE_BYTES;
+    if (conn->tls != NULL) held += tls_held_bytes(conn->tls);
     if (conn->page != NULL) held += conn->export->area->page_bytes;
     uint64_t now = held + output_own_pending(&conn->output);
     if (now > conn->charged_bytes)

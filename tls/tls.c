@@ -388,6 +388,11 @@ long tls_write(struct tls *tls, const void *bytes, size_t size_bytes)
     return -1;
 }
 
+uint64_t tls_held_bytes(const struct tls *tls)
+{
+    return tls->established ? TLS_IDLE_BYTES : TLS_HANDSHAKE_BYTES;
+}
+
 bool tls_wants_write(const struct tls *tls)
 {
     return tls->wants_write;

@@ -29,6 +29,7 @@ enum {
     /* What a stream holds while nothing is on its way; measured, see tests/unit/tls. While bytes
      * are, up to two records more. */
     TLS_IDLE_BYTES = 20 << 10,
+    TLS_HANDSHAKE_BYTES = 48 << 10, /* until it is agreed on */
 };
 
 /* --- what both ends must agree on ------------------------------------------------------------- */
@@ -95,6 +96,9 @@ const char *tls_reason(const struct tls *tls) FP_NONNULL(1);
 long tls_read(struct tls *tls, void *bytes, size_t room_bytes) FP_MUST_CHECK FP_NONNULL(1, 2);
 long tls_write(struct tls *tls, const void *bytes, size_t size_bytes)
     FP_MUST_CHECK FP_NONNULL(1, 2);
+
+/* What it holds, to be charged to whoever has it; less from when it is agreed on. */
+uint64_t tls_held_bytes(const struct tls *tls) FP_NONNULL(1);
 
 /* The last EAGAIN was about writing. */
 bool tls_wants_write(const struct tls *tls) FP_NONNULL(1);

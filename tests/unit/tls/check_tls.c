@@ -206,6 +206,27 @@ START_TEST(an_idle_stream_holds_no_more_than_is_charged)
 }
 END_TEST
 
+START_TEST(a_handshake_under_way_holds_no_more_than_is_charged)
+{
+    static struct pair under_way[IDLE_STREAMS];
+    if (!MEMORY_IS_OURS) return;
+    begin();
+    ck_assert(pair_shake_hands(&pair));
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < IDLE_STREAMS; i++) {
+        pair_open(&under_way[i], server_context, client_context);
+        ck_assert_int_eq(tls_handshake(under_way[i].client), TLS_WANT_READ);
+        ck_assert_int_eq(tls_handshake(under_way[i].server), TLS_WANT_READ);
+        tls_close(&under_way[i].client);
+    }
+    size_t each = (mallinfo2().uordblks - before) / IDLE_STREAMS;
+    ck_assert_uint_eq(tls_held_bytes(under_way[0].server), TLS_HANDSHAKE_BYTES);
+    ck_assert_msg(each <= TLS_HANDSHAKE_BYTES && each > TLS_HANDSHAKE_BYTES / 2, "%zu bytes", each);
+    for (int i = 0; i < IDLE_STREAMS; i++) pair_close(&under_way[i]);
+    end();
+}
+END_TEST
+
 START_TEST(what_is_wrong_with_a_file_is_said)
 {
     struct tls_options options = {.role = TLS_SERVER, .certificate = "/nowhere", .key = pair_key};
@@ -235,6 +256,7 @@ int main(void)
         a_damaged_record_ends_the_stream, what_is_no_handshake_is_refused_with_the_reason,
         a_client_believes_only_the_host_it_meant, a_stream_outlives_its_context,
         an_idle_stream_holds_no_more_than_is_charged,
+        a_handshake_under_way_holds_no_more_than_is_charged,
         what_is_wrong_with_a_file_is_said);
     pair_remove_identity();
     return failed;
