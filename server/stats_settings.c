@@ -16,12 +16,13 @@ static void yes_or_no(const struct stats_sink *sink, const char *name, bool yes)
     stats_text(sink, name, yes ? "yes" : "no");
 }
 
-/* The first listener of each kind, which is all that memcached has. */
+/* The first of each kind that speaks memcached's protocol, which is all that memcached has. */
 static void emit_listeners(const struct config *config, const struct stats_sink *sink)
 {
     const struct config_address *tcp = NULL, *local = NULL;
     for (uint32_t i = config->listeners_count; i-- > 0;) {
         const struct config_address *address = &config->listeners[i].address;
+        if (config->listeners[i].protocol != CONFIG_MEMCACHED) continue;
         if (address->kind == CONFIG_UNIX) local = address;
         else tcp = address;
     }
