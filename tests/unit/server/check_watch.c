@@ -119,7 +119,7 @@ START_TEST(there_may_be_so_many_watchers)
 }
 END_TEST
 
-enum { TELLERS = 3, TELLS = 20000 };
+enum { TELLERS = 3, TELLS = 5000 };
 
 static void *tell_much(void *opaque)
 {

@@ -7,7 +7,7 @@
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit.h"
 
-enum { ITEMS = 3000, COMERS = 30000, ROOM = 7 };
+enum { ITEMS = 3000, COMERS = 12000, ROOM = 7 };
 
 static struct budget budget;
 static struct keydir keydir;
@@ -108,8 +108,8 @@ START_TEST(what_stays_is_met_once_while_tables_grow)
     for (unsigned i = 0; i < ITEMS; i++) put(i, rng_next(&rng));
     do {
         (void)step(&position, ROOM);
-        for (int i = 0; i < 40 && comers < COMERS; i++) put(ITEMS + comers++, rng_next(&rng));
-        for (int i = 0; i < 10 && gone < comers; i++) drop(ITEMS + gone++);
+        for (int i = 0; i < 16 && comers < COMERS; i++) put(ITEMS + comers++, rng_next(&rng));
+        for (int i = 0; i < 4 && gone < comers; i++) drop(ITEMS + gone++);
     } while (position != 0);
     ck_assert_uint_eq(comers, COMERS);
     for (unsigned i = 0; i < ITEMS; i++) ck_assert_uint_eq(met[i], 1);
