@@ -32,7 +32,7 @@
 #include "base/clock.h"
 #include "protocol/limits.h"
 #include "protocol/reply.h"
-#include "server/conn_closing.h"
+#include "server/closing.h"
 #include "server/conn_kept.h"
 #include "server/conn_login.h"
 #include "server/conn_patience.h"

@@ -24,6 +24,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "server/closing.h"
 #include "server/nbd_internal.h"
 #include "server/watch_events.h"
 
@@ -349,8 +350,8 @@ static void shake_hands(void *opaque)
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
-        log_event(conn->worker->shared->log, LOG_INFO, "connection closed: no TLS",
-                  log_text("peer", conn->row.peer), log_text("reason", tls_reason(conn->tls)));
+        struct closing closing = {conn->worker->shared, &conn->row, conn->worker->now_ns};
+        closing_log(&closing, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
         conn_destroy(conn);
         return;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * conn_closing - what the log says of a connection that is closed: strangers can bring that about
+ * closing - what the log says of a connection that is closed: strangers can bring that about
  * as often as they like, and so it is written at a pace. Threads: the connection's worker. */
-#ifndef FARPAGE_SERVER_CONN_CLOSING_H
-#define FARPAGE_SERVER_CONN_CLOSING_H
+#ifndef FARPAGE_SERVER_CLOSING_H
+#define FARPAGE_SERVER_CLOSING_H
 #include <stdint.h>
 
 #include "base/attrs.h"

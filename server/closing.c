@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "server/conn_closing.h"
+#include "server/closing.h"
 
 /* A client that is set up wrong comes again and again. */
 static const struct log_pace at_times = {10, 10000000000}, seldom = {1, 60000000000};
