@@ -333,6 +333,7 @@ void exports_sweep(struct exports *exports, uint64_t now_ns)
     unsigned swept = sweep_locked(exports, now_ns, numbers);
     lock_drop(&exports->lock);
     forget(exports, numbers, swept);
+    handouts_trim(&exports->handouts);
 }
 
 void exports_stop(struct exports *exports)

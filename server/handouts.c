@@ -186,23 +186,79 @@ static size_t line_of(const struct handout *entry, char line[LINE_BYTES])
     return size > 0 ? (size_t)size : 0;
 }
 
-static bool write_anew(const struct handouts *handouts, int fd)
+/* The whole file as it should be, for the caller to free; NULL: no memory. */
+static char *text_of(const struct handouts *handouts, size_t *size)
 {
-    char line[LINE_BYTES];
-    bool good = write_all(fd, HEADER, strlen(HEADER));
-    for (const struct handout *entry = handouts->first; entry != NULL && good; entry = entry->next)
-        good = write_all(fd, line, line_of(entry, line));
-    return good && fsync(fd) == 0;
+    char *text = malloc(strlen(HEADER) + (size_t)handouts->count * LINE_BYTES + 1);
+    if (text == NULL) return NULL;
+    *size = strlen(HEADER);
+    memcpy(text, HEADER, *size);
+    for (const struct handout *entry = handouts->first; entry != NULL; entry = entry->next)
+        *size += line_of(entry, text + *size);
+    return text;
+}
+
+/* A descriptor to add lines to; -1: it could not be put in the place of the old file. */
+static int write_anew(int directory_fd, const char *text, size_t size)
+{
+    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC;
+    int fd = openat(directory_fd, NEW_NAME, flags, 0600);
+    if (fd < 0) return -1;
+    if (write_all(fd, text, size) && fsync(fd) == 0 &&
+        renameat(directory_fd, NEW_NAME, directory_fd, FILE_NAME) == 0 && fsync(directory_fd) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 static enum fp_status renew(struct handouts *handouts, const char *directory, char *reason)
 {
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC;
-    handouts->fd = openat(handouts->directory_fd, NEW_NAME, flags, 0600);
-    int at = handouts->directory_fd;
-    bool good = handouts->fd >= 0 && write_anew(handouts, handouts->fd) &&
-                renameat(at, NEW_NAME, at, FILE_NAME) == 0 && fsync(at) == 0;
-    return good ? FP_OK : fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(errno));
+    size_t size;
+    char *text = text_of(handouts, &size);
+    if (text == NULL) return fail(reason, "%s/" FILE_NAME ": out of memory", directory);
+    handouts->fd = write_anew(handouts->directory_fd, text, size);
+    handouts->lines = handouts->count;
+    int error = errno;
+    free(text);
+    if (handouts->fd >= 0) return FP_OK;
+    return fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(error));
+}
+
+/* Nobody adds a line while the file is trimmed, and this waits for nobody who does. */
+static char *begin_trim(struct handouts *handouts, size_t *size)
+{
+    char *text = NULL;
+    lock_take(&handouts->lock);
+    bool due = !handouts->trimming && handouts->writers == 0 && handouts->fd >= 0 &&
+               handouts->lines > 2 * handouts->count + HANDOUTS_LINES_MAX;
+    if (due) text = text_of(handouts, size);
+    if (text != NULL) handouts->trimming = true;
+    lock_drop(&handouts->lock);
+    return text;
+}
+
+static void end_trim(struct handouts *handouts, int fd)
+{
+    int old = -1;
+    lock_take(&handouts->lock);
+    if (fd >= 0) {
+        old = handouts->fd;
+        handouts->fd = fd;
+        handouts->lines = handouts->count;
+    }
+    handouts->trimming = false;
+    lock_drop(&handouts->lock);
+    if (old >= 0) close(old);
+}
+
+void handouts_trim(struct handouts *handouts)
+{
+    size_t size;
+    char *text = begin_trim(handouts, &size);
+    if (text == NULL) return;
+    lock_assert_none();
+    end_trim(handouts, write_anew(handouts->directory_fd, text, size));
+    free(text);
 }
 
 enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
@@ -234,22 +290,57 @@ bool handouts_lost(struct handouts *handouts, struct slice name, char was[HANDOU
     return lost;
 }
 
-/* The line to be written; 0 bytes: it is on the disk already. */
+/* One more line for the file, under way. */
+struct adding {
+    char line[LINE_BYTES];
+    size_t size;
+    int fd;
+};
+
+static bool may_add_locked(struct handouts *handouts, struct adding *adding)
+{
+    if (handouts->trimming) return false;
+    adding->fd = handouts->fd;
+    handouts->writers++;
+    handouts->lines++;
+    return true;
+}
+
+/* False: errno says why. */
+static bool add_line(struct handouts *handouts, const struct adding *adding)
+{
+    lock_assert_none();
+    bool good = write_all(adding->fd, adding->line, adding->size) && fdatasync(adding->fd) == 0;
+    int error = errno;
+    lock_take(&handouts->lock);
+    handouts->writers--;
+    lock_drop(&handouts->lock);
+    errno = error;
+    return good;
+}
+
+/* Of size 0: it is on the disk already. */
 static enum fp_status begin_note(struct handouts *handouts, struct slice name,
-                                 char line[LINE_BYTES], size_t *size, uint64_t *number)
+                                 struct adding *adding, uint64_t *number)
 {
     enum fp_status status = FP_OK;
     lock_take(&handouts->lock);
     struct handout *entry = *find(handouts, name);
-    if (entry == NULL) {
-        status = handouts->count == HANDOUTS_MAX ? FP_TOO_BIG : FP_NO_MEMORY;
+    bool known = entry != NULL && entry->durable;
+    if (!known && handouts->trimming) status = FP_BUSY;
+    else if (entry == NULL && handouts->count == HANDOUTS_MAX) status = FP_TOO_BIG;
+    if (entry == NULL && status == FP_OK) {
         entry = add(handouts, name, slice_text(handouts->boot));
-        if (entry != NULL) entry->number = ++handouts->last_number;
+        if (entry == NULL) status = FP_NO_MEMORY;
+        else entry->number = ++handouts->last_number;
     }
-    *size = entry == NULL || entry->durable ? 0 : line_of(entry, line);
-    *number = entry != NULL ? entry->number : 0;
+    adding->size = 0;
+    if (status == FP_OK && !known && may_add_locked(handouts, adding)) {
+        adding->size = line_of(entry, adding->line);
+        *number = entry->number;
+    }
     lock_drop(&handouts->lock);
-    return entry != NULL ? FP_OK : status;
+    return status;
 }
 
 static void is_durable(struct handouts *handouts, struct slice name, uint64_t number)
@@ -263,16 +354,15 @@ static void is_durable(struct handouts *handouts, struct slice name, uint64_t nu
 enum fp_status handouts_note(struct handouts *handouts, struct slice name,
                              char reason[HANDOUTS_REASON_BYTES])
 {
-    char line[LINE_BYTES];
-    size_t size;
-    uint64_t number;
-    if (handouts->fd < 0) return FP_OK;
-    lock_assert_none();
-    enum fp_status status = begin_note(handouts, name, line, &size, &number);
+    struct adding adding;
+    uint64_t number = 0;
+    if (handouts->directory_fd < 0) return FP_OK;
+    enum fp_status status = begin_note(handouts, name, &adding, &number);
     if (status == FP_TOO_BIG)
         (void)fail(reason, "%d exports are noted already in storage.state_dir", HANDOUTS_MAX);
-    if (status != FP_OK || size == 0) return status;
-    if (!write_all(handouts->fd, line, size) || fdatasync(handouts->fd) != 0)
+    if (status == FP_BUSY) (void)fail(reason, "the server tidies its notes; ask again");
+    if (status != FP_OK || adding.size == 0) return status;
+    if (!add_line(handouts, &adding))
         return fail(reason, "it cannot be noted in storage.state_dir: %s", strerror(errno));
     is_durable(handouts, name, number);
     return FP_OK;
@@ -293,10 +383,13 @@ uint64_t handouts_drop(struct handouts *handouts, struct slice name)
 
 enum fp_status handouts_forget(struct handouts *handouts, uint64_t number)
 {
-    char line[LINE_BYTES];
-    if (number == 0 || handouts->fd < 0) return FP_OK;
-    lock_assert_none();
-    int size = snprintf(line, sizeof line, "- %" PRIu64 "\n", number);
-    bool good = write_all(handouts->fd, line, (size_t)size) && fdatasync(handouts->fd) == 0;
-    return good ? FP_OK : FP_IO;
+    struct adding adding;
+    if (number == 0 || handouts->directory_fd < 0) return FP_OK;
+    int size = snprintf(adding.line, sizeof adding.line, "- %" PRIu64 "\n", number);
+    adding.size = size > 0 ? (size_t)size : 0;
+    lock_take(&handouts->lock);
+    bool may = may_add_locked(handouts, &adding);
+    lock_drop(&handouts->lock);
+    if (!may) return FP_BUSY;
+    return add_line(handouts, &adding) ? FP_OK : FP_IO;
 }

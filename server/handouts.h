@@ -6,11 +6,11 @@
  *   "- 7"                         nothing is left of that which anybody could miss
  *
  * Lines are only added, and order does not matter. What a crash cut short was not acknowledged, and
- * is left out. Opening the file finds what earlier servers noted, lost from here on, and writes it
- * anew without what is over.
+ * is left out. Opening the file finds what earlier servers noted, lost from here on. It is written
+ * anew without what is over when it is opened, and when it has become long.
  *
- * Threads: any; open and fini: the main one. Locks: RANK_HANDOUTS. Blocks: note and forget, for
- * the disk, with nothing held.
+ * Threads: any; open and fini: the main one. Locks: RANK_HANDOUTS. Blocks: note, forget
+ * and trim, for the disk, with nothing held.
  */
 #ifndef FARPAGE_SERVER_HANDOUTS_H
 #define FARPAGE_SERVER_HANDOUTS_H
@@ -25,6 +25,7 @@
 
 enum {
     HANDOUTS_MAX = 4096,
+    HANDOUTS_LINES_MAX = 512, /* of the file, besides twice what it must hold */
     HANDOUTS_REASON_BYTES = 256,
     HANDOUT_BOOT_BYTES = 17, /* the boot id's first half in text, with its final zero */
 };
@@ -36,6 +37,9 @@ struct handouts {
     struct handout *first;
     uint32_t count;
     uint64_t last_number;
+    uint32_t lines;   /* of the file */
+    uint32_t writers; /* that are adding one */
+    bool trimming;    /* nobody may */
     struct budget *budget;
     int fd, directory_fd; /* -1: nothing is kept */
     char boot[HANDOUT_BOOT_BYTES];
@@ -55,14 +59,17 @@ enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
 bool handouts_lost(struct handouts *handouts, struct slice name, char was[HANDOUT_BOOT_BYTES])
     FP_NONNULL(1);
 
-/* It is on the disk when this returns FP_OK. FP_IO, FP_TOO_BIG: *reason. FP_NO_MEMORY. Where
- * nothing is kept: FP_OK. */
+/* It is on the disk when this returns FP_OK. FP_IO, FP_TOO_BIG, FP_BUSY (it is trimmed; ask again):
+ * *reason. FP_NO_MEMORY. Where nothing is kept: FP_OK. */
 enum fp_status handouts_note(struct handouts *handouts, struct slice name,
                              char reason[HANDOUTS_REASON_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 3);
 
 /* Two halves, so that a lock of the caller's may be held during the first: takes it off the list
- * (0: it was not there), and writes that down. FP_IO: it will be lost after the next start. */
+ * (0: it was not there), and writes that down. Else it will be lost after the next start. */
 uint64_t handouts_drop(struct handouts *handouts, struct slice name) FP_MUST_CHECK FP_NONNULL(1);
 enum fp_status handouts_forget(struct handouts *handouts, uint64_t number) FP_NONNULL(1);
+
+/* Writes the file anew where it has become long and nobody is adding to it. */
+void handouts_trim(struct handouts *handouts) FP_NONNULL(1);
 
 #endif

@@ -64,9 +64,9 @@ static void conn_destroy(struct nbd_conn *conn)
     struct worker *worker = conn->worker;
     struct shared *shared = worker->shared;
     watch_conn_close(&shared->watchers, &conn->row, close_reason(conn));
-    event_del(&conn->read_event);
-    event_del(&conn->write_event);
-    event_del(&conn->turn_event);
+    event_del(&conn->reads.event);
+    event_del(&conn->writes.event);
+    event_del(&conn->turns.event);
     handshakes_leave(&worker->handshakes, &conn->shaking);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
@@ -125,10 +125,11 @@ void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
     link_conn(conn, arrival);
     count(conn, COUNTER_total_connections, 1);
     watch_conn_new(&worker->shared->watchers, &conn->row);
-    event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
-    event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
+    event_assign(&conn->reads.event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read,
                  conn);
-    event_assign(&conn->turn_event, worker->base, -1, 0, on_turn, conn);
+    event_assign(&conn->writes.event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
+                 conn);
+    event_assign(&conn->turns.event, worker->base, -1, 0, on_turn, conn);
     if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES)) greet(conn, arrival->tls);
     else conn_destroy(conn);
 }
@@ -223,9 +224,11 @@ static enum nbd_step carry_out(struct nbd_conn *conn)
     for (uint32_t done = 0;; done++) {
         if (output_is_due(&conn->output)) send_output(conn);
         if (output_pending(&conn->output) >= full) return NBD_STEP_FULL;
-        bool over = done + *more_pages >= turn ||
-                    clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
-        if (done > 0 && over && has_more(conn)) return NBD_STEP_TURN;
+        if (done > 0 && has_more(conn)) {
+            bool over = done + *more_pages >= turn ||
+                        clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+            if (over) return NBD_STEP_TURN;
+        }
         enum nbd_step next = step(conn);
         if (next == NBD_STEP_ON || next == NBD_STEP_TURN) moved(conn);
         if (conn->output.broken) return NBD_STEP_CLOSE;
@@ -263,10 +266,12 @@ static void charge_output(struct nbd_conn *conn)
         if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) break;
 }
 
-static void event_want(struct event *event, bool wanted, const struct timeval *timeout)
+static void event_want(struct nbd_event *event, bool wanted, const struct timeval *timeout)
 {
-    if (wanted) (void)event_add(event, timeout); /* can only fail before its first success */
-    else (void)event_del(event);
+    if (event->wanted == wanted) return;
+    event->wanted = wanted;
+    if (wanted) (void)event_add(&event->event, timeout); /* fails before its first success only */
+    else (void)event_del(&event->event);
 }
 
 static bool nothing_arrived(const struct nbd_conn *conn)
@@ -295,8 +300,8 @@ static void begin_tls(struct nbd_conn *conn)
     }
     conn->tls_begun = true;
     charge_output(conn);
-    event_want(&conn->read_event, true, NULL);
-    event_want(&conn->write_event, false, NULL);
+    event_want(&conn->reads, true, NULL);
+    event_want(&conn->writes, false, NULL);
 }
 
 /* Sends, and decides by the table above what to wait for. */
@@ -310,7 +315,7 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
         conn_destroy(conn);
         return;
     }
-    if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
+    if (pending && !conn->writes.wanted)
         conn->moved_ns = conn->worker->now_ns;
     if (conn->tls_due && !pending) {
         begin_tls(conn);
@@ -329,9 +334,9 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
                  !conn->tls_due;
     bool goes_on = why == NBD_STEP_TURN || (why == NBD_STEP_WAIT && conn->job_count > 0) ||
                    (reads && conn->tls != NULL && tls_has_more(conn->tls));
-    event_want(&conn->read_event, reads, NULL);
-    event_want(&conn->write_event, pending, NULL);
-    event_want(&conn->turn_event, goes_on && !conn->closing, &at_once);
+    event_want(&conn->reads, reads, NULL);
+    event_want(&conn->writes, pending, NULL);
+    event_want(&conn->turns, goes_on && !conn->closing, &at_once);
 }
 
 static void work(struct nbd_conn *conn)
@@ -355,8 +360,8 @@ static void shake_hands(void *opaque)
         conn_destroy(conn);
         return;
     }
-    event_want(&conn->read_event, true, NULL);
-    event_want(&conn->write_event, step == TLS_WANT_WRITE, NULL);
+    event_want(&conn->reads, true, NULL);
+    event_want(&conn->writes, step == TLS_WANT_WRITE, NULL);
     if (step != TLS_DONE) return;
     conn->tls_begun = false;
     conn->handshake.state = NBD_SECURE;
@@ -367,8 +372,8 @@ static void shake_hands(void *opaque)
 /* Nothing else is to happen to it until its turn has come. */
 static void await_turn(struct nbd_conn *conn)
 {
-    event_want(&conn->read_event, false, NULL);
-    event_want(&conn->write_event, false, NULL);
+    event_want(&conn->reads, false, NULL);
+    event_want(&conn->writes, false, NULL);
     conn->shaking.go_on = shake_hands;
     conn->shaking.connection = conn;
     handshakes_queue(&conn->worker->handshakes, &conn->shaking);
@@ -430,8 +435,8 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
     worker_tick(conn->worker);
-    bool waits = event_pending(&conn->read_event, EV_READ, NULL) != 0;
-    if (waits && conn->tls != NULL && tls_has_more(conn->tls)) on_read(fd, what, conn);
+    conn->turns.wanted = false; /* it comes once */
+    if (conn->reads.wanted && conn->tls != NULL && tls_has_more(conn->tls)) on_read(fd, what, conn);
     else work(conn);
 }
 

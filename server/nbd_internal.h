@@ -54,10 +54,15 @@ struct nbd_job { /* a trim or zeroing under way */
     bool edges; /* parts of pages are zeroed; else left alone */
 };
 
+struct nbd_event { /* one that libevent is told of only when that is news */
+    struct event event;
+    bool wanted;
+};
+
 struct nbd_conn {
     struct worker *worker;
     struct nbd_conn *next, *prev; /* of the worker's */
-    struct event read_event, write_event, turn_event;
+    struct nbd_event reads, writes, turns;
     struct tls *tls; /* NULL: in the clear */
     struct handshake shaking; /* of TLS, in the worker's queue */
     bool tls_due;    /* as soon as all is sent */

@@ -146,7 +146,7 @@ static enum nbd_step begin_write(struct nbd_conn *conn, const struct nbd_request
                                      .left_bytes = request->length,
                                      .whole_bytes = request->length,
                                      .error = error};
-    return NBD_STEP_ON;
+    return write_step(conn);
 }
 
 /* --- trims and zeroes ------------------------------------------------------------------------- */
@@ -286,7 +286,7 @@ static enum nbd_step carry_out(struct nbd_conn *conn, const struct nbd_request *
                                        .at = request->offset,
                                        .end = request->offset + request->length,
                                        .hole_from = request->offset};
-        return NBD_STEP_ON;
+        return nbd_read_step(conn);
     case NBD_TRIM:
     case NBD_WRITE_ZEROES:
         return begin_job(conn, request);
