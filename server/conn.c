@@ -71,6 +71,7 @@ struct conn {
     uint64_t moved_ns; /* when the client last took bytes of the output */
     bool eof;          /* the client sends no more */
     bool closing;
+    bool leaving; /* closing, once the reply is whole that has begun */
     struct session session;
     struct conn_row row;
 };
@@ -468,6 +469,13 @@ static bool is_turn_long(const struct conn *conn)
     return clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
 }
 
+/* A request has yielded of whose reply some is written, or which is half done. */
+static bool is_within_reply(const struct conn *conn)
+{
+    const struct session *session = &conn->session;
+    return session->resume > 0 || session->join != NULL || value_out_is_under_way(session);
+}
+
 /* Carries out requests from the front of *input until something stops it. */
 static enum step carry_out(struct conn *conn, struct slice *input)
 {
@@ -486,7 +494,7 @@ static enum step carry_out(struct conn *conn, struct slice *input)
         enum step next = step(conn, input);
         if (has_moved(conn, input->size_bytes < before, next)) request_moved(conn);
         if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
-        if (conn->output.broken) return STEP_CLOSE;
+        if (conn->output.broken || (conn->leaving && !is_within_reply(conn))) return STEP_CLOSE;
         if (next != STEP_ON && next != STEP_MORE) return next;
     }
 }
@@ -757,8 +765,9 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
 
 void conn_stop(struct conn *conn, bool drain)
 {
-    if (drain && conn->session.watcher == NULL) settle(conn, STEP_CLOSE);
-    else conn_destroy(conn);
+    conn->leaving = true;
+    if (!drain || conn->session.watcher != NULL) conn_destroy(conn);
+    else if (!is_within_reply(conn)) settle(conn, STEP_CLOSE);
 }
 
 void conn_sweep(struct conn *conn)
