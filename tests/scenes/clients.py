@@ -223,6 +223,35 @@ def memjs_has_its_error_at_once(programs):
         assert "binary protocol is not served" in server.stderr()
 
 
+# --- Go, Java -------------------------------------------------------------------------------------
+
+GO_PATH = "/usr/share/gocode"
+JARS = [f"/usr/share/java/{name}.jar" for name in ("spymemcached", "slf4j-api", "slf4j-nop",
+                                                   "log4j-1.2")]
+
+
+def gomemcache_works(programs):
+    go = need_program("go", "golang-go")
+    if not os.path.isdir(f"{GO_PATH}/src/github.com/bradfitz/gomemcache"):
+        skip("golang-github-bradfitz-gomemcache-dev is not installed")
+    with Server(programs.farpaged) as server:
+        program = os.path.join(server.directory, "program")
+        run(go, "build", "-o", program, f"{HERE}/gomemcache.go",
+            env={**os.environ, "GO111MODULE": "off", "GOPATH": GO_PATH, "GOFLAGS": "",
+                 "GOCACHE": os.path.join(server.directory, "cache"), "CGO_ENABLED": "0"})
+        drive(server, program, f"127.0.0.1:{server.port}")
+
+
+def spymemcached_works(programs):
+    javac, java = need_program("javac", "default-jdk-headless"), need_program("java", "a JRE")
+    if not os.path.exists(JARS[0]):
+        skip("libspymemcached-java is not installed")
+    with Server(programs.farpaged) as server:
+        classes = ":".join(JARS + [server.directory])
+        run(javac, "-cp", classes, "-d", server.directory, f"{HERE}/Spymemcached.java")
+        drive(server, java, "-cp", classes, "Spymemcached", f"127.0.0.1:{server.port}")
+
+
 # --- libmemcached's tools -------------------------------------------------------------------------
 
 def memccapable_passes(programs):
@@ -350,6 +379,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([pymemcache_works, pylibmc_works, python_memcache_works, cache_memcached_works,
           cache_memcached_fast_works, php_memcached_works, node_memcached_works,
-          memcache_client_works, memjs_has_its_error_at_once, memccapable_passes,
+          memcache_client_works, memjs_has_its_error_at_once, gomemcache_works,
+          spymemcached_works, memccapable_passes,
           libmemcached_tools_work, memcaslap_finds_no_wrong_value,
           twemproxy_shards_over_three, netcat_works_with_bare_newlines, telnet_works])
