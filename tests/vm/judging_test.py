@@ -7,7 +7,8 @@ import unittest
 import guest
 import stories
 
-GOOD = """FP round 0 pages 51200 bad 0 lost 0 longest_ms 53 seconds 4.7
+GOOD = """FP swap on /dev/nbd0, 511 MiB, min_free_kbytes 24576
+FP round 0 pages 51200 bad 0 lost 0 longest_ms 53 seconds 4.7
 FP round 1 pages 51200 bad 0 lost 0 longest_ms 1250 seconds 11.7
 FP swapped in 116060 out 94667 uptime 4.27 to 31.81
 FP members U_
@@ -48,6 +49,10 @@ class Judging(unittest.TestCase):
     def test_the_array_must_end_as_the_story_says(self):
         outcome = self.judge("raid1", GOOD.replace("members U_", "members UU"))
         self.assertIn("members ['UU'], not U_", outcome.why)
+
+    def test_the_command_must_have_seen_to_the_reserve(self):
+        outcome = self.judge("single", GOOD.replace("24576", "1117"))
+        self.assertIn("`farpage swap on` did not see to vm.min_free_kbytes", outcome.why)
 
     def test_silence_and_panic_fail(self):
         self.assertTrue(self.judge("single", "").why)

@@ -28,7 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS = 512, RUN_PAGES = 32, NOISE_WORDS = WORDS / 3, LOST = UINT8_MAX, PAUSE_S = 10 };
+enum { WORDS = 512, RUN_PAGES = 32, NOISE_WORDS = WORDS / 3, LOST = UINT8_MAX, PAUSE_S = 10,
+       BAD_SHOWN = 16 };
 
 static sigjmp_buf unreadable; /* where a page that cannot be read leads to */
 
@@ -88,9 +89,10 @@ static void visit(struct hog *hog, size_t page, uint8_t version, bool compare)
     if (compare) {
         compose(hog, page, hog->versions[page], words);
         if (memcmp(words, bytes, sizeof words) != 0) {
-            hog->bad++;
-            printf("FP bad page %zu version %u first words %016llx %016llx\n", page,
-                   hog->versions[page], (unsigned long long)bytes[0], (unsigned long long)bytes[1]);
+            if (hog->bad++ < BAD_SHOWN)
+                printf("FP bad page %zu version %u first words %016llx %016llx\n", page,
+                       hog->versions[page], (unsigned long long)bytes[0],
+                       (unsigned long long)bytes[1]);
         }
     }
     if (version != hog->versions[page] || !compare) {
