@@ -179,7 +179,8 @@ static void print_help(FILE *out)
     fprintf(out,
             "\nConfiguration keys, with their defaults. [reload]: SIGHUP makes a changed value\n"
             "take effect; the others need a restart. For --set a list is written whole:\n"
-            "  --set 'listeners=[{address: \"*:11211\"}, {address: \"unix:/run/fp.sock\"}]'\n\n");
+            "  --set 'listeners=[{address: \"[::1]:11211\"}, {address: \"unix:/run/fp.sock\"}]'\n"
+            "\n");
     config_write_help(out);
 }
 

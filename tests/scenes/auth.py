@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import secrets
 import signal
 import socket
@@ -249,6 +250,8 @@ def no_door_is_open_to_everybody_by_accident(programs):
                     for cure in ("auth.file", "tls.verify_clients: required", "insecure: true",
                                  "listeners[0].address"):
                         assert cure in done.stderr, done.stderr
+        example = re.search(r"--set '(listeners=[^']*)'", start(programs, "--help").stdout)[1]
+        assert start(programs, "--check", "--set", example).returncode == 0, example
         for address in ("127.0.0.1:0", "127.9.9.9:0", "[::1]:0", "localhost:0",
                         f"unix:{directory}/s"):
             done = start(programs, "--check", "--set", f'listeners=[{{address: "{address}"}}]')
