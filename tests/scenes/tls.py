@@ -294,6 +294,14 @@ def wrong_files_are_named_at_the_start(programs):
         assert done.returncode == 0, done
 
 
+def time_of_one(secured):
+    """Of coming in and asking once, in seconds."""
+    at = time.monotonic()
+    with secured.connect() as s:
+        says(s, b"get x\r\n", b"END\r\n")
+    return time.monotonic() - at
+
+
 def half_open_handshakes_keep_nobody_waiting(programs):
     """A thousand that begin TLS and stop, beside one that works."""
     with Secured(programs, sets=["server.max_connections=2000"]) as secured:
@@ -306,13 +314,9 @@ def half_open_handshakes_keep_nobody_waiting(programs):
                 begun.append(s)
             for s in begun[1::2]:
                 assert s.recv(1), "the server's half of a handshake"
-            worst = 0
-            for _ in range(20):
-                at = time.monotonic()
-                with secured.connect() as s:
-                    says(s, b"get x\r\n", b"END\r\n")
-                worst = max(worst, time.monotonic() - at)
-            assert worst < 0.1 * slowness(programs), f"{worst * 1000:.0f} ms"
+            # What others run on this machine passes; what the server does wrong stays.
+            rounds = [max(time_of_one(secured) for _ in range(10)) for _ in range(5)]
+            assert min(rounds) < 0.1 * slowness(programs), rounds
         finally:
             for s in begun:
                 s.close()
