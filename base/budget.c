@@ -100,3 +100,10 @@ const char *budget_use_name(enum budget_use use)
     fp_assert((unsigned)use < FP_COUNT_OF(names));
     return names[use];
 }
+
+void budget_recharge(struct budget *budget, enum budget_use use, uint64_t *charged, uint64_t now)
+{
+    if (now > *charged) budget_charge_anyway(budget, use, now - *charged);
+    else budget_return(budget, use, *charged - now);
+    *charged = now;
+}

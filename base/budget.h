@@ -56,6 +56,10 @@ bool budget_charge(struct budget *budget, enum budget_use use, uint64_t bytes)
 /* Charges even past the limit: for what exists already (fixed costs, an accepted connection). */
 void budget_charge_anyway(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
 
+/* What *charged says becomes what `now` says, even past the limit. */
+void budget_recharge(struct budget *budget, enum budget_use use, uint64_t *charged, uint64_t now)
+    FP_NONNULL(1, 3);
+
 void budget_return(struct budget *budget, enum budget_use use, uint64_t bytes) FP_NONNULL(1);
 
 /* Charged bytes change their use; the total stays. */

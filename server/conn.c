@@ -513,11 +513,7 @@ static void charge_output(struct conn *conn)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
     uint64_t now = fixed_bytes(conn) + output_own_pending(&conn->output);
-    if (now > conn->charged_bytes)
-        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
-    else
-        budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes - now);
-    conn->charged_bytes = now;
+    budget_recharge(budget_of(conn), BUDGET_CONNECTIONS, &conn->charged_bytes, now);
     for (int i = 0; i < EVICTIONS_PER_TURN && is_short(conn); i++)
         if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) break;
 }

@@ -38,10 +38,11 @@ struct conn_verdict conn_patience(const struct settings *settings, const struct 
     uint64_t request_ns = setting(&settings->request_timeout_ns);
     uint64_t unread_ns = stand->needed ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
     struct conn_verdict verdict = {.reason = NULL};
-    if (stand->handshaking || stand->login) {
+    if (stand->handshaking || stand->login || stand->opening) {
         if (overdue(stand->opened_ns, now_ns, setting(&settings->login_timeout_ns)))
             verdict.reason = stand->handshaking ? "its TLS handshake did not become complete"
-                                                : "it did not authenticate";
+                             : stand->login     ? "it did not authenticate"
+                                                : "its handshake did not end";
     } else if (stand->pending) {
         if (overdue(stand->moved_ns, now_ns, unread_ns))
             verdict.reason = "it does not read its replies";

@@ -15,6 +15,7 @@
 struct conn_stand { /* how far a connection is; times are monotonic, 0: not so */
     bool handshaking; /* TLS is not agreed on yet */
     bool login;       /* it has to authenticate */
+    bool opening;     /* it came for a block device, and has not opened one */
     bool pending;     /* replies wait to be read */
     bool needed;      /* what they take is needed for others */
     uint64_t opened_ns, active_ns; /* since it came; since it last asked something */

@@ -24,13 +24,13 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "server/conn_patience.h"
 #include "server/closing.h"
 #include "server/nbd_internal.h"
 #include "server/watch_events.h"
 
 enum {
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
-    UNREAD_NS_MAX = 1000000000, /* with memory full, replies may wait so long to be read */
     EVICTIONS_PER_TURN = 64,
     HANDSHAKE_INPUT_BYTES = 1024, /* grows with a longer option */
 };
@@ -257,11 +257,7 @@ static void charge_output(struct nbd_conn *conn)
     if (conn->tls != NULL) held += tls_held_bytes(conn->tls);
     if (conn->page != NULL) held += conn->export->area->page_bytes;
     uint64_t now = held + output_own_pending(&conn->output);
-    if (now > conn->charged_bytes)
-        budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, now - conn->charged_bytes);
-    else
-        budget_return(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes - now);
-    conn->charged_bytes = now;
+    budget_recharge(budget_of(conn), BUDGET_CONNECTIONS, &conn->charged_bytes, now);
     for (int i = 0; i < EVICTIONS_PER_TURN && is_short(conn); i++)
         if (!store_evict_one(dispatcher->shared->store, dispatcher->scratch)) break;
 }
@@ -465,43 +461,25 @@ void nbd_conn_stop(struct nbd_conn *conn, bool drain)
     else work(conn);
 }
 
-static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)
-{
-    return since_ns != 0 && limit_ns != 0 && now_ns > since_ns && now_ns - since_ns > limit_ns;
-}
-
-/* Why it is closed; NULL: it is not. */
-static const char *too_slow(struct nbd_conn *conn, enum worker_counter *counter)
-{
-    const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t now_ns = conn->worker->now_ns;
-    uint64_t request_ns = setting(&settings->request_timeout_ns);
-    uint64_t unread_ns = is_short(conn) ? min_u64(UNREAD_NS_MAX, request_ns) : request_ns;
-    bool pending = output_pending(&conn->output) > 0;
-    *counter = COUNTER_farpage_slow_kicks;
-    if (pending && overdue(conn->moved_ns, now_ns, unread_ns))
-        return "it does not read its replies";
-    if (conn->phase != NBD_SERVING) {
-        bool late = overdue(conn->begun_ns, now_ns, setting(&settings->login_timeout_ns));
-        return late ? "its handshake did not end" : NULL;
-    }
-    if (!pending && overdue(conn->begun_ns, now_ns, request_ns))
-        return "its request did not become complete";
-    bool busy = pending || conn->begun_ns != 0 || conn->job_count > 0;
-    *counter = COUNTER_idle_kicks;
-    bool idle = !busy && overdue(atomic_load(&conn->row.active_ns), now_ns,
-                                 setting(&settings->idle_timeout_ns));
-    return idle ? "it asked nothing for server.idle_timeout" : NULL;
-}
-
 void nbd_conn_sweep(struct nbd_conn *conn)
 {
-    enum worker_counter counter;
-    const char *reason = too_slow(conn, &counter);
-    if (reason == NULL) return;
-    conn->idled = counter == COUNTER_idle_kicks;
-    count(conn, counter, 1);
-    log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
-              log_text("peer", conn->row.peer), log_text("reason", reason));
+    const struct worker *worker = conn->worker;
+    bool works = conn->job_count > 0;
+    struct conn_stand stand = {
+        .handshaking = conn->tls_begun,
+        .opening = conn->phase != NBD_SERVING,
+        .pending = output_pending(&conn->output) > 0,
+        .needed = conn_reply_is_needed(budget_of(conn), &conn->output),
+        .opened_ns = conn->row.opened_ns,
+        .active_ns = works ? worker->now_ns : atomic_load(&conn->row.active_ns),
+        .begun_ns = conn->begun_ns,
+        .moved_ns = conn->moved_ns};
+    struct conn_verdict verdict =
+        conn_patience(&worker->shared->settings, &stand, worker->now_ns);
+    if (verdict.reason == NULL) return;
+    conn->idled = verdict.idle;
+    count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
+    log_event(worker->shared->log, LOG_INFO, "connection closed: too slow",
+              log_text("peer", conn->row.peer), log_text("reason", verdict.reason));
     conn_destroy(conn);
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/bench/child.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -226,4 +230,28 @@ uint64_t child_resident_bytes(pid_t pid)
     uint64_t kib = read_kib(pid, "smaps_rollup", "Rss:");
     if (kib == 0) kib = read_kib(pid, "status", "VmRSS:");
     return kib * 1024;
+}
+
+void child_word(struct child_words *words, const char *format, ...)
+{
+    va_list values;
+    char *text = words->texts[words->count];
+    fp_assert(words->count < CHILD_WORDS_MAX);
+    va_start(values, format);
+    vsnprintf(text, CHILD_WORD_BYTES, format, values);
+    va_end(values);
+    words->argv[words->count++] = text;
+    words->argv[words->count] = NULL;
+}
+
+unsigned child_free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
+                 getsockname(fd, (struct sockaddr *)&address, &size) == 0;
+    if (fd >= 0) close(fd);
+    return bound ? ntohs(address.sin_port) : 0;
 }

@@ -20,6 +20,20 @@ enum { CHILD_SOCKETS = 3 };
 extern const char *const child_socket_names[CHILD_SOCKETS];
 const char *child_directory(void);
 
+/* A command line, put together word by word. */
+enum { CHILD_WORDS_MAX = 24, CHILD_WORD_BYTES = 320 };
+struct child_words {
+    char texts[CHILD_WORDS_MAX][CHILD_WORD_BYTES];
+    char *argv[CHILD_WORDS_MAX + 1];
+    unsigned count;
+};
+void child_word(struct child_words *words, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A TCP port of loopback that is free now; another may take it before the server does, which then
+ * says so and fails. 0: there is none. */
+unsigned child_free_port(void);
+
 /* Runs argv[0] (looked up in PATH), as user nobody where `demote` and we are root. -1 after a line
  * on stderr. */
 pid_t child_start(char *const *argv, bool demote);

@@ -16,26 +16,9 @@
 #include "base/clock.h"
 #include "tests/bench/child.h"
 
-enum { ARGUMENTS_MAX = 24, ARGUMENT_BYTES = 160, START_SECONDS = 10, ANSWER_BYTES = 32 << 10 };
+enum { START_SECONDS = 10, ANSWER_BYTES = 32 << 10 };
 
 static const char UNIX_PREFIX[] = "unix:";
-
-struct arguments {
-    char texts[ARGUMENTS_MAX][ARGUMENT_BYTES];
-    char *argv[ARGUMENTS_MAX + 1];
-    unsigned count;
-};
-
-static FP_PRINTF(2, 3) void argument(struct arguments *arguments, const char *format, ...)
-{
-    va_list values;
-    char *text = arguments->texts[arguments->count];
-    va_start(values, format);
-    vsnprintf(text, ARGUMENT_BYTES, format, values);
-    va_end(values);
-    arguments->argv[arguments->count++] = text;
-    arguments->argv[arguments->count] = NULL;
-}
 
 unsigned target_choices(const struct options *options, struct target_choice choices[TARGETS_MAX])
 {
@@ -50,79 +33,66 @@ unsigned target_choices(const struct options *options, struct target_choice choi
     return count + 1;
 }
 
-/* Free now; another may take it before the server does, which then says so and fails. */
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
-                 getsockname(fd, (struct sockaddr *)&address, &size) == 0;
-    if (fd >= 0) close(fd);
-    return bound ? ntohs(address.sin_port) : 0;
-}
-
 static void memcached_arguments(const struct options *options, const char *address,
-                                struct arguments *arguments)
+                                struct child_words *arguments)
 {
-    argument(arguments, "%s", options->memcached);
+    child_word(arguments, "%s", options->memcached);
     if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
-        argument(arguments, "-s");
-        argument(arguments, "%s", address + strlen(UNIX_PREFIX));
-        argument(arguments, "-a");
-        argument(arguments, "0777");
+        child_word(arguments, "-s");
+        child_word(arguments, "%s", address + strlen(UNIX_PREFIX));
+        child_word(arguments, "-a");
+        child_word(arguments, "0777");
     } else {
-        argument(arguments, "-l");
-        argument(arguments, "127.0.0.1");
-        argument(arguments, "-p");
-        argument(arguments, "%s", strchr(address, ':') + 1);
-        argument(arguments, "-U");
-        argument(arguments, "0");
+        child_word(arguments, "-l");
+        child_word(arguments, "127.0.0.1");
+        child_word(arguments, "-p");
+        child_word(arguments, "%s", strchr(address, ':') + 1);
+        child_word(arguments, "-U");
+        child_word(arguments, "0");
     }
-    argument(arguments, "-t");
-    argument(arguments, "%llu", (unsigned long long)options->threads);
-    argument(arguments, "-m");
-    argument(arguments, "%llu", (unsigned long long)(options->memory >> 20));
-    argument(arguments, "-u");
-    argument(arguments, "nobody");
+    child_word(arguments, "-t");
+    child_word(arguments, "%llu", (unsigned long long)options->threads);
+    child_word(arguments, "-m");
+    child_word(arguments, "%llu", (unsigned long long)(options->memory >> 20));
+    child_word(arguments, "-u");
+    child_word(arguments, "nobody");
 }
 
 static void farpaged_arguments(const struct options *options, const char *address,
-                               const struct target_choice *choice, struct arguments *arguments)
+                               const struct target_choice *choice, struct child_words *arguments)
 {
-    argument(arguments, "%s", options->farpaged);
-    argument(arguments, "--set");
-    argument(arguments, "listeners=[{address: \"%s\"}]", address);
-    argument(arguments, "--set");
-    argument(arguments, "server.threads=%llu", (unsigned long long)options->threads);
-    argument(arguments, "--set");
-    argument(arguments, "storage.memory_limit=%lluMiB",
+    child_word(arguments, "%s", options->farpaged);
+    child_word(arguments, "--set");
+    child_word(arguments, "listeners=[{address: \"%s\"}]", address);
+    child_word(arguments, "--set");
+    child_word(arguments, "server.threads=%llu", (unsigned long long)options->threads);
+    child_word(arguments, "--set");
+    child_word(arguments, "storage.memory_limit=%lluMiB",
              (unsigned long long)(options->memory >> 20));
-    argument(arguments, "--set");
-    argument(arguments, "compressor.algorithm=%s", choice->algorithm);
+    child_word(arguments, "--set");
+    child_word(arguments, "compressor.algorithm=%s", choice->algorithm);
     if (choice->set != NULL) {
-        argument(arguments, "--set");
-        argument(arguments, "%s", choice->set);
+        child_word(arguments, "--set");
+        child_word(arguments, "%s", choice->set);
     }
     if (options->set != NULL) {
-        argument(arguments, "--set");
-        argument(arguments, "%s", options->set);
+        child_word(arguments, "--set");
+        child_word(arguments, "%s", options->set);
     }
-    argument(arguments, "--set");
-    argument(arguments, "log.level=warn");
+    child_word(arguments, "--set");
+    child_word(arguments, "log.level=warn");
 }
 
 static void compose_arguments(const struct options *options, const struct target *target,
-                              struct arguments *arguments)
+                              struct child_words *arguments)
 {
     switch (target->choice->kind) {
     case TARGET_FARPAGED:
         farpaged_arguments(options, target->address, target->choice, arguments);
         break;
     case TARGET_ECHO:
-        argument(arguments, "%s", FARPAGE_BENCH_ECHO);
-        argument(arguments, "%s", target->address);
+        child_word(arguments, "%s", FARPAGE_BENCH_ECHO);
+        child_word(arguments, "%s", target->address);
         break;
     case TARGET_MEMCACHED:
     case TARGET_KINDS:
@@ -141,7 +111,7 @@ static bool choose_address(bool over_unix, enum target_kind kind,
                  child_socket_names[kind]);
         return true;
     }
-    unsigned port = free_port();
+    unsigned port = child_free_port();
     snprintf(address, TARGET_ADDRESS_BYTES, "127.0.0.1:%u", port);
     return port != 0;
 }
@@ -155,7 +125,7 @@ static bool is_there(const struct target *target)
 bool target_start(const struct options *options, const struct target_choice *choice,
                   bool over_unix, struct target *target)
 {
-    struct arguments arguments = {.count = 0};
+    struct child_words arguments = {.count = 0};
     *target = (struct target){.choice = choice, .pid = -1};
     if (!choose_address(over_unix, choice->kind, target->address)) return false;
     compose_arguments(options, target, &arguments);
