@@ -375,40 +375,55 @@ static enum fp_status make_by_template_locked(struct exports *exports, struct fo
     return status;
 }
 
-static enum fp_status open_locked(struct exports *exports, struct found *found,
-                                  struct opener *opener, char why[REFUSAL_BYTES_MAX])
+/* Finds it, or makes it, and counts the caller as a connection: so it stays, whatever follows. */
+static enum fp_status hold_locked(struct exports *exports, struct slice name, struct found *found,
+                                  char why[REFUSAL_BYTES_MAX])
 {
-    enum fp_status status = FP_OK;
     lock_assert_held(&exports->lock);
-    if (found->export == NULL) status = make_by_template_locked(exports, found, why);
-    if (status != FP_OK) return status;
-    const struct area *area = found->export->area;
-    struct frame_open open = {.flags = FRAME_OPEN_SHARED | FRAME_OPEN_EXPECT,
-                              .name = slice_text(area->name),
-                              .generation = area->generation};
-    memcpy(open.boot_id, exports->boot_id, sizeof open.boot_id);
-    struct open_request request = {exports->store, &open, exports->boot_id};
-    say(why, "the area of '%s' was deleted, or is elsewhere", found->export->name);
-    status = openers_open(exports->openers, &request, opener, why);
+    enum fp_status status = look_locked(exports, name, found, why);
+    if (status == FP_OK && found->export == NULL)
+        status = make_by_template_locked(exports, found, why);
     if (status != FP_OK) return status;
     found->export->connections++;
     exports->connections++;
     return FP_OK;
 }
 
-/* Before it is handed out by its plain name. */
-static enum fp_status note(struct exports *exports, struct slice name, char why[REFUSAL_BYTES_MAX])
+static void let_go_locked(struct exports *exports, struct export *export, uint64_t now_ns)
 {
-    struct found found;
+    lock_assert_held(&exports->lock);
+    fp_assert(export->connections > 0);
+    export->connections--;
+    exports->connections--;
+    export->idle_since_ns = now_ns;
+}
+
+static enum fp_status open_area(struct exports *exports, const struct export *export,
+                                struct opener *opener, char why[REFUSAL_BYTES_MAX])
+{
+    const struct area *area = export->area;
+    struct frame_open open = {.flags = FRAME_OPEN_SHARED | FRAME_OPEN_EXPECT,
+                              .name = slice_text(area->name),
+                              .generation = area->generation};
+    memcpy(open.boot_id, exports->boot_id, sizeof open.boot_id);
+    struct open_request request = {exports->store, &open, exports->boot_id};
+    say(why, "the area of '%s' was deleted, or is elsewhere", export->name);
+    return openers_open(exports->openers, &request, opener, why);
+}
+
+/* Before it is handed out by its plain name. What cannot be made is not noted, and what is held is
+ * not swept with its note: so there are no more notes than exports, however many names are asked
+ * for. */
+static enum fp_status note(struct exports *exports, const struct found *found,
+                           char why[REFUSAL_BYTES_MAX])
+{
+    const struct export *export = found->export;
     char reason[HANDOUTS_REASON_BYTES] = "";
-    lock_take(&exports->lock);
-    enum fp_status status = look_locked(exports, name, &found, why);
-    bool needed = status == FP_OK && !found.by_identity &&
-                  rule_of(&found)->recreate == CONFIG_RECREATE_ASKED &&
-                  rule_of(&found)->read_only == CONFIG_SWITCH_OFF;
-    lock_drop(&exports->lock);
-    if (!needed) return status;
-    status = handouts_note(&exports->handouts, found.name, reason);
+    if (found->by_identity || export->rule->recreate != CONFIG_RECREATE_ASKED ||
+        export->rule->read_only == CONFIG_SWITCH_ON)
+        return FP_OK;
+    enum fp_status status =
+        handouts_note(&exports->handouts, slice_text(export->name), reason);
     if (status != FP_OK) say(why, "%s", reason);
     return status;
 }
@@ -418,12 +433,15 @@ enum fp_status exports_open(struct exports *exports, struct slice name, struct o
 {
     struct found found;
     exports_sweep(exports, clock_monotonic_ns());
-    enum fp_status status = note(exports, name, why);
-    if (status != FP_OK) return status;
     lock_take(&exports->lock);
-    status = look_locked(exports, name, &found, why);
-    if (status == FP_OK) status = open_locked(exports, &found, opener, why);
+    enum fp_status status = hold_locked(exports, name, &found, why);
+    lock_drop(&exports->lock);
+    if (status != FP_OK) return status;
+    status = note(exports, &found, why);
+    lock_take(&exports->lock);
+    if (status == FP_OK) status = open_area(exports, found.export, opener, why);
     if (status == FP_OK) *out = found.export;
+    else let_go_locked(exports, found.export, clock_monotonic_ns());
     lock_drop(&exports->lock);
     return status;
 }
@@ -433,10 +451,7 @@ void exports_close(struct exports *exports, struct opener *opener, struct export
 {
     lock_take(&exports->lock);
     openers_close(exports->openers, exports->store, opener);
-    fp_assert((*export)->connections > 0);
-    (*export)->connections--;
-    exports->connections--;
-    (*export)->idle_since_ns = now_ns;
+    let_go_locked(exports, *export, now_ns);
     lock_drop(&exports->lock);
     *export = NULL;
 }

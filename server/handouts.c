@@ -147,7 +147,8 @@ static bool take_text(struct handouts *handouts, struct slice text)
 
 static enum fp_status read_file(struct handouts *handouts, const char *directory, char *reason)
 {
-    int fd = openat(handouts->directory_fd, FILE_NAME, O_RDONLY | O_CLOEXEC);
+    int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    int fd = openat(handouts->directory_fd, FILE_NAME, flags);
     if (fd < 0 && errno == ENOENT) return FP_OK;
     if (fd < 0) return fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(errno));
     uint8_t *text = malloc(FILE_BYTES_MAX + 1);
@@ -198,10 +199,12 @@ static char *text_of(const struct handouts *handouts, size_t *size)
     return text;
 }
 
-/* A descriptor to add lines to; -1: it could not be put in the place of the old file. */
+/* A descriptor to add lines to; -1: it could not be put in the place of the old file. What lies
+ * under the new name is a crashed server's, or somebody's trap, and is not written through. */
 static int write_anew(int directory_fd, const char *text, size_t size)
 {
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC;
+    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND | O_CLOEXEC;
+    (void)unlinkat(directory_fd, NEW_NAME, 0);
     int fd = openat(directory_fd, NEW_NAME, flags, 0600);
     if (fd < 0) return -1;
     if (write_all(fd, text, size) && fsync(fd) == 0 &&
@@ -261,20 +264,32 @@ void handouts_trim(struct handouts *handouts)
     free(text);
 }
 
+/* Who may write there could have the server believe that nothing was handed out. */
+static enum fp_status open_directory(struct handouts *handouts, const char *directory,
+                                     char *reason)
+{
+    struct stat about;
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return fail(reason, "%s: %s; make the directory, or choose another", directory,
+                    strerror(errno));
+    int fd = handouts->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &about) != 0)
+        return fail(reason, "%s: %s", directory, strerror(errno));
+    if ((about.st_mode & S_IWOTH) != 0)
+        return fail(reason, "%s: everybody may write there; chmod o-w takes that away", directory);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return fail(reason, "%s: another server keeps its state there", directory);
+    return FP_OK;
+}
+
 enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
                              const char *directory, const char *boot,
                              char reason[HANDOUTS_REASON_BYTES])
 {
     handouts->budget = budget;
     (void)snprintf(handouts->boot, sizeof handouts->boot, "%s", boot);
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return fail(reason, "%s: %s; make the directory, or choose another", directory,
-                    strerror(errno));
-    handouts->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (handouts->directory_fd < 0) return fail(reason, "%s: %s", directory, strerror(errno));
-    if (flock(handouts->directory_fd, LOCK_EX | LOCK_NB) != 0)
-        return fail(reason, "%s: another server keeps its state there", directory);
-    enum fp_status status = read_file(handouts, directory, reason);
+    enum fp_status status = open_directory(handouts, directory, reason);
+    if (status == FP_OK) status = read_file(handouts, directory, reason);
     return status == FP_OK ? renew(handouts, directory, reason) : status;
 }
 

@@ -48,7 +48,8 @@ struct handouts {
 void handouts_init(struct handouts *handouts) FP_NONNULL(1);
 void handouts_fini(struct handouts *handouts) FP_NONNULL(1);
 
-/* The file `exports` in a directory, which is made where it is missing. FP_IO: *reason says what is
+/* The file `exports` in a directory, which is made where it is missing and is not everybody's to
+ * write in. FP_IO: *reason says what is
  * wrong and what to do. */
 enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
                              const char *directory, const char *boot,

@@ -122,6 +122,19 @@ def a_thousand_half_open_handshakes_keep_nobody_out(programs):
         assert "its handshake did not end" in device.stderr()
 
 
+def names_asked_for_in_vain_are_not_noted(programs):
+    rule = '[{name: "swap/*", size: 1MiB, instances_max: 2, lifetime: connection, grace: 0s}]'
+    with Device(programs.farpaged, rule) as device, opened(device, "swap/a"), opened(device, "swap/b"):
+        for n in range(40):
+            with device.wire() as s:
+                greet(s)
+                kind, why = ask(s, GO, go_body(f"swap/{n}"))[-1]
+                assert kind == wire.POLICY and b"instances_max" in why, why
+        with open(os.path.join(device.state, "exports")) as f:
+            notes = [line.split()[2] for line in f if line.startswith("+")]
+        assert notes == ["swap/a", "swap/b"], notes
+
+
 # --- requests ------------------------------------------------------------------------------------
 
 def every_request_at_its_limits_has_its_answer(programs):
@@ -394,8 +407,8 @@ def only_a_good_certificate_opens_a_device(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([every_option_is_answered_and_the_handshake_goes_on, what_breaks_the_handshake_is_hung_up_on,
-          a_thousand_half_open_handshakes_keep_nobody_out, every_request_at_its_limits_has_its_answer,
-          a_read_only_device_refuses_every_change, half_a_request_costs_its_connection_alone,
+          a_thousand_half_open_handshakes_keep_nobody_out, names_asked_for_in_vain_are_not_noted,
+          every_request_at_its_limits_has_its_answer, a_read_only_device_refuses_every_change, half_a_request_costs_its_connection_alone,
           a_disc_ends_when_all_before_it_is_answered,
           others_are_answered_while_a_long_request_goes_on, who_reads_nothing_waits_for_itself,
           a_stop_answers_what_was_asked_and_refuses_the_rest,

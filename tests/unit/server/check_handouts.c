@@ -189,11 +189,47 @@ START_TEST(a_long_file_is_trimmed_while_others_note)
 }
 END_TEST
 
+START_TEST(what_a_link_points_to_is_neither_written_nor_believed)
+{
+    char victim[PATH_BYTES + 16], new_path[PATH_BYTES + 16], text[8] = "";
+    setup();
+    (void)snprintf(victim, sizeof victim, "%s/victim", directory);
+    (void)snprintf(new_path, sizeof new_path, "%s/exports.new", directory);
+    FILE *file = fopen(victim, "w");
+    ck_assert(file != NULL && fputs("mine", file) >= 0 && fclose(file) == 0);
+    ck_assert_int_eq(symlink(victim, new_path), 0);
+    ck_assert_int_eq(start("one"), FP_OK);
+    stop();
+    file = fopen(victim, "r");
+    ck_assert(file != NULL && fgets(text, sizeof text, file) != NULL && fclose(file) == 0);
+    ck_assert_str_eq(text, "mine");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(symlink(victim, path), 0);
+    ck_assert_int_eq(start("two"), FP_IO);
+    stop();
+    ck_assert_int_eq(unlink(victim), 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_directory_that_everybody_may_write_to_is_refused)
+{
+    setup();
+    ck_assert_int_eq(chmod(directory, 0777), 0);
+    ck_assert_int_eq(start("one"), FP_IO);
+    ck_assert(strstr(reason, "chmod o-w") != NULL);
+    stop();
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("handouts",
                      what_was_handed_out_is_lost_to_the_next_server_until_it_is_forgotten,
                      a_line_that_was_cut_short_counts_for_nothing_and_nonsense_stops_the_start,
                      two_servers_do_not_share_a_directory, nothing_is_kept_where_nothing_is_opened,
-                     a_long_file_is_trimmed_while_others_note);
+                     a_long_file_is_trimmed_while_others_note,
+                     what_a_link_points_to_is_neither_written_nor_believed,
+                     a_directory_that_everybody_may_write_to_is_refused);
 }
