@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from certificates import Authority
+from library import Program
 from running import Server
 from story import sample, tell
 
@@ -15,7 +17,7 @@ from story import sample, tell
 class Entrance:
     """A server that wants a certificate and a user on TCP, and what a client needs to come in."""
 
-    def __init__(self, programs, clients="required", auth=True):
+    def __init__(self, programs, clients="required", auth=True, sets=()):
         self.programs = programs
         self.directory = tempfile.mkdtemp(prefix="entering-")
         self.authority = Authority(self.directory)
@@ -28,7 +30,8 @@ class Entrance:
         more += "}\n"
         if auth:
             more += f'auth: {{file: "{self.auth}"}}\n'
-        self.server = Server(programs.farpaged, tcp="tls: on", local="auth: off", more=more)
+        self.server = Server(programs.farpaged, tcp="tls: on", local="auth: off", more=more,
+                             sets=sets)
         self.address = f"127.0.0.1:{self.server.port}"
 
     def file(self, name, text, mode=0o600):
@@ -129,6 +132,19 @@ def a_certificate_must_be_for_the_host_that_was_meant(programs):
             assert "mismatch" in said, said
 
 
+def a_connection_that_ended_comes_in_again(programs):
+    """The server closes what is idle; the library's next call finds its page through the door."""
+    with Entrance(programs, clients="off", sets=["server.idle_timeout=300ms"]) as entrance:
+        os.environ["FARPAGE_TLS_CA"], os.environ["FARPAGE_AUTH"] = (entrance.authority.pem,
+                                                                    entrance.auth)
+        with Program(entrance.address) as program:
+            program.expect("store 3 7", "ok")
+            for connections in (2, 3):
+                time.sleep(1)
+                program.expect("load 3", "ok", 7)
+                program.expect("connections", "ok", connections)
+
+
 def a_login_leaves_nothing_where_none_is_wanted(programs):
     """The password is not kept as an item by a server that has no users, or by a memcached."""
     with Entrance(programs, clients="off", auth=False) as entrance:
@@ -139,4 +155,4 @@ def a_login_leaves_nothing_where_none_is_wanted(programs):
 if __name__ == "__main__":
     tell([pages_go_out_and_come_back_through_the_door, what_is_missing_at_the_door_is_said,
           a_certificate_must_be_for_the_host_that_was_meant,
-          a_login_leaves_nothing_where_none_is_wanted])
+          a_connection_that_ended_comes_in_again, a_login_leaves_nothing_where_none_is_wanted])

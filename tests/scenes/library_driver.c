@@ -2,7 +2,8 @@
  * library_driver SERVER TIMEOUT_MS [FLAG...] - an area that does what it is told, a line at a time:
  *   store SLOT NUMBER   load SLOT   forget SLOT   map SLOT   publish   renew   connections
  *   many FIRST COUNT NUMBER   stores so many pages in one batch
- * Each is answered with the status in words, and what there is to it. FLAG: shared, transient. */
+ * Each is answered with the status in words, and what there is to it. FLAG: shared, transient.
+ * FARPAGE_TLS_CA and FARPAGE_AUTH name files, as for the farpage command. */
 #include <farpage.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,9 @@ int main(int argc, char **argv)
     struct farpage_area *area;
     if (argc < 3) return 2;
     struct farpage_options options = {.server = argv[1],
-                                      .timeout_ms = (uint32_t)strtoul(argv[2], NULL, 10)};
+                                      .timeout_ms = (uint32_t)strtoul(argv[2], NULL, 10),
+                                      .tls_ca = getenv("FARPAGE_TLS_CA"),
+                                      .auth_file = getenv("FARPAGE_AUTH")};
     struct farpage_area_options wish = {.slots = SLOTS, .page_bytes = PAGE};
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "shared") == 0) wish.flags |= FARPAGE_AREA_SHARED;
