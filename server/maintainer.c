@@ -27,7 +27,7 @@ enum {
     TICK_MS = 50,
     REAP_STEPS_PER_TICK = 8, /* at least */
     REAP_STEPS_PER_LOOK = 8, /* at the clock */
-    REAP_TICKS_PER_PASS = 60000 / TICK_MS, /* every item is looked at once a minute */
+    REAP_PASS_MS = 50000, /* every item is looked at once a minute */
     REAP_NS_PER_TICK = TICK_MS * 500000,
     SHRINK_NS_PER_TICK = TICK_MS * 500000,
     MOVES_PER_STEP = 16, /* some 10 us of work */
@@ -45,6 +45,7 @@ struct maintainer {
     pthread_t thread;
     bool started;
     uint64_t ticks;
+    uint64_t reaped_ms; /* monotonic; the last tick */
     struct shrink shrink;
     bool huge_pages;
     _Atomic bool stopping;
@@ -111,11 +112,15 @@ static void end_long_ones(struct maintainer *maintainer)
         sched_yield();
 }
 
-/* Enough steps for a pass a minute, and half of the time at most. */
+/* As many steps as are due since the last tick, however late this one is; half of the time at
+ * most. */
 static void reap_items(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
-    uint64_t steps = max_u64(store_reap_steps(store) / REAP_TICKS_PER_PASS, REAP_STEPS_PER_TICK);
+    uint64_t now_ms = clock_monotonic_ns() / 1000000, late_ms = now_ms - maintainer->reaped_ms;
+    uint64_t due = store_reap_steps(store) * late_ms / REAP_PASS_MS;
+    uint64_t steps = max_u64(due, REAP_STEPS_PER_TICK);
+    maintainer->reaped_ms = now_ms;
     uint64_t ends_ns = clock_monotonic_ns() + REAP_NS_PER_TICK;
     for (uint64_t i = 1; i <= steps; i++) {
         store_reap_step(store, maintainer->scratch);
@@ -253,6 +258,7 @@ enum fp_status maintainer_create(struct shared *shared, struct maintainer **out)
     struct maintainer *maintainer = calloc(1, sizeof *maintainer);
     if (maintainer == NULL) return FP_NO_MEMORY;
     maintainer->shared = shared;
+    maintainer->reaped_ms = clock_monotonic_ns() / 1000000;
     maintainer->huge_pages = shared->config->storage.huge_pages == CONFIG_SWITCH_ON;
     shared->compaction.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (shared->compaction.wake_fd < 0 ||
