@@ -214,9 +214,9 @@ def half_a_request_costs_its_connection_alone(programs):
 def a_disc_ends_when_all_before_it_is_answered(programs):
     with Device(programs.farpaged, DISK, ["server.output_buffer_max=64KiB"]) as device:
         with opened(device) as s:
-            asked = [request(ZEROES, 0, 0, 64 * MIB, NO_HOLE)]
-            asked += [write(n, n * PAGE, bytes([n]) * PAGE) for n in range(1, 33)]
+            asked = [write(n, n * PAGE, bytes([n]) * PAGE) for n in range(1, 33)]
             asked += [request(READ, 100 + n, n * MIB, MIB) for n in range(20)]
+            asked += [request(ZEROES, 0, 0, 64 * MIB, NO_HOLE)]  # takes many turns
             asked += [request(DISC, 999), request(READ, 1000, 0, PAGE)]
             sender = threading.Thread(target=s.sendall, args=(b"".join(asked),))
             sender.start()
