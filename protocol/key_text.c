@@ -88,3 +88,8 @@ bool key_breaks_lines(struct slice key)
         if (key.bytes[i] <= ' ' || key.bytes[i] == 0x7f) return true;
     return false;
 }
+
+struct slice key_of_line(struct slice key, char room[KEY_URI_BYTES_MAX])
+{
+    return key_breaks_lines(key) ? slice_of(room, key_uri(key, room)) : key;
+}

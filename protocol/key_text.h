@@ -30,5 +30,8 @@ bool key_from_base64(struct slice text, uint8_t *key, size_t *size_bytes)
 
 /* A blank or a control character would break a line. */
 bool key_breaks_lines(struct slice key);
+/* For a line of people and tools: as it is, or where that would break the line as in a URI, which
+ * is written to `room`. */
+struct slice key_of_line(struct slice key, char room[KEY_URI_BYTES_MAX]) FP_NONNULL(2);
 
 #endif

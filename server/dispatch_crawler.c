@@ -140,12 +140,12 @@ static enum dispatch dump_items(struct dispatcher *dispatcher, struct session *s
 
 static void write_cached(struct dump *dump, const struct store_walk_item *row)
 {
-    char line[128];
+    char line[128], key[KEY_URI_BYTES_MAX];
     uint64_t expires = row->expires_s != 0 ? dump->unix_of_0 + row->expires_s : 0;
     int size = snprintf(line, sizeof line, " [%" PRIu64 " b; %" PRIu64 " s]\r\n",
                         (uint64_t)row->item->value_bytes, expires);
     output_text(dump->output, "ITEM ");
-    output_add(dump->output, item_key(row->item));
+    output_add(dump->output, key_of_line(item_key(row->item), key));
     output_add(dump->output, slice_of(line, (size_t)size));
 }
 

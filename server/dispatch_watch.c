@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "protocol/key_text.h"
 #include "protocol/reply.h"
 #include "server/dispatch.h"
 
@@ -46,12 +47,12 @@ enum dispatch dispatch_watch(struct dispatcher *dispatcher, struct session *sess
 static void write_prefix(void *context, const struct prefix_row *row)
 {
     struct output *output = context;
-    char counts[120];
+    char counts[120], prefix[KEY_URI_BYTES_MAX];
     snprintf(counts, sizeof counts,
              " get %" PRIu64 " hit %" PRIu64 " set %" PRIu64 " del %" PRIu64 "\r\n", row->gets,
              row->hits, row->sets, row->deletes);
     output_text(output, "PREFIX ");
-    output_add(output, row->prefix);
+    output_add(output, key_of_line(row->prefix, prefix));
     output_text(output, counts);
 }
 

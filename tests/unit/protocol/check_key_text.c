@@ -88,6 +88,9 @@ START_TEST(only_blanks_and_controls_break_a_line)
     ck_assert(key_breaks_lines(slice_text("a\r")));
     ck_assert(key_breaks_lines(slice_of("\0", 1)));
     ck_assert(key_breaks_lines(slice_text("\x7f")));
+    char room[KEY_URI_BYTES_MAX];
+    ck_assert(slice_is(key_of_line(slice_text("k\xc3\xa4se%:1"), room), "k\xc3\xa4se%:1"));
+    ck_assert(slice_is(key_of_line(slice_text("a\r\nEND"), room), "a%0D%0AEND"));
 }
 END_TEST
 
