@@ -116,7 +116,7 @@ enum fp_status auth_parse(struct slice text, struct auth **out, char reason[AUTH
         *out = auth;
         return FP_OK;
     }
-    snprintf(reason, AUTH_REASON_BYTES, "%u: %s", number, why);
+    snprintf(reason, AUTH_REASON_BYTES, "%u: %s", number > 0 ? number : 1, why);
     auth_destroy(&auth);
     return FP_INVALID;
 }

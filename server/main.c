@@ -33,6 +33,9 @@ static void check(const struct options *options, const struct config *config)
 {
     char worst[NUMBER_TEXT_BYTES], room[NUMBER_TEXT_BYTES];
     printf("%s: good\n", options->config_path ? options->config_path : "the configuration");
+    if (config->exports_count > 0 && !config_serves_devices(config))
+        printf("warning: nobody can reach the exports: no listener speaks nbd; add one with "
+               "protocol: nbd\n");
     if (config_exports_worst_bytes(config) <= config_exports_room_bytes(config)) return;
     number_size_short(config_exports_worst_bytes(config), worst);
     number_size_short(config_exports_room_bytes(config), room);

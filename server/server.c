@@ -159,18 +159,11 @@ static enum exit_code create_store(struct server *server)
     return EXIT_OK;
 }
 
-static bool serves_devices(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->listeners_count; i++)
-        if (config->listeners[i].protocol == CONFIG_NBD) return true;
-    return false;
-}
-
 /* Who swaps here may be this very machine. Before there are threads, which inherit it. */
 static void stay_out_of_swap(struct server *server)
 {
     const struct config *config = server->shared.config;
-    if (!serves_devices(config)) return;
+    if (!config_serves_devices(config)) return;
     if (config->storage.lock_memory != CONFIG_SWITCH_ON)
         log_event(&server->log, LOG_WARN, "a machine that swaps to its own server may lock up",
                   log_text("cure", "storage.lock_memory: on"));
@@ -193,6 +186,14 @@ static void tell_overcommit(struct server *server)
               log_text("at_worst", worst), log_text("room", room));
 }
 
+static void tell_closed_exports(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    if (config->exports_count == 0 || config_serves_devices(config)) return;
+    log_event(&server->log, LOG_WARN, "nobody can reach the exports: no listener speaks nbd",
+              log_text("cure", "a listener with protocol: nbd"));
+}
+
 static enum exit_code create_exports(struct server *server)
 {
     struct shared *shared = &server->shared;
@@ -200,6 +201,7 @@ static enum exit_code create_exports(struct server *server)
     struct exports_place place = {shared->store, &shared->openers, shared->boot_id, shared->config};
     stay_out_of_swap(server);
     tell_overcommit(server);
+    tell_closed_exports(server);
     enum fp_status status = exports_start(&shared->exports, &place, reason);
     return status == FP_OK ? EXIT_OK : fail(server, EXIT_RUNTIME, "exports", reason);
 }

@@ -43,6 +43,8 @@ static const char *openssl_reason(void)
     unsigned long error = ERR_peek_error();
     if (ERR_GET_LIB(error) == ERR_LIB_SYS) return strerror(ERR_GET_REASON(error));
     const char *text = ERR_reason_error_string(error);
+    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
+        return "it holds none in PEM";
     return text != NULL ? text : "OpenSSL gives no reason";
 }
 

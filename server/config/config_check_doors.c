@@ -89,7 +89,7 @@ static void check_protection(struct config_build *build)
         config_error_add(build->errors, place_of_listener(build, i, "listeners[].address"),
                          "listeners[%" PRIu32 "].address: anybody who reaches \"%s\" could use "
                          "the server; set %stls: on with tls.verify_clients: required, or "
-                         "insecure: true if that is meant",
+                         "insecure: on if that is meant",
                          i, text,
                          listener->protocol == CONFIG_MEMCACHED ? "auth.file, or " : "");
     }

@@ -132,6 +132,13 @@ static void check_recreate(struct config_build *build, uint32_t i)
              "'always' does without, and a client that comes back after a restart finds zeros");
 }
 
+bool config_serves_devices(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners_count; i++)
+        if (config->listeners[i].protocol == CONFIG_NBD) return true;
+    return false;
+}
+
 /* --- whether they fit ------------------------------------------------------------------------- */
 
 uint64_t config_exports_worst_bytes(const struct config *config)

@@ -35,6 +35,8 @@ static inline const char *config_export_area(const struct config_export *export)
 }
 
 struct config;
+/* Whether a listener lets block devices in. */
+bool config_serves_devices(const struct config *config) FP_NONNULL(1);
 /* What all exports together take where nothing packs, and what storage.memory_limit leaves for
  * them. More of the first than of the second is overcommitted. */
 uint64_t config_exports_worst_bytes(const struct config *config) FP_NONNULL(1);

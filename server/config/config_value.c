@@ -220,7 +220,7 @@ static bool read_path(struct slice text, char path[CONFIG_PATH_BYTES], char *why
         snprintf(why, CONFIG_WHY_BYTES, "%s is longer than %d bytes", quoted,
                  CONFIG_PATH_BYTES - 1);
     else
-        snprintf(why, CONFIG_WHY_BYTES, "%s is not the path of a file from / on", quoted);
+        snprintf(why, CONFIG_WHY_BYTES, "%s is not a path from / on", quoted);
     return false;
 }
 
@@ -317,7 +317,7 @@ void config_value_takes(const struct config_key *key, char text[CONFIG_WHY_BYTES
         snprintf(text, CONFIG_WHY_BYTES,
                  "IPV4:PORT, [IPV6]:PORT, *:PORT, localhost:PORT or unix:/PATH");
     } else if (key->kind == KIND_PATH) {
-        snprintf(text, CONFIG_WHY_BYTES, "the path of a file from / on, \"\" for none");
+        snprintf(text, CONFIG_WHY_BYTES, "a path from / on, \"\" for none");
     } else if (key->kind == KIND_NAME || key->kind == KIND_PATTERN) {
         snprintf(text, CONFIG_WHY_BYTES, "%d to %d letters, digits and . _ - /%s",
                  key->least == 0 ? 0 : 1, AREA_NAME_BYTES_MAX,

@@ -247,7 +247,7 @@ def no_door_is_open_to_everybody_by_accident(programs):
                 assert (done.returncode == 0) == good, (address, keys, sets, done)
                 if not good:
                     assert done.returncode == 78, done
-                    for cure in ("auth.file", "tls.verify_clients: required", "insecure: true",
+                    for cure in ("auth.file", "tls.verify_clients: required", "insecure: on",
                                  "listeners[0].address"):
                         assert cure in done.stderr, done.stderr
         example = re.search(r"--set '(listeners=[^']*)'", start(programs, "--help").stdout)[1]

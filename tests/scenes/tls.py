@@ -3,6 +3,8 @@
 """TLS on a listener: who is let in, what travels, and what a reload may change under load."""
 import contextlib
 import os
+import pathlib
+import re
 import select
 import shutil
 import signal
@@ -10,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 
@@ -279,12 +282,12 @@ def wrong_files_are_named_at_the_start(programs):
                         locked], check=True)
         listener = 'listeners=[{address: "127.0.0.1:0", tls: on}]'
         for certificate, its_key, why in (
-                (pem, locked, "is encrypted"), (key, key, "the certificate"),
+                (pem, locked, "is encrypted"), (key, key, "server.key: it holds none in PEM"),
                 (directory, key, "is not a file"), (pem, pem, "the key"),
                 (os.path.join(directory, "none"), key, "No such file"),
                 ("", "", "on needs tls.certificate and tls.key"),
                 (pem, "", "of no use without tls.key"),
-                ("relative", key, "not the path of a file")):
+                ("relative", key, "not a path from / on")):
             for words in (["--check"], []):
                 done = start(programs, *words, "--set", listener, "--set",
                              f"tls.certificate={certificate}", "--set", f"tls.key={its_key}")
@@ -300,6 +303,33 @@ def time_of_one(secured):
     with secured.connect() as s:
         says(s, b"get x\r\n", b"END\r\n")
     return time.monotonic() - at
+
+
+def the_authority_that_the_document_makes_is_believed(programs):
+    text = (pathlib.Path(__file__).parents[2] / "SECURITY.md").read_text()
+    making, configuration, asking = (
+        textwrap.dedent(block) for block in
+        re.findall(r"(?<=\n\n)(?:    .*\n)+", text[text.index("### TLS"):])[:3])
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["sh", "-eu", "-c", making], cwd=directory, check=True, timeout=60,
+                       stderr=subprocess.DEVNULL)
+        configuration = configuration.replace("/etc/farpage", directory)
+        whole = os.path.join(directory, "farpaged.yaml")
+        with open(whole, "w") as f:
+            f.write(configuration)
+        done = start(programs, "--check", "--config", whole)
+        assert done.returncode == 0, done
+        with Server(programs.farpaged, tcp="tls: on",
+                    more=configuration[configuration.index("tls:\n"):]) as server:
+            ping, other = asking.replace("10.0.0.7:11211", f"127.0.0.1:{server.port}").splitlines()
+            assert ping.startswith("farpage ") and other.startswith("openssl s_client ")
+            ping = programs.farpage + ping[len("farpage"):]
+            for command, said, good in (
+                    (ping, b"answered in", True), (other, b"END", True),
+                    (re.sub(" --tls-(cert|key) [^ ]*", "", ping), b"", False)):
+                done = subprocess.run(command.split(), cwd=directory, capture_output=True,
+                                      input=b"get nothing\r\nquit\r\n", timeout=60, check=False)
+                assert (done.returncode == 0) == good and said in done.stdout, done
 
 
 def half_open_handshakes_keep_nobody_waiting(programs):
@@ -368,4 +398,5 @@ if __name__ == "__main__":
           clients_must_show_a_good_certificate, clients_may_show_a_certificate_but_no_bad_one,
           a_reload_brings_a_new_certificate_and_drops_nobody,
           a_reload_with_a_bad_certificate_changes_nothing, wrong_files_are_named_at_the_start,
+          the_authority_that_the_document_makes_is_believed,
           half_open_handshakes_keep_nobody_waiting, a_crowd_of_handshakes_delays_no_request])

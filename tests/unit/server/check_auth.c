@@ -43,7 +43,7 @@ END_TEST
 
 START_TEST(what_is_wrong_is_said_with_its_line)
 {
-    expect_wrong("", "0: there is no user in it");
+    expect_wrong("", "1: there is no user in it");
     expect_wrong("# only this\n", "1: there is no user in it");
     expect_wrong("a:b\nc\n", "2: not user:password");
     expect_wrong(":b", "1: no user before");
