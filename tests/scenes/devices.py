@@ -57,17 +57,17 @@ def extents(handle, size):
 class Shadow:
     """What the device must hold, and which of its pages it must have kept."""
 
-    def __init__(self, size):
-        self.bytes = bytearray(size)
+    def __init__(self, size, page):
+        self.bytes, self.page = bytearray(size), page
 
     def runs(self):
         runs = []
-        for at in range(0, len(self.bytes), PAGE):
-            flags = 0 if any(self.bytes[at:at + PAGE]) else 3
+        for at in range(0, len(self.bytes), self.page):
+            flags = 0 if any(self.bytes[at:at + self.page]) else 3
             if runs and runs[-1][1] == flags:
-                runs[-1] = (runs[-1][0] + PAGE, flags)
+                runs[-1] = (runs[-1][0] + self.page, flags)
             else:
-                runs.append((PAGE, flags))
+                runs.append((self.page, flags))
         return runs
 
 
@@ -76,34 +76,41 @@ def some_bytes(pages, rng, size):
     return (pages * (size // len(pages) + 1))[at:at + size]
 
 
+def random_traffic(device, rng, shadow, turns):
+    """Over two connections, one of which is answered in chunks; all that is read is compared."""
+    pages, size = sample(), len(shadow.bytes)
+    handles = connect(device), connect(device, "disk", "tcp", structured=False)
+    for turn in range(turns):
+        handle, at = rng.choice(handles), rng.randrange(size)
+        most = rng.choice((1, 600, PAGE, 3 * PAGE, 300000))
+        length = min(rng.randrange(most) + 1, size - at)
+        if rng.random() < 0.4:
+            at -= at % shadow.page
+        what = rng.random()
+        if what < 0.45:
+            data = bytes(some_bytes(pages, rng, length))
+            handle.pwrite(data, at)
+            shadow.bytes[at:at + length] = data
+        elif what < 0.6:
+            handle.zero(length, at)
+            shadow.bytes[at:at + length] = bytes(length)
+        else:
+            assert handle.pread(length, at) == shadow.bytes[at:at + length], (turn, at, length)
+    return handles[0]
+
+
 def what_is_written_is_read_at_any_offset(programs):
-    rng = random.Random(os.environ.get("FARPAGE_SEED", "7"))
-    pages, size = sample(), 16 * MIB
-    with Device(programs.farpaged, DISK) as device:
-        first, second = connect(device), connect(device, "disk", "tcp", structured=False)
-        shadow = Shadow(size)
-        for turn in range(400):
-            handle = rng.choice((first, second))
-            at = rng.randrange(size)
-            most = rng.choice((1, 600, PAGE, 3 * PAGE, 300000))
-            length = min(rng.randrange(most) + 1, size - at)
-            if rng.random() < 0.4:
-                at -= at % PAGE
-            what = rng.random()
-            if what < 0.45:
-                data = bytes(some_bytes(pages, rng, length))
-                handle.pwrite(data, at)
-                shadow.bytes[at:at + length] = data
-            elif what < 0.6:
-                handle.zero(length, at)
-                shadow.bytes[at:at + length] = bytes(length)
-            else:
-                assert handle.pread(length, at) == shadow.bytes[at:at + length], (turn, at, length)
-        assert first.pread(size, 0) == shadow.bytes
-        assert extents(first, size) == shadow.runs()
-        first.trim(size, 0)
-        assert extents(first, size) == [(size, 3)] and first.pread(size, 0) == bytes(size)
-        assert stats(device, "areas")["disk:stored"] == "0"
+    rng, size = random.Random(os.environ.get("FARPAGE_SEED", "7")), 16 * MIB
+    for page in (PAGE, 16 * PAGE):
+        disk = f"[{{name: disk, size: 16MiB, page_size: {page >> 10}KiB}}]"
+        with Device(programs.farpaged, disk) as device:
+            shadow = Shadow(size, page)
+            handle = random_traffic(device, rng, shadow, 300)
+            assert handle.pread(size, 0) == shadow.bytes
+            assert extents(handle, size) == shadow.runs()
+            handle.trim(size, 0)
+            assert extents(handle, size) == [(size, 3)] and handle.pread(size, 0) == bytes(size)
+            assert stats(device, "areas")["disk:stored"] == "0"
 
 
 def the_tools_of_others_work(programs):

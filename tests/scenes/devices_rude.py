@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -375,6 +376,20 @@ def before_tls_nothing_else_is_answered(programs):
             assert closed(s)
 
 
+def libnbd_speaks_tls(programs):
+    with Secured(programs) as device:
+        ours = os.path.join(device.authority.directory, "pki")
+        os.mkdir(ours)
+        shutil.copy(device.authority.pem, os.path.join(ours, "ca-cert.pem"))
+        uri = f"nbds://127.0.0.1:{device.nbd_port}/disk?tls-certificates={ours}"
+        done = subprocess.run(["nbdinfo", uri], capture_output=True, text=True, timeout=60,
+                              check=False)
+        assert done.returncode == 0 and "with TLS" in done.stdout, done
+        plain = subprocess.run(["nbdinfo", uri.replace("nbds", "nbd").split("?")[0]],
+                               capture_output=True, text=True, timeout=60, check=False)
+        assert plain.returncode != 0, plain
+
+
 def what_stands_behind_starttls_in_the_clear_is_not_believed(programs):
     with Secured(programs) as device:
         for behind in (option(LIST), b"I", option(GO, go_body("disk")) + write(1, 0, b"x" * PAGE)):
@@ -413,5 +428,5 @@ if __name__ == "__main__":
           others_are_answered_while_a_long_request_goes_on, who_reads_nothing_waits_for_itself,
           a_stop_answers_what_was_asked_and_refuses_the_rest,
           writers_of_one_page_on_many_connections_lose_no_bytes, before_tls_nothing_else_is_answered,
-          what_stands_behind_starttls_in_the_clear_is_not_believed,
+          libnbd_speaks_tls, what_stands_behind_starttls_in_the_clear_is_not_believed,
           only_a_good_certificate_opens_a_device])
