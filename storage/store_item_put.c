@@ -150,8 +150,8 @@ static enum fp_status publish_locked(struct store *store, struct store_scratch *
     return FP_OK;
 }
 
-/* Publishes *next, which the directory then owns, or ends it. */
-static enum fp_status publish(struct store *store, struct store_scratch *scratch,
+/* Publishes *next, which the directory then owns; or it is the caller's still. */
+static enum fp_status try_to_publish(struct store *store, struct store_scratch *scratch,
                               struct item *next, struct expectation expected)
 {
     struct keydir_shard *shard = keydir_shard(&store->keydir, next->hash);
@@ -164,6 +164,14 @@ static enum fp_status publish(struct store *store, struct store_scratch *scratch
         for (int i = 0; i < 2; i++)
             if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
     } while (status == FP_NO_MEMORY && store_evict_one(store, scratch));
+    return status;
+}
+
+/* Or ends it. */
+static enum fp_status publish(struct store *store, struct store_scratch *scratch,
+                              struct item *next, struct expectation expected)
+{
+    enum fp_status status = try_to_publish(store, scratch, next, expected);
     if (status != FP_OK) store_item_release(store, scratch, &next);
     return status;
 }
@@ -241,14 +249,19 @@ static enum fp_status put_whole(struct store *store, struct store_scratch *scrat
     enum fp_status status = store_item_look_ahead(store, scratch, put);
     struct item *item;
     if (status == FP_OK && put->whole != NULL)
-        status = store_value_to_item(store, scratch, put->key, put->whole, &item);
+        status = store_value_lend(store, scratch, put->key, *put->whole, &item);
     else if (status == FP_OK)
         status = store_item_build(store, scratch, put->key, put->value, &item);
     if (status != FP_OK) return status;
     item->flags = put->flags;
     item->key_binary = put->key_binary;
     item->expires_s = store_expiry(scratch, put->exptime);
-    return publish(store, scratch, item, (struct expectation){.put = put, .stored = put->stored});
+    struct expectation expected = {.put = put, .stored = put->stored};
+    if (put->whole == NULL) return publish(store, scratch, item, expected);
+    status = try_to_publish(store, scratch, item, expected);
+    if (status == FP_OK) store_value_give(store, scratch, put->whole);
+    else store_value_take_back(store, scratch, &item); /* a join goes on with it */
+    return status;
 }
 
 enum fp_status store_item_put_first(struct store *store, struct store_scratch *scratch,
@@ -307,7 +320,10 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
                               const struct item_put *put, uint64_t value_bytes_max)
 {
     store_flush_if_due(store, scratch);
-    if (store_put_bytes(put) > value_bytes_max) return FP_TOO_BIG;
+    if (store_put_bytes(put) > value_bytes_max) { /* by now, where a join is under way */
+        if (put->join != NULL) store_join_end(store, scratch, put->join);
+        return FP_TOO_BIG;
+    }
     bool joined = put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND;
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);

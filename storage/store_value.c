@@ -117,20 +117,39 @@ void store_value_end(struct store *store, struct store_scratch *scratch,
                                              .table = value->pieces});
 }
 
-enum fp_status store_value_to_item(struct store *store, struct store_scratch *scratch,
-                                   struct slice key, struct store_value **value_ptr,
-                                   struct item **item)
+enum fp_status store_value_lend(struct store *store, struct store_scratch *scratch,
+                                struct slice key, const struct store_value *value,
+                                struct item **item)
 {
-    struct store_value *value = *value_ptr;
     fp_assert(store_value_next_bytes(value) == 0);
     enum fp_status status = store_item_begin(store, scratch, key, value->value_bytes, item);
     if (status != FP_OK) return status;
     if (value->count > 0)
         memcpy((*item)->pieces, value->pieces, value->count * sizeof *value->pieces);
     (*item)->packed_bytes = (uint32_t)value->packed_bytes;
-    value->count = 0; /* they are the item's */
-    store_value_end(store, scratch, value_ptr);
     return FP_OK;
+}
+
+void store_value_give(struct store *store, struct store_scratch *scratch,
+                      struct store_value **value)
+{
+    (*value)->count = 0; /* they are the item's */
+    store_value_end(store, scratch, value);
+}
+
+void store_value_take_back(struct store *store, struct store_scratch *scratch, struct item **item)
+{
+    memset((*item)->pieces, 0, item_piece_count(*item) * sizeof *(*item)->pieces);
+    store_item_release(store, scratch, item);
+}
+
+enum fp_status store_value_to_item(struct store *store, struct store_scratch *scratch,
+                                   struct slice key, struct store_value **value,
+                                   struct item **item)
+{
+    enum fp_status status = store_value_lend(store, scratch, key, *value, item);
+    if (status == FP_OK) store_value_give(store, scratch, value);
+    return status;
 }
 
 uint64_t store_values_packed_bytes(const struct store *store)

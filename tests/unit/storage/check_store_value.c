@@ -11,8 +11,10 @@ enum {
     MOST = 64 * PIECE,
 #ifdef __SANITIZE_THREAD__
     LONGEST = 1 << 26, /* there each of its bytes takes long */
+    ROUNDS = 200,
 #else
     LONGEST = 1 << 30,
+    ROUNDS = 2000,
 #endif
     THREADS = 3,
     TURNS = 12,
@@ -323,6 +325,70 @@ START_TEST(a_join_sees_who_was_quicker)
 }
 END_TEST
 
+static pthread_barrier_t all_ready;
+
+/* Each round all append to a key that holds nothing, where the first is to make it. */
+static void *be_the_first(void *context)
+{
+    struct store_scratch *scratch;
+    (void)context;
+    fp_assert(store_scratch_create(bench.store, &scratch) == FP_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct store_value *value;
+        struct store_join *join = NULL;
+        struct item_put put = {.mode = ITEM_APPEND, .key = slice_text("k"), .whole = &value,
+                               .join = &join, .creates = true};
+        fp_assert(store_value_begin(bench.store, scratch, 2 * PIECE, &value) == FP_OK);
+        while (store_value_next_bytes(value) > 0)
+            fp_assert(store_value_add(bench.store, scratch, value, bytes) == FP_OK);
+        pthread_barrier_wait(&all_ready);
+        do fp_assert(store_item_put(bench.store, scratch, &put, MOST) == FP_OK);
+        while (join != NULL);
+        store_value_end(bench.store, scratch, &value);
+        if (pthread_barrier_wait(&all_ready) != PTHREAD_BARRIER_SERIAL_THREAD) continue;
+        struct item *item = store_item_acquire(bench.store, scratch, slice_text("k"), NULL);
+        fp_assert(item != NULL && item->value_bytes == THREADS * 2 * PIECE);
+        store_item_release(bench.store, scratch, &item);
+        fp_assert(store_item_delete(bench.store, scratch, slice_text("k")) == FP_OK);
+    }
+    store_scratch_destroy(&scratch);
+    return NULL;
+}
+
+START_TEST(of_many_who_are_the_first_one_is_and_the_others_append)
+{
+    pthread_t threads[THREADS];
+    setup();
+    ck_assert_int_eq(pthread_barrier_init(&all_ready, NULL, THREADS), 0);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, be_the_first, NULL), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&all_ready);
+    expect_nothing_left();
+    teardown();
+}
+END_TEST
+
+START_TEST(a_join_ends_where_its_value_is_too_large_by_now)
+{
+    struct store_join *join = NULL;
+    struct store_value *value;
+    setup();
+    ck_assert_int_eq(bench_set(&bench, "k", part(0, 40 * PIECE)), FP_OK);
+    value = value_of(part(0, 9 * PIECE), 0);
+    struct item_put put = {
+        .mode = ITEM_APPEND, .key = slice_text("k"), .whole = &value, .join = &join};
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &put, MOST), FP_OK);
+    ck_assert_ptr_nonnull(join);
+    ck_assert_int_eq(store_item_put(bench.store, bench.scratch, &put, 5 * PIECE), FP_TOO_BIG);
+    ck_assert_ptr_null(join); /* else the caller would go on with it for ever */
+    store_value_end(bench.store, bench.scratch, &value);
+    expect_nothing_left();
+    teardown();
+}
+END_TEST
+
 START_TEST(a_join_given_up_leaves_nothing)
 {
     struct store_join *join = NULL;
@@ -392,6 +458,8 @@ int main(void)
                      what_has_not_ended_ends_with_the_store, many_may_end_what_is_long_at_once,
                      the_mode_decides_when_the_value_is_whole,
                      long_values_are_joined_in_steps, a_join_sees_who_was_quicker,
+                     of_many_who_are_the_first_one_is_and_the_others_append,
+                     a_join_ends_where_its_value_is_too_large_by_now,
                      a_join_given_up_leaves_nothing,
                      what_is_damaged_is_not_joined,
                      what_arrives_may_take_half_of_the_memory_and_items_give_way);
