@@ -21,62 +21,26 @@
 #include "server/conn.h"
 
 #include <errno.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arith.h"
-#include "base/check.h"
 #include "base/clock.h"
-#include "protocol/limits.h"
-#include "protocol/reply.h"
-#include "server/closing.h"
-#include "server/conn_kept.h"
-#include "server/conn_login.h"
+#include "server/conn_parts.h"
 #include "server/conn_patience.h"
 #include "server/conn_value.h"
-#include "server/conn_watch.h"
 #include "server/dispatch_value_in.h"
 #include "server/dispatch_value_out.h"
 #include "server/watch_events.h"
-#include "tls/tls.h"
 
 enum {
-    FIRST_BYTE_MEMCACHED_BINARY = 0x80,
     TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
 };
-
-struct conn {
-    struct worker *worker;
-    struct tls *tls;  /* NULL: in the clear */
-    bool handshaking; /* TLS is not agreed on yet: nothing else happens */
-    struct handshake handshake;
-    struct conn_login login;
-    struct conn *next, *prev; /* of the worker's */
-    struct event read_event, write_event, turn_event;
-    struct conn_watch watch;
-    bool idled; /* it ends because it asked nothing for too long */
-    struct kept kept;
-    size_t need_bytes; /* no use in looking at kept before it has so many */
-    uint64_t swallow_bytes;
-    uint64_t swallowed_bytes; /* since the client last made progress by it */
-    struct output output;
-    uint64_t charged_bytes;
-    uint64_t begun_ns; /* when the incomplete request began; 0: there is none */
-    uint64_t moved_ns; /* when the client last took bytes of the output */
-    bool eof;          /* the client sends no more */
-    bool closing;
-    bool leaving; /* closing, once the reply is whole that has begun */
-    struct session session;
-    struct conn_row row;
-};
-
-enum step { STEP_ON, STEP_MORE, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
 
 static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
@@ -84,11 +48,6 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque);
 static void on_watch(evutil_socket_t fd, short what, void *opaque);
 
 /* --- beginning and end ------------------------------------------------------------------------ */
-
-static void count(struct conn *conn, enum worker_counter which, uint64_t delta)
-{
-    counter_add(conn->worker->dispatcher.counters, which, delta);
-}
 
 static struct budget *budget_of(struct conn *conn)
 {
@@ -179,7 +138,7 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
     conn->charged_bytes = fixed_bytes(conn);
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
-    count(conn, COUNTER_total_connections, 1);
+    conn_count(conn, COUNTER_total_connections, 1);
     watch_conn_new(&worker->shared->watchers, &conn->row);
     event_assign(&conn->read_event, worker->base, arrival->fd, EV_READ | EV_PERSIST, on_read, conn);
     event_assign(&conn->write_event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
@@ -215,210 +174,6 @@ static bool keep(struct conn *conn, struct slice left)
     size_t needed = min_u64(conn->need_bytes, always_bytes(conn));
     struct kept_room room = room_for(conn, max_u64(left.size_bytes, needed), true);
     return kept_set(&conn->kept, &conn->worker->dispatcher, left, &room);
-}
-
-/* --- one request ------------------------------------------------------------------------------ */
-
-static struct slice skip(struct slice input, size_t bytes)
-{
-    return slice_of(input.bytes + bytes, input.size_bytes - bytes);
-}
-
-static enum step step_of(enum dispatch result)
-{
-    if (result == DISPATCH_DONE) return STEP_ON;
-    if (result == DISPATCH_MORE) return STEP_MORE;
-    return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
-}
-
-static void log_closed(const struct conn *conn, enum gate kind, const char *event,
-                       const char *reason)
-{
-    struct closing closing = {conn->worker->shared, &conn->row, conn->worker->now_ns};
-    closing_log(&closing, kind, event, reason);
-}
-
-static void log_lost(struct conn *conn, const char *reason)
-{
-    count(conn, COUNTER_farpage_protocol_errors, 1);
-    log_closed(conn, GATE_LOST, "connection closed: framing is lost", reason);
-}
-
-/* Reset, not closed: some clients of the binary protocol wait for ever for the answer to what they
- * sent over a connection that ended in good order. */
-static enum step refuse_binary(struct conn *conn)
-{
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(conn->row.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    count(conn, COUNTER_farpage_protocol_errors, 1);
-    log_closed(conn, GATE_BINARY,
-               "connection closed: memcached's binary protocol is not served",
-               "set the client to text; docs/clients.md says how");
-    return STEP_CLOSE;
-}
-
-/* request: of a long value that begins; NULL: it goes on. */
-static enum step step_value(struct conn *conn, const struct request *request,
-                            struct slice *input)
-{
-    struct conn_value turn = {.dispatcher = &conn->worker->dispatcher,
-                              .session = &conn->session,
-                              .output = &conn->output};
-    enum dispatch result = request != NULL ? conn_value_begin(&turn, request, input)
-                                           : conn_value_go_on(&turn, input);
-    conn->need_bytes = turn.need_bytes;
-    conn->swallow_bytes = turn.swallow_bytes;
-    return turn.need_bytes > 0 ? STEP_WAIT : step_of(result);
-}
-
-static enum step step_text(struct conn *conn, struct slice *input)
-{
-    struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    dispatcher->caller_fd = conn->row.fd;
-    struct request_limits limits = {
-        .item_bytes_max = setting(&conn->worker->shared->settings.item_bytes_max),
-        .whole_bytes_max = ITEM_WHOLE_BYTES_MAX};
-    struct request request;
-    size_t more_bytes;
-    const char *refusal;
-    switch (request_parse(*input, &limits, &request, &more_bytes, &refusal)) {
-    case REQUEST_READY: {
-        enum step next =
-            step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
-        if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, request.size_bytes);
-        return next;
-    }
-    case REQUEST_VALUE:
-        return step_value(conn, &request, input);
-    case REQUEST_PARTIAL:
-        conn->need_bytes = input->size_bytes + more_bytes;
-        return STEP_WAIT;
-    case REQUEST_REFUSED:
-        value_in_drop(dispatcher, &conn->session); /* a join whose limit a reload has lowered */
-        dispatch_refusal(dispatcher, &request);
-        conn_value_refuse(&conn->output, &request, refusal);
-        conn->swallow_bytes = request.swallow_bytes;
-        *input = skip(*input, request.size_bytes);
-        return STEP_ON;
-    case REQUEST_LOST:
-    default:
-        if (refusal[0] != '\0') {
-            output_text(&conn->output, refusal);
-            output_text(&conn->output, "\r\n");
-        }
-        log_lost(conn, refusal[0] != '\0' ? refusal : "HTTP, or a line without end");
-        return STEP_CLOSE;
-    }
-}
-
-static bool is_within_batch(const struct conn *conn)
-{
-    return conn->session.batch.frame.count > 0;
-}
-
-/* What is left of a store batch's body when all its entries are answered. */
-static void drop_rest_of_batch(struct conn *conn)
-{
-    struct session_batch *batch = &conn->session.batch;
-    if (batch->frame.count > 0) return;
-    conn->swallow_bytes = batch->left_bytes;
-    batch->left_bytes = 0;
-}
-
-static enum step step_entries(struct conn *conn, struct slice *input)
-{
-    size_t before = input->size_bytes;
-    dispatch_entries(&conn->worker->dispatcher, &conn->session, input, &conn->need_bytes,
-                     &conn->output);
-    drop_rest_of_batch(conn);
-    bool moved = input->size_bytes < before || conn->session.batch.frame.count == 0;
-    return moved ? STEP_ON : STEP_WAIT;
-}
-
-static enum step step_frame(struct conn *conn, struct slice *input)
-{
-    struct frame frame = {0};
-    conn->need_bytes = FRAME_HEADER_BYTES;
-    if (input->size_bytes < FRAME_HEADER_BYTES) return STEP_WAIT;
-    if (!frame_decode(input->bytes, FRAME_MAGIC_REQUEST, &frame)) {
-        frame = (struct frame){0};
-        dispatch_frame_status(&frame, FRAME_BAD_HEADER, &conn->output);
-        log_lost(conn, "not a frame header");
-        return STEP_CLOSE;
-    }
-    if (frame.opcode == FRAME_STORE_BATCH) {
-        *input = skip(*input, FRAME_HEADER_BYTES);
-        enum dispatch begun =
-            dispatch_store_batch(&conn->worker->dispatcher, &conn->session, &frame, &conn->output);
-        drop_rest_of_batch(conn);
-        return step_of(begun);
-    }
-    if (frame.body_bytes > FRAME_BODY_BYTES_MAX) {
-        dispatch_frame_status(&frame, FRAME_BAD_LENGTH, &conn->output);
-        log_lost(conn, "a frame's body is too long");
-        return STEP_CLOSE;
-    }
-    size_t size_bytes = FRAME_HEADER_BYTES + (size_t)frame.body_bytes;
-    conn->need_bytes = size_bytes;
-    if (input->size_bytes < size_bytes) return STEP_WAIT;
-    struct slice body = slice_of(input->bytes + FRAME_HEADER_BYTES, frame.body_bytes);
-    enum step next = step_of(
-        dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
-    if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, size_bytes);
-    return next;
-}
-
-static enum step step_login(struct conn *conn, struct slice *input)
-{
-    enum login_step next = conn_login(&conn->login, &conn->worker->dispatcher, input,
-                                      &conn->need_bytes, &conn->output);
-    if (next != LOGIN_CLOSE) return next == LOGIN_ON ? STEP_ON : STEP_WAIT;
-    log_closed(conn, GATE_LOGIN, "connection closed: not authenticated", "it had its tries");
-    return STEP_CLOSE;
-}
-
-/* The first byte of a connection tells the dialects apart; text begins with a letter or a blank. */
-static enum conn_dialect dialect_of(uint8_t first_byte)
-{
-    return first_byte == FRAME_MAGIC_REQUEST ? DIALECT_FRAMES : DIALECT_TEXT;
-}
-
-/* Who logs in where no login is wanted has spoken text, and goes on in frames all the same. Other
- * bytes that begin like a frame are text. */
-static enum step step_text_or_frame(struct conn *conn, struct slice *input)
-{
-    struct frame frame;
-    if (input->bytes[0] != FRAME_MAGIC_REQUEST) return step_text(conn, input);
-    if (input->size_bytes < FRAME_HEADER_BYTES) {
-        conn->need_bytes = FRAME_HEADER_BYTES;
-        return STEP_WAIT;
-    }
-    if (!frame_decode(input->bytes, FRAME_MAGIC_REQUEST, &frame)) return step_text(conn, input);
-    atomic_store(&conn->row.dialect, DIALECT_FRAMES);
-    return step_frame(conn, input);
-}
-
-static enum step step(struct conn *conn, struct slice *input)
-{
-    if (conn->swallow_bytes > 0) {
-        size_t now = (size_t)min_u64(conn->swallow_bytes, input->size_bytes);
-        conn->swallow_bytes -= now;
-        conn->swallowed_bytes += now;
-        *input = skip(*input, now);
-        return conn->swallow_bytes > 0 ? STEP_WAIT : STEP_ON;
-    }
-    if (conn->session.watcher != NULL) *input = skip(*input, input->size_bytes);
-    if (input->size_bytes == 0) return STEP_WAIT;
-    if (conn->session.value_in != NULL) return step_value(conn, NULL, input);
-    enum conn_dialect dialect = (enum conn_dialect)atomic_load(&conn->row.dialect);
-    if (dialect == DIALECT_UNKNOWN) {
-        if (input->bytes[0] == FIRST_BYTE_MEMCACHED_BINARY) return refuse_binary(conn);
-        if (conn->login.wanted) return step_login(conn, input);
-        dialect = dialect_of(input->bytes[0]);
-        atomic_store(&conn->row.dialect, dialect);
-    }
-    if (dialect == DIALECT_TEXT) return step_text_or_frame(conn, input);
-    return is_within_batch(conn) ? step_entries(conn, input) : step_frame(conn, input);
 }
 
 /* --- many requests ---------------------------------------------------------------------------- */
@@ -460,7 +215,7 @@ static void send_output(struct conn *conn)
         conn->moved_ns = conn->worker->now_ns;
         atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
     }
-    count(conn, COUNTER_bytes_written, (uint64_t)sent);
+    conn_count(conn, COUNTER_bytes_written, (uint64_t)sent);
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
 }
 
@@ -491,7 +246,7 @@ static enum step carry_out(struct conn *conn, struct slice *input)
         bool more = done > 0 && input->size_bytes > 0; /* most turns are of one request */
         if (more && (done + *more_pages >= turn || is_turn_long(conn))) return STEP_TURN;
         size_t before = input->size_bytes;
-        enum step next = step(conn, input);
+        enum step next = conn_step(conn, input);
         if (has_moved(conn, input->size_bytes < before, next)) request_moved(conn);
         if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
         if (conn->output.broken || (conn->leaving && !is_within_reply(conn))) return STEP_CLOSE;
@@ -555,9 +310,9 @@ static void settle(struct conn *conn, enum step why)
     /* What was full may have been taken by the socket at once: then it is just a turn. */
     if (why == STEP_FULL && !pending) why = STEP_TURN;
     if (why == STEP_TURN && pending) why = STEP_FULL;
-    if (why == STEP_TURN) count(conn, COUNTER_conn_yields, 1);
+    if (why == STEP_TURN) conn_count(conn, COUNTER_conn_yields, 1);
     bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 ||
-                 conn->session.value_in != NULL || is_within_batch(conn);
+                 conn->session.value_in != NULL || conn_is_within_batch(conn);
     if (why == STEP_WAIT && begun && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;
     charge_output(conn);
@@ -614,7 +369,7 @@ static void refuse_for_memory(struct conn *conn)
     struct kept *kept = &conn->kept;
     struct frame frame;
     uint64_t whole = conn->need_bytes;
-    if (is_within_batch(conn)) {
+    if (conn_is_within_batch(conn)) {
         dispatch_entries_no_memory(&conn->session, &conn->output);
         whole = conn->session.batch.left_bytes;
     } else if (atomic_load(&conn->row.dialect) != DIALECT_FRAMES) {
@@ -663,8 +418,8 @@ static void shake_hands(void *opaque)
     worker_tick(conn->worker);
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
-        count(conn, COUNTER_ssl_handshake_errors, 1);
-        log_closed(conn, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
+        conn_count(conn, COUNTER_ssl_handshake_errors, 1);
+        conn_log_closed(conn, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
         /* To close a socket that holds unread bytes takes back what the client is being told. */
         (void)!recv(conn->row.fd, conn->worker->input, WORKER_INPUT_BYTES, MSG_DONTWAIT);
         conn_destroy(conn);
@@ -674,7 +429,7 @@ static void shake_hands(void *opaque)
     event_want(&conn->write_event, step == TLS_WANT_WRITE, NULL);
     if (step != TLS_DONE) return;
     conn->handshaking = false;
-    count(conn, COUNTER_farpage_tls_handshakes, 1);
+    conn_count(conn, COUNTER_farpage_tls_handshakes, 1);
     settle(conn, STEP_WAIT);
 }
 
@@ -713,7 +468,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
         return;
     }
     conn->eof = got == 0;
-    count(conn, COUNTER_bytes_read, (uint64_t)got);
+    conn_count(conn, COUNTER_bytes_read, (uint64_t)got);
     atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
     arrived(conn, at, (size_t)got);
 }
@@ -787,7 +542,7 @@ void conn_sweep(struct conn *conn)
         return;
     }
     conn->idled = verdict.idle;
-    count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
+    conn_count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
     log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
               log_text("peer", conn->row.peer), log_text("reason", verdict.reason));
     conn_destroy(conn);
