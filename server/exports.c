@@ -465,6 +465,14 @@ void exports_each(struct exports *exports,
     lock_drop(&exports->lock);
 }
 
+uint32_t exports_connections(struct exports *exports)
+{
+    lock_take(&exports->lock);
+    uint32_t count = exports->connections;
+    lock_drop(&exports->lock);
+    return count;
+}
+
 /* --- anew ------------------------------------------------------------------------------------- */
 
 static bool shares_its_area(const struct exports *exports, const struct export *export)

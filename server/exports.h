@@ -117,6 +117,8 @@ enum fp_status exports_open(struct exports *exports, struct slice name, struct o
 void exports_close(struct exports *exports, struct opener *opener, struct export **export,
                    uint64_t now_ns) FP_NONNULL(1, 2, 3);
 
+uint32_t exports_connections(struct exports *exports) FP_NONNULL(1); /* of all */
+
 /* Makes an export that is lost, or that nobody uses, anew and empty. FP_ABSENT, FP_BUSY, FP_IO:
  * `why`. FP_NO_MEMORY. */
 enum fp_status exports_recreate(struct exports *exports, struct slice name,

@@ -130,7 +130,7 @@ void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
     event_assign(&conn->writes.event, worker->base, arrival->fd, EV_WRITE | EV_PERSIST, on_write,
                  conn);
     event_assign(&conn->turns.event, worker->base, -1, 0, on_turn, conn);
-    if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES)) greet(conn, arrival->tls);
+    if (nbd_input_fit(conn, HANDSHAKE_INPUT_BYTES, true)) greet(conn, arrival->tls);
     else conn_destroy(conn);
 }
 
@@ -141,18 +141,21 @@ struct nbd_conn *nbd_conn_next(const struct nbd_conn *conn)
 
 /* --- what files of the connection share ------------------------------------------------------- */
 
-bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes)
+bool nbd_charge(struct nbd_conn *conn, uint64_t bytes, bool anyway)
+{
+    if (anyway) budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, bytes);
+    else if (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, bytes)) return false;
+    conn->charged_bytes += bytes;
+    return true;
+}
+
+bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes, bool anyway)
 {
     struct nbd_input *input = &conn->input;
     if (capacity_bytes <= input->capacity_bytes) return true;
-    uint64_t more = capacity_bytes - input->capacity_bytes;
-    if (!budget_charge(budget_of(conn), BUDGET_CONNECTIONS, more)) return false;
+    if (!nbd_charge(conn, capacity_bytes - input->capacity_bytes, anyway)) return false;
     uint8_t *grown = realloc(input->bytes, capacity_bytes);
-    if (grown == NULL) {
-        budget_return(budget_of(conn), BUDGET_CONNECTIONS, more);
-        return false;
-    }
-    conn->charged_bytes += more;
+    if (grown == NULL) return false; /* the charge goes when the connection does */
     input->bytes = grown;
     input->capacity_bytes = capacity_bytes;
     return true;
@@ -385,7 +388,7 @@ static bool place_to_read(struct nbd_conn *conn)
     if (input->begin > 0 && left > 0) memmove(input->bytes, input->bytes + input->begin, left);
     input->begin = 0;
     input->end = left;
-    return nbd_input_fit(conn, conn->need_bytes) && left < input->capacity_bytes;
+    return nbd_input_fit(conn, conn->need_bytes, false) && left < input->capacity_bytes;
 }
 
 static ssize_t receive(struct nbd_conn *conn)

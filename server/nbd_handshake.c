@@ -7,6 +7,8 @@
 #include "protocol/bigendian.h"
 #include "server/nbd_internal.h"
 
+enum { SERVED_ALWAYS = 16 }; /* connections to devices */
+
 /* --- replies ---------------------------------------------------------------------------------- */
 
 static void reply(struct nbd_conn *conn, const struct nbd_option *option,
@@ -61,16 +63,15 @@ static struct exports *exports_of(const struct nbd_conn *conn)
     return &conn->worker->shared->exports;
 }
 
-/* Serving needs no other memory. */
+/* Serving needs no other memory. A few get it also when all of it is full: a machine whose swap
+ * fills it must be able to come back. */
 static bool take_memory(struct nbd_conn *conn, uint32_t page_bytes)
 {
     size_t request = NBD_REQUEST_BYTES + (size_t)page_bytes;
-    struct budget *budget = store_budget(conn->worker->shared->store);
-    if (!nbd_input_fit(conn, NBD_INPUT_BYTES + request)) return false;
-    if (!budget_charge(budget, BUDGET_CONNECTIONS, page_bytes)) return false;
+    bool anyway = exports_connections(exports_of(conn)) <= SERVED_ALWAYS;
+    if (!nbd_input_fit(conn, NBD_INPUT_BYTES + request, anyway)) return false;
+    if (!nbd_charge(conn, page_bytes, anyway)) return false;
     conn->page = malloc(page_bytes);
-    if (conn->page != NULL) conn->charged_bytes += page_bytes;
-    else budget_return(budget, BUDGET_CONNECTIONS, page_bytes);
     return conn->page != NULL;
 }
 

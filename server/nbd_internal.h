@@ -109,8 +109,11 @@ static inline void nbd_taken(struct nbd_conn *conn, size_t bytes)
     conn->input.begin += bytes;
 }
 
-/* Makes room for so many bytes in all. False: there is no memory. */
-bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes) FP_MUST_CHECK FP_NONNULL(1);
+/* Charges so many bytes more; `anyway`: also where memory is full. False: it is. */
+bool nbd_charge(struct nbd_conn *conn, uint64_t bytes, bool anyway) FP_MUST_CHECK FP_NONNULL(1);
+/* Makes room for so many bytes of input in all. False: there is no memory. */
+bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes, bool anyway)
+    FP_MUST_CHECK FP_NONNULL(1);
 
 void nbd_log_lost(struct nbd_conn *conn, const char *reason) FP_NONNULL(1, 2);
 

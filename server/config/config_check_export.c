@@ -8,8 +8,10 @@
 #include "base/number.h"
 #include "server/config/config_build.h"
 
-/* What tells pages apart takes so small a part of them, at most. */
-enum { WORST_PART = 128 };
+enum {
+    WORST_PART = 128, /* what tells pages apart takes so small a part of them, at most */
+    DEVICES_BYTES = 2 << 20, /* of the connections that are let in also when memory is full */
+};
 
 /* In the order of config_table.h. */
 enum export_row { ROW_NAME, ROW_SIZE, ROW_AREA, ROW_PAGE_SIZE, ROW_READ_ONLY, ROW_DESCRIPTION,
@@ -156,7 +158,7 @@ uint64_t config_exports_worst_bytes(const struct config *config)
 uint64_t config_exports_room_bytes(const struct config *config)
 {
     uint64_t threads = config->server.threads != 0 ? config->server.threads : 1;
-    uint64_t fixed = CONFIG_START_BYTES + threads * CONFIG_THREAD_BYTES;
+    uint64_t fixed = CONFIG_START_BYTES + DEVICES_BYTES + threads * CONFIG_THREAD_BYTES;
     uint64_t limit = config->storage.memory_limit_bytes;
     return limit > fixed ? limit - fixed : 1;
 }
