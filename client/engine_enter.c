@@ -67,7 +67,10 @@ static void await_answer(struct engine *engine, uint64_t now_ns)
         const char *why = transport_reason(&engine->transport);
         bool tls = engine->transport.tls != NULL;
         reason_set(&engine->weather, "the server closed the connection%s%.300s",
-                   why[0] != '\0' ? ": " : tls ? "; does it want a certificate?" : "", why);
+                   why[0] != '\0' ? ": "
+                   : tls          ? "; does it want a certificate?"
+                                  : "; does it want TLS?",
+                   why);
         engine_break(engine, FARPAGE_DISCONNECTED);
         return;
     }

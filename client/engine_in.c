@@ -353,10 +353,13 @@ void engine_receive(struct engine *engine)
         return;
     }
     const char *why = transport_reason(&engine->transport);
-    bool unheard = engine->phase == ENGINE_GREETING && engine->transport.tls != NULL;
-    if (unheard && (got == 0 || strstr(why, "reset") != NULL))
+    bool unheard = engine->phase == ENGINE_GREETING && engine->in_end == engine->in_start;
+    bool tls = engine->transport.tls != NULL;
+    if (unheard && tls && (got == 0 || strstr(why, "reset") != NULL))
         reason_set(&engine->weather, "the server closed the connection; does it want a "
                                      "certificate?");
+    else if (unheard && !tls && (got == 0 || got == -ECONNRESET))
+        reason_set(&engine->weather, "the server closed the connection; does it want TLS?");
     else if (got == 0)
         reason_set(&engine->weather, "the server closed the connection");
     else if (why[0] != '\0')

@@ -40,18 +40,20 @@ static enum login_step text(struct conn_login *login, struct dispatcher *dispatc
     counter_add(dispatcher->counters, COUNTER_auth_errors, 1);
     answer(output, refusal);
     login->refused++;
+    login->why = parsed == LOGIN_LOST ? "what it said was no login" : "it had its tries";
     return parsed == LOGIN_LOST || login->refused == LOGIN_TRIES_MAX ? LOGIN_CLOSE : LOGIN_ON;
 }
 
 /* Frames begin after a login in text; who sends one before is told so in frames. */
-static enum login_step frames(struct dispatcher *dispatcher, struct slice input,
-                              size_t *need_bytes, struct output *output)
+static enum login_step frames(struct conn_login *login, struct dispatcher *dispatcher,
+                              struct slice input, size_t *need_bytes, struct output *output)
 {
     struct frame frame = {0};
     *need_bytes = FRAME_HEADER_BYTES;
     if (input.size_bytes < FRAME_HEADER_BYTES) return LOGIN_WAIT;
     if (!frame_decode(input.bytes, FRAME_MAGIC_REQUEST, &frame)) frame = (struct frame){0};
     dispatch_frame_status(&frame, FRAME_NO_LOGIN, output);
+    login->why = "a frame came before the login";
     counter_add(dispatcher->counters, COUNTER_auth_errors, 1);
     return LOGIN_CLOSE;
 }
@@ -60,6 +62,6 @@ enum login_step conn_login(struct conn_login *login, struct dispatcher *dispatch
                            struct slice *input, size_t *need_bytes, struct output *output)
 {
     if (input->bytes[0] == FRAME_MAGIC_REQUEST)
-        return frames(dispatcher, *input, need_bytes, output);
+        return frames(login, dispatcher, *input, need_bytes, output);
     return text(login, dispatcher, input, need_bytes, output);
 }

@@ -12,6 +12,7 @@ enum { LOGIN_TRIES_MAX = 3 };
 struct conn_login {
     bool wanted; /* until it was good */
     uint8_t refused;
+    const char *why; /* of LOGIN_CLOSE, for the log */
 };
 
 enum login_step {

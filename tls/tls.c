@@ -45,6 +45,8 @@ static const char *openssl_reason(void)
     const char *text = ERR_reason_error_string(error);
     if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
         return "it holds none in PEM";
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
+        return "the other end does not speak TLS"; /* its first bytes were taken for a version */
     return text != NULL ? text : "OpenSSL gives no reason";
 }
 

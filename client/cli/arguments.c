@@ -135,6 +135,19 @@ const char *arguments_nearest_command(const char *name)
     return nearest.best;
 }
 
+static const char *const sections[] = {
+    "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
+    "maps", "memory", "recompress", "sessions", "settings", "sizes", "slabs", "zpool",
+};
+
+const char *arguments_nearest_section(const char *name)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (size_t i = 0; i < FP_COUNT_OF(sections); i++) nearest_offer(&nearest, sections[i]);
+    return nearest.best;
+}
+
 /* --- options -------------------------------------------------------------------------------- */
 
 static int unknown_option(const char *argument, size_t name_bytes, enum cli_command command)
@@ -194,7 +207,9 @@ static int set_option(const struct option_row *row, const char *value, const cha
 /* Takes the option at argv[*at], and its value behind it where it needs one. */
 static int take_option(char **argv, int *at, enum cli_command command, struct cli *cli)
 {
-    const char *argument = strcmp(argv[*at], "-h") == 0 ? "--help" : argv[*at];
+    const char *argument = strcmp(argv[*at], "-h") == 0   ? "--help"
+                           : strcmp(argv[*at], "-V") == 0 ? "--version"
+                                                          : argv[*at];
     size_t name_bytes = strcspn(argument, "=");
     const struct option_row *row = NULL;
     for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
@@ -310,18 +325,30 @@ static void print_options(unsigned of, bool common)
     }
 }
 
+enum { OVERVIEW_LEFT = 30 }; /* columns; a longer usage has a line of its own */
+
 void arguments_print_overview(void)
 {
     printf("farpage - keep memory pages on a farpage server\n\n"
            "usage: farpage [--server ADDRESS] COMMAND [OPTION...] ...\n\ncommands:\n");
     for (unsigned i = 0; i < CLI_COMMANDS_COUNT; i++) {
-        char left[48];
+        char left[64];
         snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
-        printf("  %-29s %s\n", left, commands[i].summary);
+        bool fits = strlen(left) < OVERVIEW_LEFT;
+        printf("  %-*s%s", fits ? OVERVIEW_LEFT : 0, left, fits ? "" : "\n");
+        printf("%*s%s\n", fits ? 0 : OVERVIEW_LEFT + 2, "", commands[i].summary);
     }
     printf("\noptions of every command:\n");
     print_options(ALL, true);
     printf("\nexit codes: 0 good, 1 failed or different, 2 usage, 69 no server\n");
+}
+
+static void print_about_stats(void)
+{
+    printf("\nWithout SECTION, what monitors of memcached read. With it:");
+    for (size_t i = 0; i < FP_COUNT_OF(sections); i++)
+        printf("%s%s", i % 8 == 0 ? "\n  " : " ", sections[i]);
+    printf("\nWhat each number means: docs/statistics.md.\n");
 }
 
 static void print_about_compressor(void)
@@ -413,6 +440,7 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_COMPACT) {
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
     }
+    if (command == CLI_STATS) print_about_stats();
     if (command == CLI_COMPRESSOR) print_about_compressor();
     if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();

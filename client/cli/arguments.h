@@ -16,6 +16,9 @@ const char *arguments_command_name(enum cli_command command);
 /* The command most like `name`, or NULL where none is near. */
 const char *arguments_nearest_command(const char *name);
 
+/* The same of the server's sections of statistics. */
+const char *arguments_nearest_section(const char *name);
+
 void arguments_print_overview(void);                  /* to stdout */
 void arguments_print_help(enum cli_command command);  /* to stdout */
 

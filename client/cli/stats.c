@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/cli.h"
 #include "client/cli/human.h"
 #include "client/cli/json.h"
@@ -66,6 +67,20 @@ static bool print_text(const struct cli *cli, const struct statlines *statlines)
     return good;
 }
 
+static int refuse(const struct cli *cli, struct farpage *client, enum farpage_status status,
+                  bool no_memory)
+{
+    const char *section = cli->operands[0];
+    const char *near = section != NULL ? arguments_nearest_section(section) : NULL;
+    if (no_memory) return cli_fail(cli, CLI_FAILED, "out of memory");
+    if (status != FARPAGE_REFUSED || section == NULL)
+        return cli_fail(cli, CLI_FAILED, "%s", farpage_error(client));
+    if (near == NULL)
+        return cli_fail(cli, CLI_FAILED, "no statistics '%.40s'; 'farpage help stats' lists them",
+                        section);
+    return cli_fail(cli, CLI_FAILED, "no statistics '%.40s'; did you mean '%s'?", section, near);
+}
+
 int cli_stats(const struct cli *cli)
 {
     struct farpage *client;
@@ -74,8 +89,7 @@ int cli_stats(const struct cli *cli)
     struct statlines statlines;
     enum farpage_status status = statlines_fetch(&statlines, client, cli->operands[0]);
     if (status != FARPAGE_OK) {
-        bool here = statlines.no_memory;
-        code = cli_fail(cli, CLI_FAILED, "%s", here ? "out of memory" : farpage_error(client));
+        code = refuse(cli, client, status, statlines.no_memory);
     } else if (cli->json) {
         print_json(&statlines);
     } else if (!print_text(cli, &statlines)) {

@@ -140,7 +140,13 @@ def tries_time_and_length_are_few(programs):
                 s.sendall(said)
                 at = time.monotonic()
                 assert all_of(s).startswith(b"CLIENT_ERROR ") and time.monotonic() - at < 5
-        assert "not authenticated" in guarded.server.stderr()
+        with guarded.connect() as s:
+            s.sendall(b"\xfa" + bytes(39))
+            assert all_of(s)[0] == 0xfb
+        log = guarded.server.stderr()
+        for why in ("it had its tries", "what it said was no login",
+                    "a frame came before the login"):
+            assert "not authenticated" in log and why in log, (why, log)
 
 
 def a_slow_stranger_is_closed(programs):

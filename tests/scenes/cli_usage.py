@@ -165,6 +165,7 @@ def check_help(checker):
         checker.check(f"usage: farpage {command}".encode() in by_option.stdout, f"help {command}")
         checker.check(b" \n" not in by_option.stdout, f"help {command}: a blank ends a line")
     version = checker.run(["--version"])
+    checker.check(checker.run(["-V"]).stdout == version.stdout, "-V")
     checker.check(re.fullmatch(rb"farpage \d+\.\d+\.\d+\n", version.stdout) is not None, "--version")
 
 

@@ -272,6 +272,12 @@ def statistics_are_tables(programs):
             assert all(line == line.rstrip() for line in lines), lines
             told = programs.json(server, "stats", section)
             assert all(":" in name or name == "swaps" for name in told), told
+        said = programs.run(server, "stats", "settigs", code=1)
+        assert "no statistics 'settigs'; did you mean 'settings'?" in said, said
+        assert "'farpage help stats' lists" in programs.run(server, "stats", "weather", code=1)
+        listed = re.search(r"With it:\n((?:  .*\n)+)", programs.run(server, "help", "stats"))[1]
+        for section in listed.split():
+            programs.run(server, "stats", section)
 
 
 def a_running_program_is_paged_out(programs):

@@ -66,6 +66,8 @@ def farpage_page(farpage):
              "Stores, loads and compares pages, shows what a server holds, and tells it what to do.",
              "Each command takes these options:", *options(shared), ".Sh COMMANDS"]
     for line in commands.splitlines():
+        if line.startswith("   "):  # what a long line says of its command
+            continue
         page += command_page(help_of(farpage, "help", line.split()[0]), shared)
     page += [".Sh ENVIRONMENT", ".Bl -tag -width FARPAGE_SERVER", ".It Ev FARPAGE_SERVER",
              "The server, where", ".Fl \\-server", "does not say.", ".It Ev FARPAGE_TLS",
