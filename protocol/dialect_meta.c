@@ -2,7 +2,7 @@
  *
  * memcached's meta commands: two letters, a key, for ms a length, and flags. A flag is a word: its
  * first byte says which, what follows is its argument. All commands know all flags; which of them
- * mean anything to which is server/dispatch_meta.c's business.
+ * mean anything to which is server/dispatch/dispatch_meta.c's business.
  *
  * The order of the checks is memcached 1.6.45's: a flag twice or unknown ends the reading, a wrong
  * argument does not, and the last one is what is told. */

@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "server/conn.h"
-#include "server/nbd_conn.h"
+#include "server/conn/conn.h"
+#include "server/nbd/nbd_conn.h"
 
 static const struct timespec sweep_every = {0, 250000000};
 

@@ -15,7 +15,7 @@
 
 #include "base/lock.h"
 #include "base/status.h"
-#include "server/dispatch.h"
+#include "server/dispatch/dispatch.h"
 #include "server/handshakes.h"
 #include "server/output.h"
 #include "server/shared.h"

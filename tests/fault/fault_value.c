@@ -8,8 +8,8 @@
  */
 #include <inttypes.h>
 
-#include "server/conn_value.h"
-#include "server/dispatch_value_out.h"
+#include "server/conn/conn_value.h"
+#include "server/dispatch/dispatch_value_out.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

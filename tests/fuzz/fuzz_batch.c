@@ -16,7 +16,7 @@
 #include "codec/codec_solo.h"
 #include "fuzz.h"
 #include "protocol/frame_batch.h"
-#include "server/dispatch.h"
+#include "server/dispatch/dispatch.h"
 #include "storage/store_dictionary.h"
 
 enum {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "server/nbd_conn.h"
+#include "server/nbd/nbd_conn.h"
 
 enum { PAGE = 4096, DISK_BYTES = 64 * PAGE, MEMORY = 24 << 20, PIECE_MAX = 1 << 16, ROUNDS = 400 };
 
