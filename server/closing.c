@@ -11,6 +11,8 @@ void closing_log(const struct closing *closing, enum gate kind, const char *even
     struct shared *shared = closing->shared;
     struct log_pace pace = kind == GATE_BINARY ? seldom : at_times;
     if (!log_gate_pass(&shared->gates[kind], pace, closing->now_ns, &skipped)) return;
-    log_event(shared->log, LOG_WARN, event, log_text("peer", closing->row->peer),
-              log_text("reason", reason), log_number("not_shown", skipped));
+    bool usual = kind == GATE_SLOW || kind == GATE_EXPORT;
+    log_event(shared->log, usual ? LOG_INFO : LOG_WARN, event,
+              log_text("peer", closing->row->peer), log_text("reason", reason),
+              log_number("not_shown", skipped));
 }

@@ -25,7 +25,7 @@
 enum { WORKERS_MAX = 256 };
 
 /* Lines that strangers can make the server write. */
-enum gate { GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATES };
+enum gate { GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATES };
 
 struct trainer;
 

@@ -543,7 +543,6 @@ void conn_sweep(struct conn *conn)
     }
     conn->idled = verdict.idle;
     conn_count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
-    log_event(conn->worker->shared->log, LOG_INFO, "connection closed: too slow",
-              log_text("peer", conn->row.peer), log_text("reason", verdict.reason));
+    conn_log_closed(conn, GATE_SLOW, "connection closed: too slow", verdict.reason);
     conn_destroy(conn);
 }

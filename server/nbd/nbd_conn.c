@@ -161,11 +161,17 @@ bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes, bool anyway)
     return true;
 }
 
+void nbd_log_closed(const struct nbd_conn *conn, enum gate kind, const char *event,
+                    const char *reason)
+{
+    struct closing closing = {conn->worker->shared, &conn->row, conn->worker->now_ns};
+    closing_log(&closing, kind, event, reason);
+}
+
 void nbd_log_lost(struct nbd_conn *conn, const char *reason)
 {
     count(conn, COUNTER_farpage_protocol_errors, 1);
-    log_event(conn->worker->shared->log, LOG_WARN, "connection closed: framing is lost",
-              log_text("peer", conn->row.peer), log_text("reason", reason));
+    nbd_log_closed(conn, GATE_LOST, "connection closed: framing is lost", reason);
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
@@ -354,8 +360,7 @@ static void shake_hands(void *opaque)
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
-        struct closing closing = {conn->worker->shared, &conn->row, conn->worker->now_ns};
-        closing_log(&closing, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
+        nbd_log_closed(conn, GATE_TLS, "connection closed: no TLS", tls_reason(conn->tls));
         conn_destroy(conn);
         return;
     }
@@ -482,7 +487,6 @@ void nbd_conn_sweep(struct nbd_conn *conn)
     if (verdict.reason == NULL) return;
     conn->idled = verdict.idle;
     count(conn, verdict.idle ? COUNTER_idle_kicks : COUNTER_farpage_slow_kicks, 1);
-    log_event(worker->shared->log, LOG_INFO, "connection closed: too slow",
-              log_text("peer", conn->row.peer), log_text("reason", verdict.reason));
+    nbd_log_closed(conn, GATE_SLOW, "connection closed: too slow", verdict.reason);
     conn_destroy(conn);
 }

@@ -45,8 +45,7 @@ static enum nbd_step say_status(struct nbd_conn *conn, const struct nbd_option *
 /* Where there is no way to say it. */
 static enum nbd_step leave(struct nbd_conn *conn, const char *why)
 {
-    log_event(conn->worker->shared->log, LOG_INFO, "connection closed: no export",
-              log_text("peer", conn->row.peer), log_text("reason", why));
+    nbd_log_closed(conn, GATE_EXPORT, "connection closed: no export", why);
     return NBD_STEP_CLOSE;
 }
 

@@ -115,6 +115,9 @@ bool nbd_charge(struct nbd_conn *conn, uint64_t bytes, bool anyway) FP_MUST_CHEC
 bool nbd_input_fit(struct nbd_conn *conn, size_t capacity_bytes, bool anyway)
     FP_MUST_CHECK FP_NONNULL(1);
 
+/* As closing_log. */
+void nbd_log_closed(const struct nbd_conn *conn, enum gate kind, const char *event,
+                    const char *reason) FP_NONNULL(1, 3, 4);
 void nbd_log_lost(struct nbd_conn *conn, const char *reason) FP_NONNULL(1, 2);
 
 /* One step: an option, or part of it (nbd_handshake.c). */

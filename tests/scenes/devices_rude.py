@@ -136,6 +136,24 @@ def names_asked_for_in_vain_are_not_noted(programs):
         assert notes == ["swap/a", "swap/b"], notes
 
 
+def strangers_do_not_fill_the_log(programs):
+    with Device(programs.farpaged, DISK, ["server.login_timeout=1s", "server.request_timeout=1s"]) as device:
+        crowd = [device.wire() for _ in range(30)] + [device.connect() for _ in range(30)]
+        for s in crowd[30:]:
+            s.sendall(b"set k 0 0")
+        for said in (option(EXPORT_NAME, b"nothing"), b"GET / HTTP/1.1\r\n\r\n"):
+            for _ in range(50):
+                with device.wire() as s:
+                    greet(s)
+                    s.sendall(said)
+                    assert closed(s)
+        for s in crowd:
+            until_closed(s)
+            s.close()
+        for event in ("no export", "framing is lost", "too slow"):
+            assert 0 < device.stderr().count(f"connection closed: {event}") <= 20, event
+
+
 # --- requests ------------------------------------------------------------------------------------
 
 def every_request_at_its_limits_has_its_answer(programs):
@@ -423,6 +441,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([every_option_is_answered_and_the_handshake_goes_on, what_breaks_the_handshake_is_hung_up_on,
           a_thousand_half_open_handshakes_keep_nobody_out, names_asked_for_in_vain_are_not_noted,
+          strangers_do_not_fill_the_log,
           every_request_at_its_limits_has_its_answer, a_read_only_device_refuses_every_change, half_a_request_costs_its_connection_alone,
           a_disc_ends_when_all_before_it_is_answered,
           others_are_answered_while_a_long_request_goes_on, who_reads_nothing_waits_for_itself,
