@@ -72,7 +72,13 @@ static enum fp_status take_area(struct exports *exports, const struct config_exp
 {
     enum fp_status status = store_area_create(exports->store, wanted, area);
     if (status != FP_EXISTS || rule->lifetime == CONFIG_CONNECTION) return status;
-    return store_area_acquire(exports->store, wanted->name, area);
+    status = store_area_acquire(exports->store, wanted->name, area);
+    if (status != FP_OK) return status;
+    /* A client may have made one of that name between the end of an export and its renewal. */
+    bool alike = (*area)->slot_count == wanted->slot_count &&
+                 (*area)->page_bytes == wanted->page_bytes;
+    if (!alike) area_release(area);
+    return alike ? FP_OK : FP_EXISTS;
 }
 
 /* `before`: the area that it is to be like; NULL: there was none. */
