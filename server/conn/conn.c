@@ -523,12 +523,13 @@ void conn_stop(struct conn *conn, bool drain)
 
 void conn_sweep(struct conn *conn)
 {
-    bool pending = output_pending(&conn->output) > 0;
+    size_t pending = output_pending(&conn->output);
     maps_sweep(&conn->session.maps);
-    if (conn->session.watcher != NULL) return; /* what it does not read is lost */
+    /* What it is told and does not read is lost; more than that is of what it asked before. */
+    if (conn->session.watcher != NULL && pending <= WATCHER_TAKE_BYTES) return;
     struct conn_stand stand = {.handshaking = conn->handshaking,
                                .login = conn->login.wanted,
-                               .pending = pending,
+                               .pending = pending > 0,
                                .needed = conn_reply_is_needed(budget_of(conn), &conn->output),
                                .opened_ns = conn->row.opened_ns,
                                .active_ns = atomic_load(&conn->row.active_ns),
@@ -537,7 +538,7 @@ void conn_sweep(struct conn *conn)
     struct conn_verdict verdict =
         conn_patience(&conn->worker->shared->settings, &stand, conn->worker->now_ns);
     if (verdict.reason == NULL) {
-        bool idle = !pending && event_pending(&conn->read_event, EV_READ, NULL);
+        bool idle = pending == 0 && event_pending(&conn->read_event, EV_READ, NULL);
         if (idle && atomic_load(&conn->row.noticed)) settle(conn, STEP_WAIT);
         return;
     }

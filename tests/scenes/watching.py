@@ -10,6 +10,7 @@ import threading
 import time
 
 from nbd_wire import Device, take
+from operating import until
 from running import Server
 from story import ask, memory_limit, sanitized, stats, tell
 
@@ -197,6 +198,20 @@ def a_watcher_that_does_not_read_loses_lines_and_nothing_else(programs):
             drain.join()
 
 
+def who_watches_reads_what_he_asked_for_before(programs):
+    with Server(programs.farpaged, sets=["server.request_timeout=1s"]) as server:
+        crowd = [server.connect("unix") for _ in range(3)]
+        with server.connect() as s:
+            s.sendall(b"set k 0 0 1000000\r\n" + os.urandom(1000000) + b"\r\n")
+            assert s.recv(100) == b"STORED\r\n"
+        for s in crowd:
+            s.sendall(b"get k\r\nwatch mutations\r\n")
+        until(lambda: int(stats(server)["curr_connections"]) == 1, 15)
+        assert int(stats(server, "memory")["connections_bytes"]) < 1 << 20
+        for s in crowd:
+            s.close()
+
+
 def a_stop_does_not_wait_for_who_watches_and_does_not_read(programs):
     with Server(programs.farpaged) as server, Watcher(server, "fetchers", "tcp"):
         with server.connect() as s:
@@ -247,5 +262,6 @@ if __name__ == "__main__":
           block_devices_come_and_go_as_others_do,
           evictions_and_compaction_are_watched,
           a_watcher_that_does_not_read_loses_lines_and_nothing_else,
+          who_watches_reads_what_he_asked_for_before,
           a_stop_does_not_wait_for_who_watches_and_does_not_read,
           watchers_may_come_and_go_under_load])
