@@ -3,6 +3,7 @@
 """manual - the man pages that are made from what they describe.
 
 usage: manual.py farpage.1 FARPAGE             from the command's own help
+       manual.py farpaged.8 FARPAGED           from the server's
        manual.py farpage-protocol.7 SOURCE     from the tables of protocol/
 
 Prints the page. tidy compares it with the one in docs/man; after a change of the command or of a
@@ -77,7 +78,32 @@ def farpage_page(farpage):
              "names none.", ".It Ev NO_COLOR",
              "Not empty: no colours.", ".El", ".Sh EXIT STATUS",
              escaped(codes.strip().removeprefix("exit codes: ")) + ".", ".Sh SEE ALSO",
-             ".Xr libfarpage 3 ,", ".Xr farpage-protocol 7"]
+             ".Xr libfarpage 3 ,", ".Xr farpage-protocol 7 ,", ".Xr farpaged 8"]
+    return page
+
+
+# --- farpaged(8) ----------------------------------------------------------------------------------
+
+def rows(text, width):
+    """What stands at the left of `width` columns, and what is said of it."""
+    page = [".Bl -tag -width indent"]
+    for line in text.splitlines():
+        page += [f".It {escaped(line[:width].strip())}", escaped(line[width:].strip())]
+    return page + [".El"]
+
+
+def farpaged_page(farpaged):
+    about, listed, signals, codes, preface, keys = re.fullmatch(
+        r"Usage: .*\n(.*)\n\nOptions:\n((?s:.*?))\n\nSignals:\n((?s:.*?))\n\nExit codes:\n((?s:.*?))"
+        r"\n\n(Configuration keys(?s:.*?))\n\n((?s:.*))", help_of(farpaged, "--help")).groups()
+    page = head("farpaged", 8, "farpaged", "keep other machines' memory pages, compressed")
+    page += [".Sh SYNOPSIS", ".Nm", ".Op Fl \\-config Ar FILE", ".Op Fl \\-set Ar KEY=VALUE ...",
+             ".Op Fl \\-check", ".Op Fl \\-dump-config", ".Sh DESCRIPTION", escaped(about),
+             "It runs in the foreground and logs to standard error.", *rows(listed, 30),
+             ".Sh SIGNALS", *rows(signals, 19), ".Sh EXIT STATUS", *rows(codes, 6),
+             ".Sh CONFIGURATION", ".Bd -literal", *map(escaped, preface.splitlines()), ".Ed",
+             ".Bd -literal", *(escaped(line.rstrip()) for line in keys.splitlines()), ".Ed", ".Sh SEE ALSO",
+             ".Xr farpage 1 ,", ".Xr farpage-protocol 7"]
     return page
 
 
@@ -114,11 +140,12 @@ def protocol_page(source):
     page += [".El", ".Ss Lines of text", ".Bd -literal -offset indent", *map(escaped, usages),
              ".Ed", ".Sh SEE ALSO", "The specification, with examples, is",
              ".Pa protocol.md", "in the documentation that is installed with the server.", ".Pp",
-             ".Xr farpage 1 ,", ".Xr libfarpage 3"]
+             ".Xr farpage 1 ,", ".Xr libfarpage 3 ,", ".Xr farpaged 8"]
     return page
 
 
-PAGES = {"farpage.1": farpage_page, "farpage-protocol.7": protocol_page}
+PAGES = {"farpage.1": farpage_page, "farpaged.8": farpaged_page,
+         "farpage-protocol.7": protocol_page}
 
 
 def page_of(name, source):

@@ -281,10 +281,11 @@ def output_of(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
 
 
-def check_manuals(breaches, farpage):
+def check_manuals(breaches, farpaged, farpage):
     """What is made from something else is as that makes it; libfarpage(3) names every call and every status."""
     folder = breaches.root / "docs/man"
-    for page, source in (("farpage.1", farpage), ("farpage-protocol.7", breaches.root)):
+    for page, source in (("farpage.1", farpage), ("farpaged.8", farpaged),
+                         ("farpage-protocol.7", breaches.root)):
         if (folder / page).read_text() != manual.page_of(page, str(source)):
             breaches.say(folder / page, 1, "is not what tests/tidy/manual.py prints")
     words = set(re.findall(r"^    (FARPAGE_[A-Z_]+) = \d+,",
@@ -296,7 +297,7 @@ def check_manuals(breaches, farpage):
 
 
 def check_binaries(breaches, farpaged, farpage):
-    check_manuals(breaches, farpage)
+    check_manuals(breaches, farpaged, farpage)
     conf = breaches.root / "conf/farpaged.yaml"
     if output_of(farpaged, "--dump-config=annotated") != conf.read_text():
         breaches.say(conf, 1, "is not what farpaged --dump-config=annotated prints")
