@@ -268,6 +268,21 @@ static bool inbox_grow(struct engine *engine, size_t bytes)
     return true;
 }
 
+static void stranger(struct engine *engine, struct slice said)
+{
+    static const char full[] = "ERROR Too many open connections";
+    char quoted[REASON_QUOTE_BYTES];
+    if (said.size_bytes >= sizeof full - 1 && memcmp(said.bytes, full, sizeof full - 1) == 0) {
+        reason_set(&engine->weather, "the server has as many connections as it may have "
+                                     "(server.max_connections)");
+    } else {
+        reason_quote(said, quoted);
+        reason_set(&engine->weather, "the server does not speak farpage frames; it said '%s'",
+                   quoted);
+    }
+    engine_break(engine, FARPAGE_PROTOCOL);
+}
+
 /* The header of the next reply, and the flight it belongs to, once it is worth believing. */
 static bool next_header(struct engine *engine, struct frame *frame, struct flight **flight)
 {
@@ -275,11 +290,7 @@ static bool next_header(struct engine *engine, struct frame *frame, struct fligh
     size_t there = engine->in_end - engine->in_start;
     if (there == 0) return false;
     if (at[0] != FRAME_MAGIC_REPLY) {
-        char quoted[REASON_QUOTE_BYTES];
-        reason_quote(slice_of(at, there), quoted);
-        reason_set(&engine->weather, "the server does not speak farpage frames; it said '%s'",
-                   quoted);
-        engine_break(engine, FARPAGE_PROTOCOL);
+        stranger(engine, slice_of(at, there));
         return false;
     }
     if (there < FRAME_HEADER_BYTES) return false;

@@ -40,13 +40,21 @@ struct tls {
 /* The first error is the cause; the others are who passed it on. */
 static const char *openssl_reason(void)
 {
+    static const struct {
+        int library, reason;
+        const char *text;
+    } clearer[] = {
+        {ERR_LIB_PEM, PEM_R_NO_START_LINE, "it holds none in PEM"},
+        {ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "it does not belong to the certificate"},
+        /* What it said first was taken for a version. */
+        {ERR_LIB_SSL, SSL_R_WRONG_VERSION_NUMBER, "the other end does not speak TLS"},
+    };
     unsigned long error = ERR_peek_error();
-    if (ERR_GET_LIB(error) == ERR_LIB_SYS) return strerror(ERR_GET_REASON(error));
+    int library = ERR_GET_LIB(error), reason = ERR_GET_REASON(error);
+    if (library == ERR_LIB_SYS) return strerror(reason);
+    for (size_t i = 0; i < sizeof clearer / sizeof clearer[0]; i++)
+        if (clearer[i].library == library && clearer[i].reason == reason) return clearer[i].text;
     const char *text = ERR_reason_error_string(error);
-    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
-        return "it holds none in PEM";
-    if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
-        return "the other end does not speak TLS"; /* its first bytes were taken for a version */
     return text != NULL ? text : "OpenSSL gives no reason";
 }
 

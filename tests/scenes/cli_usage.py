@@ -197,7 +197,8 @@ def check_strangers(checker, directory):
         listener.listen()
 
         def answer():
-            for reply in (b"ERROR\r\n", b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+            for reply in (b"ERROR\r\n", b"ERROR Too many open connections\r\n", b"",
+                          b"HTTP/1.1 400 Bad Request\r\n\r\n"):
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(4096)
@@ -205,7 +206,8 @@ def check_strangers(checker, directory):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        for code, pattern in ((1, "said 'ERROR'"), (69, "closed the connection"),
+        for code, pattern in ((1, "said 'ERROR'"), (1, "(server.max_connections)"),
+                              (69, "closed the connection"),
                               (1, "said 'HTTP/1.1 400 Bad Request'")):
             done = checker.run(["ping", "--server", f"unix:{path}"])
             error = done.stderr.decode(errors="replace")

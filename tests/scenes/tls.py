@@ -256,7 +256,7 @@ def a_reload_with_a_bad_certificate_changes_nothing(programs):
         other = secured.authority.issue("other")[1]
         with open(other) as f:
             of_another = f.read()
-        for text, why in (("nonsense\n", "server.key"), (of_another, "key values mismatch"),
+        for text, why in (("nonsense\n", "server.key"), (of_another, "not belong to the certificate"),
                           ("", "server.key"), (None, "No such file")):
             if text is None:
                 os.unlink(secured.key)
