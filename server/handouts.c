@@ -312,9 +312,15 @@ struct adding {
     int fd;
 };
 
+/* It is being trimmed; or it should have been long ago, and somebody was always adding a line. */
+static bool is_shut_locked(const struct handouts *handouts)
+{
+    return handouts->trimming || handouts->lines > 2 * handouts->count + 2 * HANDOUTS_LINES_MAX;
+}
+
 static bool may_add_locked(struct handouts *handouts, struct adding *adding)
 {
-    if (handouts->trimming) return false;
+    if (is_shut_locked(handouts)) return false;
     adding->fd = handouts->fd;
     handouts->writers++;
     handouts->lines++;
@@ -342,7 +348,7 @@ static enum fp_status begin_note(struct handouts *handouts, struct slice name,
     lock_take(&handouts->lock);
     struct handout *entry = *find(handouts, name);
     bool known = entry != NULL && entry->durable;
-    if (!known && handouts->trimming) status = FP_BUSY;
+    if (!known && is_shut_locked(handouts)) status = FP_BUSY;
     else if (entry == NULL && handouts->count == HANDOUTS_MAX) status = FP_TOO_BIG;
     if (entry == NULL && status == FP_OK) {
         entry = add(handouts, name, slice_text(handouts->boot));

@@ -189,6 +189,32 @@ START_TEST(a_long_file_is_trimmed_while_others_note)
 }
 END_TEST
 
+START_TEST(who_always_adds_cannot_keep_the_file_from_being_trimmed)
+{
+    setup();
+    ck_assert_int_eq(start("one"), FP_OK);
+    note("a");
+    handouts.writers++; /* one that the disk keeps waiting */
+    int i;
+    for (i = 0; i < 4 * HANDOUTS_LINES_MAX; i++) {
+        if (handouts_note(&handouts, slice_text("b"), reason) != FP_OK) break;
+        (void)handouts_forget(&handouts, handouts_drop(&handouts, slice_text("b")));
+        handouts_trim(&handouts);
+    }
+    ck_assert_int_lt(i, 2 * HANDOUTS_LINES_MAX);
+    ck_assert(strstr(reason, "ask again") != NULL);
+    note("a"); /* is noted */
+    handouts.writers--;
+    handouts_trim(&handouts);
+    note("b");
+    stop();
+    ck_assert_int_eq(start("two"), FP_OK);
+    ck_assert(lost("a") && lost("b"));
+    stop();
+    teardown();
+}
+END_TEST
+
 START_TEST(what_a_link_points_to_is_neither_written_nor_believed)
 {
     char victim[PATH_BYTES + 16], new_path[PATH_BYTES + 16], text[8] = "";
@@ -230,6 +256,7 @@ int main(void)
                      a_line_that_was_cut_short_counts_for_nothing_and_nonsense_stops_the_start,
                      two_servers_do_not_share_a_directory, nothing_is_kept_where_nothing_is_opened,
                      a_long_file_is_trimmed_while_others_note,
+                     who_always_adds_cannot_keep_the_file_from_being_trimmed,
                      what_a_link_points_to_is_neither_written_nor_believed,
                      a_directory_that_everybody_may_write_to_is_refused);
 }
