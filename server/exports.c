@@ -525,7 +525,7 @@ enum fp_status exports_recreate(struct exports *exports, struct slice name,
     bool lost = handouts_lost(&exports->handouts, name, NULL);
     enum fp_status status = FP_OK;
     if (export == NULL && !lost) {
-        say(why, "there is no export of that name");
+        say(why, "there is no export of that name; 'farpage stats exports' lists them");
         status = FP_ABSENT;
     } else if (!lost) {
         status = renew_locked(exports, export, why);
