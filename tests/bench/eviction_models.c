@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 enum where { NOWHERE, SMALL, MAIN };
 
 struct queue {
