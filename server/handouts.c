@@ -208,8 +208,8 @@ static int write_anew(int directory_fd, const char *text, size_t size)
     int fd = openat(directory_fd, NEW_NAME, flags, 0600);
     if (fd < 0) return -1;
     if (write_all(fd, text, size) && fsync(fd) == 0 &&
-        renameat(directory_fd, NEW_NAME, directory_fd, FILE_NAME) == 0 && fsync(directory_fd) == 0)
-        return fd;
+        renameat(directory_fd, NEW_NAME, directory_fd, FILE_NAME) == 0)
+        return fd; /* whatever fails from here on: notes must go to the file that has the name */
     close(fd);
     return -1;
 }
@@ -221,9 +221,10 @@ static enum fp_status renew(struct handouts *handouts, const char *directory, ch
     if (text == NULL) return fail(reason, "%s/" FILE_NAME ": out of memory", directory);
     handouts->fd = write_anew(handouts->directory_fd, text, size);
     handouts->lines = handouts->count;
+    bool kept = handouts->fd >= 0 && fsync(handouts->directory_fd) == 0;
     int error = errno;
     free(text);
-    if (handouts->fd >= 0) return FP_OK;
+    if (kept) return FP_OK;
     return fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(error));
 }
 
@@ -260,7 +261,10 @@ void handouts_trim(struct handouts *handouts)
     char *text = begin_trim(handouts, &size);
     if (text == NULL) return;
     lock_assert_none();
-    end_trim(handouts, write_anew(handouts->directory_fd, text, size));
+    int fd = write_anew(handouts->directory_fd, text, size);
+    /* Where it fails, a loss of power could bring the longer file back, less what is added now. */
+    if (fd >= 0) (void)fsync(handouts->directory_fd);
+    end_trim(handouts, fd);
     free(text);
 }
 

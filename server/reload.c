@@ -17,7 +17,7 @@ static void log_difference(void *opaque, const struct config_difference *differe
     struct shared *shared = opaque;
     bool good = difference->reloadable;
     log_event(shared->log, good ? LOG_INFO : LOG_ERROR,
-              good ? "configuration changes" : "this change needs a restart",
+              good ? "configuration differs" : "this change needs a restart",
               log_text("key", difference->key), log_text("from", difference->running),
               log_text("to", difference->next));
 }

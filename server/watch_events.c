@@ -57,7 +57,8 @@ void watch_eviction(void *context, const struct item *item, uint64_t now_ms)
     char ttl[24] = "-1";
     if (!watched(watchers, WATCH_EVICTIONS)) return;
     if (item->expires_s != 0)
-        snprintf(ttl, sizeof ttl, "%" PRIu64, item->expires_s - now_ms / 1000);
+        snprintf(ttl, sizeof ttl, "%" PRId64,
+                 (int64_t)item->expires_s - (int64_t)(now_ms / 1000)); /* below 0: just over */
     uint64_t idle_ms = item_idle_ms(item, now_ms);
     watch_tell(watchers, WATCH_EVICTIONS,
                "type=eviction key=%s fetch=%s ttl=%s la=%" PRIu64 " clsid=%u size=%" PRIu64,
