@@ -107,9 +107,11 @@ static const struct dictionary *usable(int config, const struct dictionary *dict
     return strcmp(configs[config].algorithm, "none") == 0 ? NULL : dictionary;
 }
 
+/* The seat that has it, else the first empty one. One that is needless may have been emptied by
+ * now, and another have it: within an upkeep the table does not know that yet. */
 static int find(int config, const struct dictionary *dictionary)
 {
-    int empty = -1;
+    int empty = -1, doubtful = -1;
     dictionary = usable(config, dictionary);
     for (int id = 0; id < COMPRESSOR_SEATS; id++) {
         const struct seat *seat = &model.seats[id];
@@ -117,10 +119,11 @@ static int find(int config, const struct dictionary *dictionary)
             if (empty < 0) empty = id;
         } else if (strcmp(seat->algorithm, configs[config].algorithm) == 0 &&
                    seat->level == configs[config].level && seat->dictionary == dictionary) {
-            return id;
+            if (!needless(seat)) return id;
+            doubtful = id;
         }
     }
-    return empty;
+    return doubtful >= 0 ? doubtful : empty;
 }
 
 static void enter(int id, int config, const struct dictionary *dictionary)
