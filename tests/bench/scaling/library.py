@@ -15,7 +15,10 @@ LIMIT_S, PATIENT_S, SLOTS = 1.0, 10.0, 16
 
 class Options(ctypes.Structure):
     _fields_ = [("server", ctypes.c_char_p), ("timeout_ms", ctypes.c_uint32),
-                ("flags", ctypes.c_uint32), ("backoff_ms_max", ctypes.c_uint32)]
+                ("flags", ctypes.c_uint32), ("backoff_ms_max", ctypes.c_uint32),
+                ("tls_ca", ctypes.c_char_p), ("tls_certificate", ctypes.c_char_p),
+                ("tls_key", ctypes.c_char_p), ("auth_file", ctypes.c_char_p),
+                ("user", ctypes.c_char_p), ("password", ctypes.c_char_p)]
 
 
 class AreaOptions(ctypes.Structure):
