@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The thread sleeps for a tick or until somebody asks for a compaction. Automatic compaction waits
- * until the free space within zspages is a sixty-fourth of what is held, or a quarter of that when
- * memory is nearly full; it then works for storage.compaction_duty percent of each tick.
+ * until the free space within zspages is a sixty-fourth of what is held, or a quarter of that from
+ * storage.watermark_high on until storage.watermark_low; it then works for storage.compaction_duty
+ * percent of each tick.
  */
 #include "server/maintainer.h"
 
@@ -156,8 +157,7 @@ static bool worth_it(struct store *store)
 {
     struct budget *budget = store_budget(store);
     uint64_t held_pages = budget_held(budget, BUDGET_PAYLOAD) / PAGES_BYTES;
-    uint64_t limit = budget_limit(budget);
-    bool nearly_full = budget_total(budget) > limit - limit / 16;
+    bool nearly_full = store_excess_bytes(store) > 0;
     uint64_t wanted = held_pages / (nearly_full ? 4 * FREEABLE_PART : FREEABLE_PART);
     return zpool_freeable_pages(store_zpool(store)) > wanted + FREEABLE_PAGES_MIN;
 }

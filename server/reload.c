@@ -58,6 +58,7 @@ static enum fp_status apply(struct shared *shared, const struct config *next,
     settings_apply(&shared->settings, next);
     descriptors_fit(&shared->settings, shared->log);
     log_configure(shared->log, next->log.level, next->log.format);
+    memory_watermarks_set(shared->store, next);
     store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
     return FP_OK;
 }

@@ -135,6 +135,7 @@ static enum exit_code create_store(struct server *server)
         return fail(server, EXIT_RUNTIME, "storage",
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    memory_watermarks_set(server->shared.store, config);
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);
     server->shared.watchers.budget = server->shared.prefixes.budget =
         store_budget(server->shared.store);

@@ -275,6 +275,8 @@ static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored
     *old = zpool_replace(area->zpool, handle, &next->handle);
     if (!mapped) named = *old;
     count_change(area, next->name, named, growth);
+    if (named.what != ZNOTHING)
+        atomic_fetch_add_explicit(&area->counters.duplicates, 1, memory_order_relaxed);
     row_count_locked(area, row, named.what == ZNOTHING);
     row_changed_locked(row);
     return FP_OK;

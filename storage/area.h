@@ -39,6 +39,7 @@ enum {
 struct area_counters {
     _Atomic uint64_t stored, same_filled, incompressible, packed_bytes;
     _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused, over_quota;
+    _Atomic uint64_t duplicates; /* stores over a page that was there */
 };
 
 struct area_row { /* written under its stripe */

@@ -36,6 +36,7 @@ enum fp_status store_create(const struct store_options *options, struct store **
     memset(store, 0, sizeof *store);
     budget_init(&store->budget, options->memory_limit_bytes);
     store->page_bytes = options->page_bytes;
+    watermarks_set(&store->watermarks, (struct watermark_levels){100, 100, 100});
     lock_init(&store->areas_lock, RANK_AREAS);
     lock_init(&store->dictionaries_lock, RANK_DICTIONARIES);
     keydir_init(&store->keydir, &store->budget, options->hash_seed);
@@ -119,6 +120,17 @@ struct compressor_pool *store_compressors(struct store *store)
 const struct store_counters *store_counters(const struct store *store)
 {
     return &store->counters;
+}
+
+struct watermarks *store_watermarks(struct store *store)
+{
+    return &store->watermarks;
+}
+
+uint64_t store_excess_bytes(struct store *store)
+{
+    return watermarks_excess(&store->watermarks, budget_total(&store->budget),
+                             budget_wanted(&store->budget));
 }
 
 uint32_t store_page_bytes(const struct store *store)

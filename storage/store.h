@@ -22,6 +22,7 @@
 #include "storage/compressor.h"
 #include "storage/item.h"
 #include "storage/store_item.h"
+#include "storage/watermark.h"
 #include "storage/zpool.h"
 
 enum { STORE_AREAS_MAX = 1024 };
@@ -48,7 +49,18 @@ struct store_options {
     X(item_value_bytes, "bytes of the values stored now, before packing")                          \
     X(item_packed_bytes, "bytes of the objects that hold them")                                    \
     X(no_memory, "stores refused because memory was full")                                         \
-    X(corrupt, "pages and values that did not match their checksum")
+    X(corrupt, "pages and values that did not match their checksum")                               \
+    X(pool_limit_hit, "pages whose store met the memory limit")                                    \
+    X(written_back_pages, "pages written to the tier below")                                       \
+    X(unused_pages, "pages that ended here because their area had moved")                          \
+    X(reject_reclaim_fail, "pages refused: the limit was met, and nothing gave way")               \
+    X(reject_alloc_fail, "pages refused: within the limit no memory was had")                      \
+    X(reject_kmemcache_fail, "pages refused: within the limit none was had for their slots")       \
+    X(reject_compress_fail, "pages refused: no memory for packing them")                           \
+    X(reject_compress_poor, "pages refused: what a client packed is no smaller than the page")     \
+    X(reject_quota, "pages refused because of a quota")                                            \
+    X(decompress_fail, "pages and values whose packed bytes could not be unpacked")                \
+    X(ended_duplicates, "stores over a page that was there, in areas that are no more")
 
 struct store_counters {
 #define X(name, text) _Atomic uint64_t name;
@@ -61,6 +73,8 @@ struct store_scratch { /* one thread's working memory and its view of the time *
     uint8_t *packed; /* ZPOOL_OBJECT_BYTES_MAX */
     uint64_t now_ms; /* store time: monotonic, 2 s at least */
     uint64_t unix_s;
+    bool met_limit; /* the store's own: the page under way wanted memory beyond the limit, */
+    bool unpackable; /* or none was had to pack it */
 };
 
 /* FP_INVALID: an option makes no sense (allocator, algorithm or level). FP_NO_MEMORY. */
@@ -77,6 +91,9 @@ struct budget *store_budget(struct store *store) FP_NONNULL(1);
 struct zpool *store_zpool(struct store *store) FP_NONNULL(1);
 struct compressor_pool *store_compressors(struct store *store) FP_NONNULL(1);
 const struct store_counters *store_counters(const struct store *store) FP_NONNULL(1);
+struct watermarks *store_watermarks(struct store *store) FP_NONNULL(1);
+/* What is held beyond the low mark, while room is being made for it (watermark.h). */
+uint64_t store_excess_bytes(struct store *store) FP_NONNULL(1);
 uint32_t store_page_bytes(const struct store *store) FP_NONNULL(1);
 uint64_t store_item_count(struct store *store) FP_NONNULL(1);
 

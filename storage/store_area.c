@@ -101,12 +101,19 @@ static void leaves_locked(struct store *store, struct area *area, bool leaving)
     atomic_fetch_add(&store->areas_leaving, leaving ? 1 : (unsigned)-1);
 }
 
+/* Sums over areas look at those that are there. */
+static void keep_counts(struct store *store, struct area *area)
+{
+    store_count(&store->counters.ended_duplicates, atomic_exchange(&area->counters.duplicates, 0));
+}
+
 bool store_area_delete(struct store *store, struct area *area)
 {
     lock_take(&store->areas_lock);
     bool deleted = area_delete(area);
     if (deleted) atomic_fetch_add(&store->areas_dying, 1);
     leaves_locked(store, area, false);
+    keep_counts(store, area);
     lock_drop(&store->areas_lock);
     return deleted;
 }
@@ -161,6 +168,7 @@ static void leave_dying(struct store *store, struct area *area)
     if (!last) area_release(&left);
     lock_drop(&store->areas_lock);
     if (!last) return;
+    keep_counts(store, area);
     (void)store_dictionary_drop(store, area);
     area_destroy(&area);
     atomic_fetch_sub(&store->areas_dying, 1);
@@ -178,8 +186,9 @@ bool store_area_reap_step(struct store *store, struct store_scratch *scratch, ui
     store_page_empty_some(store, scratch, area, &slot, area->slot_count);
     atomic_store_explicit(&area->reaped_slot, slot, memory_order_relaxed);
     uint64_t after = atomic_load(&area->counters.stored);
-    leave_dying(store, area);
     *ended = before > after ? before - after : 0;
+    if (area_stand(area) == AREA_MOVED) store_count(&store->counters.unused_pages, *ended);
+    leave_dying(store, area);
     return true;
 }
 

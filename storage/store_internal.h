@@ -15,6 +15,7 @@ struct store {
     struct zpool *zpool;
     struct compressor_pool *compressors;
     struct store_counters counters;
+    struct watermarks watermarks;
 
     struct lock areas_lock; /* guards the four below */
     unsigned area_places;   /* behind the last one in use */

@@ -33,6 +33,7 @@ static bool has_free(const struct store *store, uint64_t bytes)
 bool store_may_retry(struct store *store, struct store_scratch *scratch, enum fp_status status)
 {
     if (status != FP_NO_MEMORY || has_free(store, EVICTION_ENOUGH_BYTES)) return false;
+    scratch->met_limit = true;
     uint64_t ended = 0; /* what was deleted goes before what is still wanted */
     for (int i = 0; i < REAP_STEPS_MAX && ended == 0; i++)
         if (!store_area_reap_step(store, scratch, &ended)) break;
@@ -168,10 +169,12 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
                                            const struct fresh *fresh, struct stored *stored)
 {
     struct compressor *compressor = store_compressor_acquire(store, scratch, fresh->area);
+    scratch->unpackable = compressor == NULL;
     if (compressor == NULL) return FP_NO_MEMORY;
     struct content content;
     struct keeper keeper = {store, scratch, true};
     enum fp_status status = pack_or_not(store, scratch, compressor, fresh->known, &content);
+    scratch->unpackable = status != FP_OK;
     if (status == FP_OK) status = keep_content(&keeper, compressor, &content, stored);
     compressor_release(&compressor, scratch->codec);
     return status;
@@ -361,6 +364,7 @@ enum fp_status store_unpack(struct store *store, struct store_scratch *scratch,
     if (entry_same_filled(fetched->name)) plain_fill(out, fetched->word);
     if (fetched->compressor != NULL) {
         status = compressor_unpack(fetched->compressor, scratch->codec, fetched->packed, out);
+        if (status != FP_OK) store_count(&store->counters.decompress_fail, 1);
         compressor_release_id(&fetched->compressor, scratch->codec);
     }
     if (status == FP_OK) {

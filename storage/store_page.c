@@ -11,6 +11,25 @@
 #include "storage/area_stand.h"
 #include "storage/store_internal.h"
 
+/* Why a page was refused, in zswap's words. */
+static void count_refusal(struct store *store, const struct store_scratch *scratch,
+                          struct area *area, enum fp_status status, bool packed)
+{
+    struct store_counters *counters = &store->counters;
+    if (status == FP_TOO_BIG) store_count(&counters->reject_compress_poor, 1);
+    if (status == FP_QUOTA) {
+        store_count(&area->counters.over_quota, 1);
+        store_count(&counters->reject_quota, 1);
+    }
+    if (status != FP_NO_MEMORY) return;
+    store_count(&area->counters.refused, 1);
+    store_count(&counters->no_memory, 1);
+    if (scratch->unpackable) store_count(&counters->reject_compress_fail, 1);
+    else if (scratch->met_limit) store_count(&counters->reject_reclaim_fail, 1);
+    else if (!packed) store_count(&counters->reject_alloc_fail, 1);
+    else store_count(&counters->reject_kmemcache_fail, 1);
+}
+
 enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
                               struct page_place place, const struct fresh *fresh,
                               const struct area_pin *pin)
@@ -19,8 +38,10 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct stored next;
     struct zname old;
     store_count(&area->counters.stores, 1);
+    scratch->met_limit = scratch->unpackable = false;
     enum fp_status status = store_pack_page(store, scratch, fresh, &next);
-    if (status == FP_OK) {
+    bool packed = status == FP_OK;
+    if (packed) {
         /* A row of the slot table is memory too: items give way for it as for an object. */
         do status = pin == NULL ? area_put(area, place.slot, &next, &old)
                                 : area_put_pinned(area, pin, &next, &old);
@@ -28,11 +49,8 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
         if (status == FP_OK) store_name_ended(store, scratch, old);
         else store_handle_end(store, scratch, next.handle);
     }
-    if (status == FP_QUOTA) store_count(&area->counters.over_quota, 1);
-    if (status == FP_NO_MEMORY) {
-        store_count(&area->counters.refused, 1);
-        store_count(&store->counters.no_memory, 1);
-    }
+    if (scratch->met_limit) store_count(&store->counters.pool_limit_hit, 1);
+    if (status != FP_OK) count_refusal(store, scratch, area, status, packed);
     return status;
 }
 

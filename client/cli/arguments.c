@@ -137,7 +137,7 @@ const char *arguments_nearest_command(const char *name)
 
 static const char *const sections[] = {
     "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
-    "maps", "memory", "recompress", "sessions", "settings", "sizes", "slabs", "zpool",
+    "maps", "memory", "recompress", "sessions", "settings", "sizes", "slabs", "zpool", "zswap",
 };
 
 const char *arguments_nearest_section(const char *name)

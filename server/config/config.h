@@ -32,7 +32,7 @@ enum {
     CONFIG_AREAS_MAX = 256,
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
-    CONFIG_KEYS_MAX = 96,      /* rows of the table */
+    CONFIG_KEYS_MAX = 192,     /* rows of the table */
     CONFIG_PATH_BYTES = 256,   /* of a file, with its final zero */
 };
 
@@ -96,6 +96,7 @@ struct config {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
         enum config_allocator allocator;
+        uint32_t watermark_high, watermark_low; /* percent; low <= high */
         enum config_switch eviction;
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */

@@ -64,6 +64,19 @@ static void check_memory(struct config_build *build)
                      config->server.threads, needed_text);
 }
 
+static void check_watermarks(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *low = config_origin_of(config, "storage.watermark_low");
+    const struct config_origin *high = config_origin_of(config, "storage.watermark_high");
+    if (low->bad || high->bad) return;
+    if (config->storage.watermark_low <= config->storage.watermark_high) return;
+    config_error_add(build->errors, place_of_either(build, low, high),
+                     "storage.watermark_low: %" PRIu32 " is more than storage.watermark_high (%"
+                     PRIu32 ")",
+                     config->storage.watermark_low, config->storage.watermark_high);
+}
+
 /* A level, by the path of its key, and the name of the algorithm it must be one of. */
 static void check_level(struct config_build *build, const char *path, int32_t level,
                         const struct config_origin *algorithm, const char *name)
@@ -199,6 +212,7 @@ void config_check(struct config_build *build)
 {
     check_half(build, "session.mapped_total_max", build->config->session.mapped_total_max_bytes);
     check_memory(build);
+    check_watermarks(build);
     check_levels(build);
     check_listeners(build);
     config_check_doors(build);

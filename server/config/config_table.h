@@ -88,6 +88,11 @@
     X("storage.allocator", KIND_CHOICE, struct config, storage.allocator, "blocks", 0, 0,          \
       CONFIG_CHOICES("blocks", "zsmalloc", "zbud"), RESTART,                                       \
       "The layout: best fit by bytes, size classes, or two objects a page.")                       \
+    X("storage.watermark_high", KIND_COUNT, struct config, storage.watermark_high, "94", 10, 100,  \
+      NULL, RELOAD,                                                                                \
+      "Percent of memory_limit from which on room is made ahead of need: gaps are closed eagerly.")\
+    X("storage.watermark_low", KIND_COUNT, struct config, storage.watermark_low, "90", 10, 100,    \
+      NULL, RELOAD, "Percent of memory_limit at which that ends; at most watermark_high.")         \
     X("storage.eviction", KIND_CHOICE, struct config, storage.eviction, "on", 0, 0,                \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "When memory is full items give way; off: nothing does, and what does not fit is refused.")  \

@@ -16,7 +16,8 @@ static const struct section {
     {"slabs", stats_slabs},      {"items", stats_items},     {"compressors", stats_compressors},
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries}, {"exports", stats_exports},
-    {"recompress", stats_recompress}, {"maps", stats_maps},    {"sizes", stats_sizes},
+    {"zswap", stats_zswap},      {"recompress", stats_recompress},
+    {"maps", stats_maps},        {"sizes", stats_sizes},
     {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},
 };
 
@@ -34,7 +35,7 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
-           "compaction recompress exports conns sessions maps reset";
+           "zswap compaction recompress exports conns sessions maps reset";
 }
 
 void stats_reset(struct shared *shared)

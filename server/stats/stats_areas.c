@@ -90,6 +90,7 @@ static void emit_area(struct shared *shared, const struct area *area,
     stats_number(&sink, "loads", atomic_load(&counters->loads));
     stats_number(&sink, "absent", atomic_load(&counters->absent));
     stats_number(&sink, "invalidations", atomic_load(&counters->invalidations));
+    stats_number(&sink, "duplicates", atomic_load(&counters->duplicates));
     stats_number(&sink, "refused", atomic_load(&counters->refused));
     stats_number(&sink, "over_quota", atomic_load(&counters->over_quota));
     stats_number(&sink, "corrupt", atomic_load(&counters->corrupt));

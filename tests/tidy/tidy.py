@@ -18,7 +18,8 @@ import manual
 BASE = {"base"}
 PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
                "storage/compressor", "codec"}
-STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area"}
+STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area",
+                "storage/watermark"}
 MAY_INCLUDE = {
     "base": set(),
     "codec": BASE,
@@ -36,6 +37,7 @@ MAY_INCLUDE = {
     "storage/entry": BASE | {"storage/zpool"},
     "storage/item": BASE | {"storage/handle"},
     "storage/fifo": BASE,
+    "storage/watermark": BASE,
     "storage/keydir": BASE | {"storage/fifo", "storage/item"},
     "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,

@@ -227,6 +227,8 @@ START_TEST(a_quota_is_answered_counted_and_costs_no_object)
     ck_assert_int_eq(bench_store(&bench, 2, page), FP_QUOTA);
     ck_assert_int_eq(bench_store(&bench, 1, page), FP_OK);
     ck_assert_uint_eq(atomic_load(&bench.area->counters.over_quota), 1);
+    ck_assert_uint_eq(atomic_load(&store_counters(bench.store)->reject_quota), 1);
+    ck_assert_uint_eq(atomic_load(&store_counters(bench.store)->pool_limit_hit), 0);
     ck_assert_uint_eq(atomic_load(&bench.area->counters.refused), 0);
     ck_assert_uint_eq(zpool_fill(store_zpool(bench.store)).object_count, 1);
     bench_teardown(&bench);
@@ -399,6 +401,7 @@ START_TEST(a_moved_area_is_emptied_and_says_where_it_is)
     ck_assert_int_eq(bench_load(&bench, 4999, page), FP_MOVED); /* never absent, at no time */
     ck_assert(reap(&bench) > 1);
     ck_assert(atomic_load(&bench.area->counters.stored) == 0);
+    ck_assert_uint_eq(atomic_load(&store_counters(bench.store)->unused_pages), 5000);
     ck_assert_int_eq(bench_load(&bench, 0, page), FP_MOVED);
     ck_assert_int_eq(bench_store(&bench, 0, page), FP_MOVED);
     ck_assert_int_eq(forget(&bench, 0), FP_MOVED);

@@ -194,6 +194,7 @@ START_TEST(what_is_refused_leaves_the_old_page)
     bad = good;
     ck_assert_int_eq(put(&bench, SLOTS, &bad), FP_RANGE);
     expect_plain(&bench, 0);
+    ck_assert_uint_eq(atomic_load(&store_counters(bench.store)->reject_compress_poor), 3);
     ck_assert_uint_eq(atomic_load(&bench.area->counters.stored), 1);
     bench_invalidate(&bench, 0, SLOTS);
     bench_teardown(&bench);

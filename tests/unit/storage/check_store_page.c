@@ -177,10 +177,15 @@ START_TEST(when_memory_is_full_a_store_is_refused_and_the_old_page_stays)
     }
     ck_assert(counted(&bench.area->counters.refused) == count + 1);
     ck_assert(atomic_load(&store_counters(bench.store)->no_memory) == count + 1);
+    ck_assert(atomic_load(&store_counters(bench.store)->pool_limit_hit) == count + 1);
+    ck_assert(atomic_load(&store_counters(bench.store)->reject_reclaim_fail) == count + 1);
+    ck_assert(atomic_load(&store_counters(bench.store)->reject_alloc_fail) == 0);
+    ck_assert(counted(&bench.area->counters.duplicates) == 0);
     store_check(bench.store);
     memset(page, 7, sizeof page);
     ck_assert_int_eq(bench_store(&bench, 0, page), FP_OK); /* same-filled: needs no memory */
     ck_assert_int_eq(bench_store(&bench, 1, next), FP_OK); /* takes what that gave back */
+    ck_assert(counted(&bench.area->counters.duplicates) == 2);
     bench_teardown(&bench);
 }
 END_TEST

@@ -278,6 +278,8 @@ START_TEST(values_of_two_sources_are_checked_together)
         {{"storage.memory_limit=16MiB", "session.mapped_total_max=9MiB"}, "--set:2:26: error: "},
         {{"session.mapped_total_max=128MiB", "storage.memory_limit=255MiB"},
          "--set:1:26: error: "},
+        {{"storage.watermark_low=95", "log.level=info"},
+         "storage.watermark_low: 95 is more than storage.watermark_high (94)"},
         {{"compressor.level=-1", "log.level=info"}, "is not within 1 to 65537, the levels of lz4"},
         {{"compressor.level=1", "compressor.algorithm=none"}, "none has no levels, only 0"},
         {{"compressor.algorithm=zstd", "compressor.level=20"}, "-50 to 19, the levels of zstd"},

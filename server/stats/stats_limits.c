@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * `stats zswap`: what the kernel's zswap counts, by its names. */
+#include "server/stats/stats_internal.h"
+#include "storage/store_area.h"
+
+/* Areas that are no more have left theirs behind. */
+static uint64_t sum_duplicates(struct shared *shared)
+{
+    uint64_t sum = atomic_load(&store_counters(shared->store)->ended_duplicates);
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL)
+        sum += atomic_load(&area->counters.duplicates);
+    return sum;
+}
+
+static void emit_marks(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct watermarks *marks = store_watermarks(shared->store);
+    struct watermark_levels levels = watermarks_levels(marks);
+    uint64_t limit = budget_wanted(store_budget(shared->store));
+    stats_number(sink, "limit_bytes", limit);
+    stats_number(sink, "high_bytes", watermark_bytes(limit, levels.high));
+    stats_number(sink, "low_bytes", watermark_bytes(limit, levels.low));
+    stats_text(sink, "reclaiming", atomic_load(&marks->reclaiming) ? "yes" : "no");
+}
+
+void stats_zswap(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct store_counters *counters = store_counters(shared->store);
+    struct stats_pages pages = stats_sum_pages(shared);
+    struct zpool_fill fill = zpool_fill(store_zpool(shared->store));
+    stats_number(sink, "pool_total_size", fill.held_pages * PAGES_BYTES);
+    stats_number(sink, "stored_pages", pages.stored);
+    stats_number(sink, "same_filled_pages", pages.same_filled);
+    stats_number(sink, "stored_incompressible_pages", pages.incompressible);
+    stats_number(sink, "pool_limit_hit", atomic_load(&counters->pool_limit_hit));
+    stats_number(sink, "written_back_pages", atomic_load(&counters->written_back_pages));
+    stats_number(sink, "reject_reclaim_fail", atomic_load(&counters->reject_reclaim_fail));
+    stats_number(sink, "reject_alloc_fail", atomic_load(&counters->reject_alloc_fail));
+    stats_number(sink, "reject_kmemcache_fail", atomic_load(&counters->reject_kmemcache_fail));
+    stats_number(sink, "reject_compress_fail", atomic_load(&counters->reject_compress_fail));
+    stats_number(sink, "reject_compress_poor", atomic_load(&counters->reject_compress_poor));
+    stats_number(sink, "decompress_fail", atomic_load(&counters->decompress_fail));
+    stats_number(sink, "duplicate_entry", sum_duplicates(shared));
+    stats_number(sink, "reject_quota", atomic_load(&counters->reject_quota));
+    stats_number(sink, "unused_pages", atomic_load(&counters->unused_pages));
+    emit_marks(shared, sink);
+}
