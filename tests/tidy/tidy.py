@@ -24,6 +24,7 @@ MAY_INCLUDE = {
     "base": set(),
     "codec": BASE,
     "tls": BASE,
+    "snapshot": BASE,
     "protocol": BASE,
     "storage/pages": BASE,
     "storage/idpool": BASE | {"storage/pages"},
@@ -134,7 +135,7 @@ COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MA
 BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",
           "atoi(": "a checked parse", "gets(": "a sized read"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-SOURCES = ("base", "codec", "tls", "protocol", "storage", "server", "client", "tests")
+SOURCES = ("base", "codec", "tls", "snapshot", "protocol", "storage", "server", "client", "tests")
 
 
 class Breaches:
