@@ -23,6 +23,7 @@
     X(FP_LOST, "what it was is no more")                                                           \
     X(FP_FROZEN, "no changes are taken for now")                                                   \
     X(FP_MOVED, "it is elsewhere now")                                                             \
+    X(FP_SPILLED, "it is in the file below memory")                                                \
     X(FP_IO, "the system refused a read or write")
 
 enum fp_status {

@@ -19,7 +19,7 @@ BASE = {"base"}
 PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
                "storage/compressor", "codec"}
 STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area",
-                "storage/watermark"}
+                "storage/spill", "storage/watermark"}
 MAY_INCLUDE = {
     "base": set(),
     "codec": BASE,
@@ -39,6 +39,7 @@ MAY_INCLUDE = {
     "storage/item": BASE | {"storage/handle"},
     "storage/fifo": BASE,
     "storage/watermark": BASE,
+    "storage/spill": BASE | {"storage/pages"},
     "storage/keydir": BASE | {"storage/fifo", "storage/item"},
     "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/zpool"},
     "storage/store": STORE,

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Extents have a descriptor each, in a table that is address space until used. Free ones hang in a
+ * list; behind the last one ever used are those that never were. So the file grows no longer than
+ * what is in it at the worst of times needs.
+ *
+ * What is written goes past the page cache where the file system can do that: the memory this is
+ * for would else be filled by the cache of it. Where it cannot, the writing ends with fdatasync, so
+ * that an error is known while the pages are still in memory.
+ */
+#include "storage/spill_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/check.h"
+#include "base/lock.h"
+#include "storage/pages.h"
+#include "storage/spill_open.h"
+
+#define NO_EXTENT UINT32_MAX
+
+enum extent_state { EXTENT_FREE, EXTENT_FILLING, EXTENT_LIVE };
+
+struct extent {
+    uint64_t sequence;
+    uint32_t live_bytes; /* spans of its records in use */
+    uint32_t uses;       /* those, and who holds it */
+    uint32_t next;       /* of the free ones */
+    uint32_t state;
+};
+_Static_assert(sizeof(struct extent) == SPILL_EXTENT_COST_BYTES, "what the header says");
+
+struct spill_file {
+    int fd;
+    bool direct, device;
+    uint32_t extent_bytes, extent_count;
+    struct budget *budget;
+    struct extent *table; /* a reservation */
+    uint64_t table_bytes; /* of it */
+    struct lock lock;     /* guards the rest, and the descriptors */
+    uint32_t fresh;       /* extents from here on were never used */
+    uint32_t free;        /* list */
+    uint64_t charged_bytes;
+    uint64_t last_sequence;
+    uint64_t used_count, live_bytes, record_count;
+    _Atomic uint64_t written_bytes, read_bytes, write_errors, read_errors, corrupt;
+};
+
+static void add(_Atomic uint64_t *counter, uint64_t delta)
+{
+    atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
+}
+
+static uint64_t get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* --- beginning and end ------------------------------------------------------------------------ */
+
+static uint64_t extents_of(const struct spill_file_options *options, const struct spill_fd *opened,
+                           uint32_t extent_bytes)
+{
+    uint64_t room = SPILL_SIZE_BYTES_MAX - extent_bytes;
+    if (opened->device)
+        room = opened->size_bytes > extent_bytes ? opened->size_bytes - extent_bytes : 0;
+    if (options->size_bytes != 0) room = min_u64(room, options->size_bytes);
+    return min_u64(room, SPILL_SIZE_BYTES_MAX - extent_bytes) / extent_bytes;
+}
+
+enum fp_status spill_file_open(const struct spill_file_options *options, struct spill_file **out,
+                               char why[SPILL_WHY_BYTES])
+{
+    struct spill_fd opened;
+    uint32_t extent_bytes = options->extent_bytes;
+    if (extent_bytes == 0) extent_bytes = SPILL_EXTENT_BYTES;
+    fp_assert(extent_bytes % SPILL_ALIGN_BYTES == 0);
+    enum fp_status status = spill_open(options->path, &opened, why);
+    if (status != FP_OK) return status;
+    uint64_t count = extents_of(options, &opened, extent_bytes);
+    struct spill_file *file = calloc(1, sizeof *file);
+    void *table = pages_reserve(count * sizeof(struct extent) + 1);
+    if (file == NULL || table == NULL || count < SPILL_EXTENTS_MIN) {
+        spill_open_why(why, options->path,
+                       count < SPILL_EXTENTS_MIN ? "is too small" : "no memory");
+        pages_release(table, count * sizeof(struct extent) + 1);
+        free(file);
+        close(opened.fd);
+        return count < SPILL_EXTENTS_MIN ? FP_INVALID : FP_NO_MEMORY;
+    }
+    *file = (struct spill_file){.fd = opened.fd,
+                                .direct = opened.direct,
+                                .device = opened.device,
+                                .extent_bytes = extent_bytes,
+                                .extent_count = (uint32_t)count,
+                                .budget = options->budget,
+                                .table = table,
+                                .table_bytes = count * sizeof(struct extent) + 1,
+                                .free = NO_EXTENT};
+    lock_init(&file->lock, RANK_SPILL);
+    *out = file;
+    return FP_OK;
+}
+
+void spill_file_close(struct spill_file **file_ptr)
+{
+    struct spill_file *file = *file_ptr;
+    if (file == NULL) return;
+    fp_assert(file->used_count == 0 && file->record_count == 0);
+    close(file->fd);
+    pages_release(file->table, file->table_bytes);
+    budget_return(file->budget, BUDGET_SPILL, file->charged_bytes);
+    lock_fini(&file->lock);
+    free(file);
+    *file_ptr = NULL;
+}
+
+struct spill_file_fill spill_file_fill(struct spill_file *file)
+{
+    lock_take(&file->lock);
+    struct spill_file_fill fill = {
+        .size_bytes = (uint64_t)file->extent_count * file->extent_bytes,
+        .used_bytes = file->used_count * file->extent_bytes,
+        .live_bytes = file->live_bytes,
+        .record_count = file->record_count,
+        .table_bytes = file->charged_bytes};
+    lock_drop(&file->lock);
+    fill.written_bytes = get(&file->written_bytes);
+    fill.read_bytes = get(&file->read_bytes);
+    fill.write_errors = get(&file->write_errors);
+    fill.read_errors = get(&file->read_errors);
+    fill.corrupt = get(&file->corrupt);
+    fill.direct = file->direct;
+    fill.device = file->device;
+    return fill;
+}
+
+uint32_t spill_file_extent_bytes(const struct spill_file *file)
+{
+    return file->extent_bytes;
+}
+
+/* --- extents ---------------------------------------------------------------------------------- */
+
+/* The first extent's bytes are left out, so that all are aligned to their size. */
+static uint64_t offset_of(const struct spill_file *file, uint32_t number)
+{
+    return ((uint64_t)number + 1) * file->extent_bytes;
+}
+
+static struct extent *extent_at(struct spill_file *file, uint64_t place)
+{
+    uint64_t number = place * SPILL_UNIT_BYTES / file->extent_bytes - 1;
+    fp_assert(number < file->fresh);
+    return &file->table[number];
+}
+
+/* Pages of the table are charged as their first descriptor is used. */
+static bool charge_fresh_locked(struct spill_file *file)
+{
+    uint64_t needed = div_up_u64((uint64_t)(file->fresh + 1) * sizeof(struct extent), PAGES_BYTES);
+    uint64_t more = needed * PAGES_BYTES - file->charged_bytes;
+    if (more == 0) return true;
+    if (!budget_charge(file->budget, BUDGET_SPILL, more)) return false;
+    file->charged_bytes += more;
+    return true;
+}
+
+static enum fp_status take_locked(struct spill_file *file, struct spill_extent *out)
+{
+    uint32_t number = file->free;
+    if (number != NO_EXTENT) {
+        file->free = file->table[number].next;
+    } else {
+        if (file->fresh == file->extent_count) return FP_TOO_BIG;
+        if (!charge_fresh_locked(file)) return FP_NO_MEMORY;
+        number = file->fresh++;
+    }
+    *out = (struct spill_extent){number, ++file->last_sequence};
+    file->table[number] = (struct extent){.sequence = out->sequence, .state = EXTENT_FILLING};
+    file->used_count++;
+    return FP_OK;
+}
+
+enum fp_status spill_extent_take(struct spill_file *file, struct spill_extent *extent)
+{
+    lock_take(&file->lock);
+    enum fp_status status = take_locked(file, extent);
+    lock_drop(&file->lock);
+    return status;
+}
+
+uint64_t spill_extent_place(const struct spill_file *file, const struct spill_extent *extent,
+                            uint32_t offset)
+{
+    return (offset_of(file, extent->number) + offset) / SPILL_UNIT_BYTES;
+}
+
+static void free_if_unused_locked(struct spill_file *file, struct extent *extent)
+{
+    if (extent->uses > 0 || extent->state != EXTENT_LIVE) return;
+    fp_assert(extent->live_bytes == 0);
+    extent->state = EXTENT_FREE;
+    extent->next = file->free;
+    file->free = (uint32_t)(extent - file->table);
+    file->used_count--;
+}
+
+void spill_extent_done(struct spill_file *file, const struct spill_extent *extent)
+{
+    lock_take(&file->lock);
+    struct extent *at = &file->table[extent->number];
+    fp_assert(at->state == EXTENT_FILLING);
+    at->state = EXTENT_LIVE;
+    free_if_unused_locked(file, at);
+    lock_drop(&file->lock);
+}
+
+void spill_record_born(struct spill_file *file, uint64_t place, uint32_t size_bytes)
+{
+    uint32_t span = spill_record_span(size_bytes);
+    lock_take(&file->lock);
+    struct extent *extent = extent_at(file, place);
+    fp_assert(extent->state == EXTENT_FILLING && extent->live_bytes + span <= file->extent_bytes);
+    extent->uses++;
+    extent->live_bytes += span;
+    file->live_bytes += span;
+    file->record_count++;
+    lock_drop(&file->lock);
+}
+
+void spill_record_died(struct spill_file *file, uint64_t place, uint32_t size_bytes)
+{
+    uint32_t span = spill_record_span(size_bytes);
+    lock_take(&file->lock);
+    struct extent *extent = extent_at(file, place);
+    fp_assert(extent->uses > 0 && extent->live_bytes >= span);
+    extent->uses--;
+    extent->live_bytes -= span;
+    file->live_bytes -= span;
+    file->record_count--;
+    free_if_unused_locked(file, extent);
+    lock_drop(&file->lock);
+}
+
+/* --- the disk --------------------------------------------------------------------------------- */
+
+enum fp_status spill_extent_write(struct spill_file *file, const struct spill_extent *extent,
+                                  const uint8_t *bytes, size_t size_bytes)
+{
+    lock_assert_none();
+    fp_assert(size_bytes % SPILL_ALIGN_BYTES == 0 && size_bytes <= file->extent_bytes);
+    uint64_t offset = offset_of(file, extent->number);
+    size_t done = 0;
+    while (done < size_bytes) {
+        ssize_t now = pwrite(file->fd, bytes + done, size_bytes - done, (off_t)(offset + done));
+        if (now < 0 && errno == EINTR) continue;
+        if (now <= 0) break;
+        done += (size_t)now;
+    }
+    add(&file->written_bytes, done);
+    if (done == size_bytes && (file->direct || fdatasync(file->fd) == 0)) return FP_OK;
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+    add(&file->write_errors, 1);
+    return full ? FP_TOO_BIG : FP_IO;
+}
+
+/* FP_CORRUPT: the file is shorter than what was written to it. */
+static enum fp_status read_whole(struct spill_file *file, uint64_t offset, uint8_t *bytes,
+                                 size_t size_bytes)
+{
+    size_t done = 0;
+    lock_assert_none();
+    while (done < size_bytes) {
+        ssize_t now = pread(file->fd, bytes + done, size_bytes - done, (off_t)(offset + done));
+        if (now < 0 && errno == EINTR) continue;
+        if (now < 0) {
+            add(&file->read_errors, 1);
+            return FP_IO;
+        }
+        if (now == 0) return FP_CORRUPT;
+        done += (size_t)now;
+    }
+    add(&file->read_bytes, done);
+    return FP_OK;
+}
+
+void spill_read_hold(struct spill_file *file, struct spill_read *read)
+{
+    lock_take(&file->lock);
+    struct extent *extent = extent_at(file, read->place);
+    fp_assert(extent->uses > 0); /* the record is one of them */
+    extent->uses++;
+    read->sequence = extent->sequence;
+    lock_drop(&file->lock);
+}
+
+static bool is_what_was_written(struct spill_read *read, const uint8_t *at)
+{
+    return spill_record_read(at, read->size_bytes, &read->record) &&
+           read->record.sequence == read->sequence;
+}
+
+enum fp_status spill_read_run(struct spill_file *file, struct spill_read *read)
+{
+    uint64_t begin = read->place * SPILL_UNIT_BYTES;
+    uint64_t end = begin + SPILL_RECORD_BYTES + read->size_bytes;
+    uint64_t from = begin / SPILL_ALIGN_BYTES * SPILL_ALIGN_BYTES;
+    size_t room = div_up_u64(end - from, SPILL_ALIGN_BYTES) * SPILL_ALIGN_BYTES;
+    read->room = aligned_alloc(SPILL_ALIGN_BYTES, room);
+    if (read->room == NULL) return FP_NO_MEMORY;
+    read->room_bytes = (uint32_t)room;
+    budget_charge_anyway(file->budget, BUDGET_SPILL, room);
+    enum fp_status status = read_whole(file, from, read->room, room);
+    const uint8_t *at = read->room + (begin - from);
+    if (status == FP_OK && !is_what_was_written(read, at)) status = FP_CORRUPT;
+    add(&file->corrupt, status == FP_CORRUPT);
+    if (status == FP_OK) read->bytes = at + SPILL_RECORD_BYTES;
+    return status;
+}
+
+void spill_read_end(struct spill_file *file, struct spill_read *read)
+{
+    free(read->room);
+    budget_return(file->budget, BUDGET_SPILL, read->room_bytes);
+    lock_take(&file->lock);
+    struct extent *extent = extent_at(file, read->place);
+    fp_assert(extent->uses > 0);
+    extent->uses--;
+    free_if_unused_locked(file, extent);
+    lock_drop(&file->lock);
+    *read = (struct spill_read){0};
+}
+
+/* --- closing gaps ----------------------------------------------------------------------------- */
+
+bool spill_extent_sparsest(struct spill_file *file, uint32_t live_bytes_max,
+                           struct spill_extent *out)
+{
+    struct extent *found = NULL;
+    lock_take(&file->lock);
+    for (uint32_t i = 0; i < file->fresh; i++) {
+        struct extent *extent = &file->table[i];
+        if (extent->state != EXTENT_LIVE || extent->live_bytes > live_bytes_max) continue;
+        if (extent->live_bytes == 0) continue; /* somebody reads of it what is no more */
+        if (found == NULL || extent->live_bytes < found->live_bytes) found = extent;
+    }
+    if (found != NULL) {
+        found->uses++;
+        *out = (struct spill_extent){(uint32_t)(found - file->table), found->sequence};
+    }
+    lock_drop(&file->lock);
+    return found != NULL;
+}
+
+enum fp_status spill_extent_read(struct spill_file *file, const struct spill_extent *extent,
+                                 uint8_t *bytes)
+{
+    /* What it was written with may have been less; what is behind is older, and told apart. */
+    size_t done = 0;
+    uint64_t offset = offset_of(file, extent->number);
+    lock_assert_none();
+    memset(bytes, 0, file->extent_bytes);
+    while (done < file->extent_bytes) {
+        ssize_t now = pread(file->fd, bytes + done, file->extent_bytes - done,
+                            (off_t)(offset + done));
+        if (now < 0 && errno == EINTR) continue;
+        if (now < 0) {
+            add(&file->read_errors, 1);
+            return FP_IO;
+        }
+        if (now == 0) break;
+        done += (size_t)now;
+    }
+    add(&file->read_bytes, done);
+    return FP_OK;
+}
+
+void spill_extent_let_go(struct spill_file *file, const struct spill_extent *extent)
+{
+    lock_take(&file->lock);
+    struct extent *at = &file->table[extent->number];
+    fp_assert(at->uses > 0);
+    at->uses--;
+    free_if_unused_locked(file, at);
+    lock_drop(&file->lock);
+}
+
+void spill_file_assert(struct spill_file *file)
+{
+    uint64_t live = 0, used = 0, free_count = 0;
+    lock_take(&file->lock);
+    for (uint32_t i = 0; i < file->fresh; i++) {
+        const struct extent *extent = &file->table[i];
+        live += extent->live_bytes;
+        used += extent->state != EXTENT_FREE;
+        fp_assert(extent->live_bytes <= file->extent_bytes);
+        fp_assert(extent->state != EXTENT_FREE || extent->uses == 0);
+    }
+    for (uint32_t i = file->free; i != NO_EXTENT; i = file->table[i].next) {
+        fp_assert(file->table[i].state == EXTENT_FREE);
+        free_count++;
+    }
+    fp_assert(live == file->live_bytes && used == file->used_count);
+    fp_assert(used + free_count == file->fresh);
+    lock_drop(&file->lock);
+}
