@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "server/config/config_doors.h"
 
 void credentials_init(struct credentials *credentials)
 {

@@ -244,9 +244,29 @@ static void learn_address(struct listener *listener)
     snprintf(listener->address, sizeof listener->address, "%s", text);
 }
 
+/* True: it was handed over. */
+static bool take_handed(struct listener *listener)
+{
+    struct config_address bound;
+    listener->fd = handed_take(listener->options.handed, &listener->config.address, &bound);
+    if (listener->fd < 0) return false;
+    listener->config.address = bound;
+    learn_address(listener);
+    return true;
+}
+
+static enum fp_status miss_handed(const struct listener *listener, char *reason)
+{
+    const char *name = listener->config.address.path;
+    return fail(reason, "systemd:%s: no such socket was handed over; start the server by a .socket "
+                "unit that has FileDescriptorName=%s", name, name);
+}
+
 static enum fp_status open_socket(struct listener *listener, char *reason)
 {
     const struct config_address *wanted = &listener->config.address;
+    if (take_handed(listener)) return FP_OK;
+    if (wanted->kind == CONFIG_HANDED) return miss_handed(listener, reason);
     union any_address address;
     socklen_t size = fill_address(wanted, &address);
     int on = 1, off = 0;
@@ -307,6 +327,11 @@ void listener_close(struct listener **listener_ptr)
     if (listener->fd >= 0) close(listener->fd);
     free(listener);
     *listener_ptr = NULL;
+}
+
+const struct config_listener *listener_config(const struct listener *listener)
+{
+    return &listener->config;
 }
 
 const char *listener_address(const struct listener *listener)

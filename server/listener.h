@@ -2,13 +2,15 @@
  * listener - one place where clients come in; hands each to the worker with the fewest connections.
  *
  * A unix socket's file is made with mode 0700 and removed again at the end. A file left behind by a
- * server that died is replaced; one on which somebody answers is not.
+ * server that died is replaced; one on which somebody answers is not. A socket that was handed over
+ * is served as it is, and its file is its owner's.
  *
  * Threads: the main thread. Blocks: never after open.
  */
 #ifndef FARPAGE_SERVER_LISTENER_H
 #define FARPAGE_SERVER_LISTENER_H
 #include "server/config/config.h"
+#include "server/handed.h"
 #include "server/worker.h"
 
 struct listener;
@@ -18,6 +20,7 @@ struct listener_options {
     struct event_base *base;
     struct worker **workers; /* shared->worker_count of them; they outlive the listener */
     const struct config_listener *config;
+    struct handed *handed; /* sockets that were opened for us, of which it takes its own */
 };
 
 enum { LISTENER_REASON_BYTES = 256 };
@@ -30,5 +33,8 @@ void listener_close(struct listener **listener) FP_NONNULL(1);
 
 /* Where it listens, with the port that was found where 0 was asked: "127.0.0.1:11211". */
 const char *listener_address(const struct listener *listener) FP_NONNULL(1);
+
+/* Its configuration, with the address that a socket that was handed over is bound to. */
+const struct config_listener *listener_config(const struct listener *listener) FP_NONNULL(1);
 
 #endif

@@ -13,11 +13,15 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/number.h"
+#include "server/config/config_doors.h"
 #include "server/descriptors.h"
+#include "server/handed.h"
 #include "server/listener.h"
 #include "server/maintainer.h"
 #include "server/memory_limit.h"
+#include "server/notify.h"
 #include "server/process.h"
+#include "server/pulse.h"
 #include "server/recompressor.h"
 #include "server/reload.h"
 #include "server/sandbox.h"
@@ -39,6 +43,9 @@ struct server {
     struct recompressor *recompressor;
     struct worker *workers[WORKERS_MAX];
     struct listener *listeners[CONFIG_LISTENERS_MAX];
+    struct handed handed;
+    struct notify notify;
+    struct pulse *pulse;
     bool stopping;
 };
 
@@ -46,7 +53,11 @@ const char *server_libraries(void)
 {
     return "libevent " LIBEVENT_VERSION ", zstd " ZSTD_VERSION ", lz4 " LZ4_VERSION
            ", libyaml " YAML_VERSION ", isa-l " ISAL_VERSION ", OpenSSL " OPENSSL_VERSION
-           ", libseccomp " SECCOMP_VERSION;
+           ", libseccomp " SECCOMP_VERSION
+#if FARPAGE_SYSTEMD
+           ", libsystemd " SYSTEMD_VERSION
+#endif
+        ;
 }
 
 static enum exit_code fail(struct server *server, enum exit_code code, const char *what,
@@ -54,6 +65,7 @@ static enum exit_code fail(struct server *server, enum exit_code code, const cha
 {
     log_event(&server->log, LOG_ERROR, "cannot start", log_text("what", what),
               log_text("why", why));
+    notify_tell(&server->notify, "STATUS=cannot start: %s: %s", what, why);
     return code;
 }
 
@@ -75,16 +87,31 @@ static void begin_stop(struct server *server, const char *signal_name)
               log_text("signal", signal_name),
               log_number("connections", atomic_load(&shared->conns.count)));
     server->stopping = true;
+    notify_tell(&server->notify, "STOPPING=1\nSTATUS=sending the replies on their way");
     close_listeners(server);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     event_base_loopbreak(server->base);
+}
+
+static void tell_ready(struct server *server)
+{
+    char status[PULSE_STATUS_BYTES];
+    pulse_status(&server->shared, status);
+    notify_ready(&server->notify, status);
+}
+
+static void read_again(struct server *server)
+{
+    notify_reloading(&server->notify);
+    reload(&server->shared, server->options);
+    tell_ready(server);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *opaque)
 {
     (void)what;
     struct server *server = opaque;
-    if (number == SIGHUP) reload(&server->shared, server->options);
+    if (number == SIGHUP) read_again(server);
     else begin_stop(server, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
@@ -282,6 +309,53 @@ static void warn_of(struct server *server, const struct config_listener *listene
                   log_text("address", where));
 }
 
+/* Of one that was handed over it is not known earlier where it is bound. */
+static enum exit_code check_handed(struct server *server, const struct config_listener *configured,
+                                   const struct config_listener *listener)
+{
+    char text[CONFIG_ADDRESS_TEXT_BYTES], why[CONFIG_ADDRESS_TEXT_BYTES + 128];
+    if (configured->address.kind != CONFIG_HANDED ||
+        config_is_protected(server->shared.config, listener))
+        return EXIT_OK;
+    config_address_text(&listener->address, text);
+    snprintf(why, sizeof why, "anybody who reaches %s could use the server; set %stls: on with "
+             "tls.verify_clients: required, or insecure: on if that is meant", text,
+             listener->protocol == CONFIG_MEMCACHED ? "auth.file, or " : "");
+    return fail(server, EXIT_CONFIG, "listener", why);
+}
+
+static void tell_left(struct server *server)
+{
+    const struct handed_socket *left = handed_left(&server->handed);
+    char text[CONFIG_ADDRESS_TEXT_BYTES];
+    if (left == NULL) return;
+    config_address_text(&left->address, text);
+    log_event(&server->log, LOG_WARN, "a socket that systemd handed over is no listener's",
+              log_text("name", left->name), log_text("address", text),
+              log_text("cure", "a listener with its address, or with systemd: and its name"));
+    handed_close(&server->handed);
+}
+
+static enum exit_code meet_supervisor(struct server *server)
+{
+    char notify_reason[NOTIFY_REASON_BYTES], reason[HANDED_REASON_BYTES];
+    if (notify_open(&server->notify, notify_reason) != FP_OK)
+        log_event(&server->log, LOG_WARN, "nobody is told how the server stands",
+                  log_text("reason", notify_reason));
+    if (handed_collect(&server->handed, reason) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "socket activation", reason);
+}
+
+static enum exit_code create_pulse(struct server *server)
+{
+    struct pulse_options options = {.shared = &server->shared,
+                                    .base = server->base,
+                                    .workers = server->workers,
+                                    .notify = &server->notify};
+    if (pulse_create(&options, &server->pulse) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "pulse", "out of memory");
+}
+
 static enum exit_code open_listeners(struct server *server)
 {
     const struct config *config = server->shared.config;
@@ -290,7 +364,8 @@ static enum exit_code open_listeners(struct server *server)
         struct listener_options options = {.shared = &server->shared,
                                            .base = server->base,
                                            .workers = server->workers,
-                                           .config = listener};
+                                           .config = listener,
+                                           .handed = &server->handed};
         char reason[LISTENER_REASON_BYTES];
         if (listener_open(&options, &server->listeners[i], reason) != FP_OK)
             return fail(server, EXIT_CANNOT_BIND, "listener", reason);
@@ -298,8 +373,12 @@ static enum exit_code open_listeners(struct server *server)
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
                   log_text("protocol", listener->protocol == CONFIG_NBD ? "nbd" : "memcached"),
                   log_text("tls", listener->tls == CONFIG_SWITCH_ON ? "on" : "off"));
-        warn_of(server, listener, where);
+        enum exit_code checked =
+            check_handed(server, listener, listener_config(server->listeners[i]));
+        if (checked != EXIT_OK) return checked;
+        warn_of(server, listener_config(server->listeners[i]), where);
     }
+    tell_left(server);
     return EXIT_OK;
 }
 
@@ -350,9 +429,9 @@ enum exit_code server_create(struct config **config, const struct options *optio
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
-        create_store, create_exports, create_workers, create_maintainer, create_recompressor,
-        create_base,  read_credentials, charge_fixed, start_threads,     open_listeners,
-        enter_sandbox};
+        meet_supervisor, create_store,  create_exports, create_workers, create_maintainer,
+        create_recompressor, create_base, read_credentials, charge_fixed, start_threads,
+        open_listeners, create_pulse, enter_sandbox};
     tame_malloc();
     sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
@@ -360,6 +439,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     memset(server, 0, sizeof *server);
     *out = server;
     server->options = options;
+    server->notify.fd = -1;
     log_init(&server->log, STDERR_FILENO, (*config)->log.level, (*config)->log.format);
     struct shared *shared = &server->shared;
     shared->log = &server->log;
@@ -378,6 +458,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
+    if (code == EXIT_OK) tell_ready(server);
     if (code == EXIT_OK)
         log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
                   log_number("threads", shared->worker_count),
@@ -421,6 +502,7 @@ void server_destroy(struct server **server_ptr)
     trainer_destroy(&shared->trainer); /* which the maintainer may have asked for something */
     recompressor_destroy(&server->recompressor);
     maintainer_destroy(&server->maintainer);
+    pulse_destroy(&server->pulse);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);
     if (server->base != NULL) event_base_free(server->base);
@@ -437,6 +519,8 @@ void server_destroy(struct server **server_ptr)
     config_destroy(&shared->config);
     lock_fini(&shared->config_lock);
     if (server->stopping) log_write(&server->log, LOG_INFO, "stopped", NULL, 0);
+    handed_close(&server->handed);
+    notify_close(&server->notify);
     log_fini(&server->log);
     free(server);
     *server_ptr = NULL;

@@ -12,7 +12,7 @@
 #include "server/conn/conn.h"
 #include "server/nbd/nbd_conn.h"
 
-static const struct timespec sweep_every = {0, 250000000};
+static const struct timespec sweep_every = {0, WORKER_SWEEP_MS * 1000000};
 
 void worker_tick(struct worker *worker)
 {
@@ -113,6 +113,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
     (void)got; /* only clears the event */
     learn_date(worker);
     worker_tick(worker);
+    atomic_store_explicit(&worker->turned_ns, worker->now_ns, memory_order_relaxed);
     sweep_conns(worker);
     if (!worker->stopping) return;
     struct shared *shared = worker->shared;
@@ -124,6 +125,7 @@ static void *run(void *opaque)
 {
     struct worker *worker = opaque;
     event_base_dispatch(worker->base);
+    atomic_store(&worker->turned_ns, UINT64_MAX); /* it ended as asked, and hangs no more */
     return NULL;
 }
 
@@ -156,6 +158,11 @@ bool worker_take_over(struct worker *worker, const struct arrival *arrival)
 uint32_t worker_conn_count(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->conn_count, memory_order_relaxed);
+}
+
+uint64_t worker_turned_ns(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->turned_ns, memory_order_relaxed);
 }
 
 void worker_stop(struct worker *worker)
@@ -203,6 +210,7 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     }
     learn_date(worker);
     worker_tick(worker);
+    atomic_init(&worker->turned_ns, worker->now_ns);
     *out = worker;
     return FP_OK;
 }

@@ -23,6 +23,7 @@
 enum {
     WORKER_INPUT_BYTES = 64 << 10, /* read at once; idle connections keep no buffer */
     WORKER_INBOX_MAX = 1024,
+    WORKER_SWEEP_MS = 250, /* its loop turns at least so often */
 };
 
 struct conn;
@@ -58,6 +59,7 @@ struct worker {
     uint32_t inbox_count;
     bool stop_asked;
     _Atomic uint32_t conn_count;
+    _Atomic uint64_t turned_ns; /* monotonic; the last sweep */
 };
 
 enum fp_status worker_create(struct shared *shared, uint32_t index, struct worker **worker)
@@ -68,6 +70,10 @@ enum fp_status worker_start(struct worker *worker) FP_MUST_CHECK FP_NONNULL(1);
 bool worker_take_over(struct worker *worker, const struct arrival *arrival)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 uint32_t worker_conn_count(const struct worker *worker) FP_NONNULL(1);
+
+/* Any thread: when its loop last went through its connections; UINT64_MAX of one that ended as
+ * asked. */
+uint64_t worker_turned_ns(const struct worker *worker) FP_NONNULL(1);
 
 void worker_stop(struct worker *worker) FP_NONNULL(1);
 /* Waits for the thread, which closes what is left at shared->stop_deadline_ns. */

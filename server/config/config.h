@@ -187,12 +187,6 @@ bool config_differences(const struct config *running, const struct config *next,
                         void (*found)(void *context, const struct config_difference *difference),
                         void *context) FP_NONNULL(1, 2, 3);
 
-/* Clients of that listener must authenticate. */
-bool config_wants_login(const struct config *config, const struct config_listener *listener)
-    FP_NONNULL(1, 2);
-
-bool config_uses_tls(const struct config *config) FP_NONNULL(1); /* a listener has it on */
-
 const char *config_algorithm_name(enum config_algorithm algorithm);
 const char *config_stronger_name(enum config_stronger algorithm); /* "off", or an algorithm */
 const char *config_allocator_name(enum config_allocator allocator);

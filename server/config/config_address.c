@@ -38,6 +38,26 @@ static bool read_path(struct slice text, struct config_address *address, char *w
     return true;
 }
 
+/* What systemd's FileDescriptorName= may be, as far as it is of use. */
+static bool read_handed_name(struct slice text, struct config_address *address, char *why)
+{
+    struct slice name = from(text, strlen("systemd:"));
+    bool good = name.size_bytes > 0 && name.size_bytes < sizeof address->path;
+    for (size_t i = 0; good && i < name.size_bytes; i++)
+        good = name.bytes[i] > ' ' && name.bytes[i] < 0x7f && name.bytes[i] != ':';
+    if (!good)
+        return refuse(text, "after systemd: stands a socket's FileDescriptorName=", why);
+    address->kind = CONFIG_HANDED;
+    memcpy(address->path, name.bytes, name.size_bytes);
+    return true;
+}
+
+static bool begins(struct slice text, const char *word)
+{
+    size_t size = strlen(word);
+    return text.size_bytes >= size && memcmp(text.bytes, word, size) == 0;
+}
+
 /* Writes the host as the system would: so that two spellings of one address are found out. */
 static bool read_numeric(int family, struct slice text, struct config_address *address)
 {
@@ -80,10 +100,11 @@ bool config_address_read(struct slice text, struct config_address *address,
     static const char examples[] = "examples are 127.0.0.1:11211, \"[::1]:11211\", \"*:11211\" "
                                    "and unix:/run/farpage/farpage.sock";
     struct config_address read = {.kind = CONFIG_UNIX};
-    size_t prefix = strlen("unix:");
     uint64_t port = 0;
-    if (text.size_bytes >= prefix && memcmp(text.bytes, "unix:", prefix) == 0) {
+    if (begins(text, "unix:")) {
         if (!read_path(text, &read, why)) return false;
+    } else if (begins(text, "systemd:")) {
+        if (!read_handed_name(text, &read, why)) return false;
     } else {
         const uint8_t *colon = text.size_bytes ? memrchr(text.bytes, ':', text.size_bytes) : NULL;
         if (colon == NULL) return refuse(text, examples, why);
@@ -101,6 +122,8 @@ void config_address_text(const struct config_address *address, char text[CONFIG_
 {
     if (address->kind == CONFIG_UNIX)
         snprintf(text, CONFIG_ADDRESS_TEXT_BYTES, "unix:%s", address->path);
+    else if (address->kind == CONFIG_HANDED)
+        snprintf(text, CONFIG_ADDRESS_TEXT_BYTES, "systemd:%s", address->path);
     else
         snprintf(text, CONFIG_ADDRESS_TEXT_BYTES,
                  address->kind == CONFIG_IPV6 ? "[%s]:%" PRIu16 : "%s:%" PRIu16, address->host,
@@ -109,6 +132,7 @@ void config_address_text(const struct config_address *address, char text[CONFIG_
 
 bool config_is_local(const struct config_address *address)
 {
-    return address->kind == CONFIG_UNIX || strncmp(address->host, "127.", 4) == 0 ||
+    return address->kind == CONFIG_UNIX || address->kind == CONFIG_HANDED ||
+           strncmp(address->host, "127.", 4) == 0 ||
            strcmp(address->host, "::1") == 0;
 }

@@ -110,7 +110,7 @@ struct config_place config_place_in_item(const struct config_build *build,
 
 static bool same_address(const struct config_address *a, const struct config_address *b)
 {
-    bool free_port = a->kind != CONFIG_UNIX && a->port == 0; /* each gets one of its own */
+    bool free_port = a->path[0] == '\0' && a->port == 0; /* each gets one of its own */
     return a->kind == b->kind && a->port == b->port && !free_port &&
            strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "server/config/config_build.h"
+#include "server/config/config_doors.h"
 
 static bool given(const char *path)
 {
@@ -66,7 +67,7 @@ static void check_clients(struct config_build *build)
                          "tls.verify_clients to required or optional");
 }
 
-static bool is_protected(const struct config *config, const struct config_listener *listener)
+bool config_is_protected(const struct config *config, const struct config_listener *listener)
 {
     bool verifies = listener->tls == CONFIG_SWITCH_ON &&
                     config->tls.verify_clients == CONFIG_VERIFY_REQUIRED;
@@ -83,7 +84,7 @@ static void check_protection(struct config_build *build)
         const struct config_listener *listener = &config->listeners[i];
         bool bad = false;
         for (size_t k = 0; k < CONFIG_ITEM_KEYS_MAX; k++) bad |= listener->item.origins[k].bad;
-        if (bad || is_protected(config, listener)) continue;
+        if (bad || config_is_protected(config, listener)) continue;
         char text[CONFIG_ADDRESS_TEXT_BYTES];
         config_address_text(&listener->address, text);
         config_error_add(build->errors, place_of_listener(build, i, "listeners[].address"),

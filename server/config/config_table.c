@@ -2,6 +2,7 @@
 #include "server/config/config_table.h"
 
 #include "base/check.h"
+#include "server/config/config_doors.h"
 
 enum when { RESTART, RELOAD, NEEDED };
 

@@ -6,7 +6,8 @@
 #define CONFIG_KEYS_OF_DOORS(X)                                                                    \
     X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
       0, NULL, NEEDED,                                                                             \
-      "Where to listen; port 0 means any that is free, localhost is 127.0.0.1.")                   \
+      "Where to listen; port 0 means any that is free, localhost is 127.0.0.1; systemd:NAME is "   \
+      "the socket that a .socket unit hands over with FileDescriptorName=NAME.")                   \
     X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
       CONFIG_CHOICES("memcached", "nbd"), RESTART,                                                 \
       "What is spoken there; farpage's own frames come in through memcached's door too.")          \

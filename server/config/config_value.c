@@ -315,7 +315,7 @@ void config_value_takes(const struct config_key *key, char text[CONFIG_WHY_BYTES
         list_choices(key, text);
     } else if (key->kind == KIND_ADDRESS) {
         snprintf(text, CONFIG_WHY_BYTES,
-                 "IPV4:PORT, [IPV6]:PORT, *:PORT, localhost:PORT or unix:/PATH");
+                 "IPV4:PORT, [IPV6]:PORT, *:PORT, localhost:PORT, unix:/PATH or systemd:NAME");
     } else if (key->kind == KIND_PATH) {
         snprintf(text, CONFIG_WHY_BYTES, "a path from / on, \"\" for none");
     } else if (key->kind == KIND_NAME || key->kind == KIND_PATTERN) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The text commands that only builds for tests know; others answer ERROR. */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +14,10 @@
 
 #if FARPAGE_DEBUG_HOOKS
 
-enum { SHIFT_MAX_S = 2000000000 }; /* far beyond any expiry; what follows cannot overflow */
+enum {
+    SHIFT_MAX_S = 2000000000, /* far beyond any expiry; what follows cannot overflow */
+    HANG_MAX_MS = 60000,
+};
 
 static enum fp_status damage(struct dispatcher *dispatcher, struct slice rest)
 {
@@ -55,6 +59,18 @@ static bool change_time(struct dispatcher *dispatcher, struct slice what)
     return true;
 }
 
+/* As a worker whose loop is stuck. False: nothing of the kind is asked for. */
+static bool hang(struct slice rest)
+{
+    struct slice what, ms_text;
+    uint64_t ms;
+    if (!request_next_word(&rest, &what) || !slice_is(what, "hang") ||
+        !request_next_word(&rest, &ms_text) || !number_u64(ms_text, &ms) || ms > HANG_MAX_MS)
+        return false;
+    (void)poll(NULL, 0, (int)ms);
+    return true;
+}
+
 static void tell_misdeed(void *context, const char *what, int error)
 {
     char line[64];
@@ -68,7 +84,9 @@ enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request
     if (slice_is(request->rest, "misbehave")) {
         sandbox_misbehave(tell_misdeed, output);
         output_text(output, REPLY_END);
-    } else if (request->command == COMMAND_DEBUGTIME)
+    } else if (hang(request->rest))
+        output_text(output, REPLY_OK);
+    else if (request->command == COMMAND_DEBUGTIME)
         output_text(output, change_time(dispatcher, request->rest) ? REPLY_OK : REPLY_ERROR);
     else
         output_text(output, damage(dispatcher, request->rest) == FP_OK ? REPLY_OK

@@ -25,4 +25,10 @@ void stats_reset(struct shared *shared) FP_NONNULL(1);
 /* The names of the sections, blank separated, for a message. */
 const char *stats_sections(void);
 
+/* What all areas hold together. */
+struct stats_pages {
+    uint64_t areas, stored, stored_bytes, same_filled, incompressible, packed_bytes;
+};
+struct stats_pages stats_sum_pages(struct shared *shared) FP_NONNULL(1);
+
 #endif

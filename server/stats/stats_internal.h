@@ -37,10 +37,4 @@ void stats_recompress(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
 void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 
-/* What all areas hold together. */
-struct stats_pages {
-    uint64_t areas, stored, stored_bytes, same_filled, incompressible, packed_bytes;
-};
-struct stats_pages stats_sum_pages(struct shared *shared);
-
 #endif

@@ -24,7 +24,7 @@ static void emit_listeners(const struct config *config, const struct stats_sink 
         const struct config_address *address = &config->listeners[i].address;
         if (config->listeners[i].protocol != CONFIG_MEMCACHED) continue;
         if (address->kind == CONFIG_UNIX) local = address;
-        else tcp = address;
+        else if (address->kind != CONFIG_HANDED) tcp = address;
     }
     stats_number(sink, "tcpport", tcp != NULL ? tcp->port : 0);
     stats_number(sink, "udpport", 0);
