@@ -115,7 +115,9 @@ MAY_INCLUDE = {
     "server/main": BASE | {"server/options", "server/server"},
     "client/include": set(),
     "client": BASE | {"protocol", "codec", "tls", "client/include"},
-    "client/cli": BASE | {"protocol", "codec", "client/include"},
+    "client/agent": BASE,
+    "client/uffd": BASE | {"client/include", "client/agent"},
+    "client/cli": BASE | {"protocol", "codec", "client/include", "client/agent", "client/uffd"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
 TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}
@@ -134,7 +136,7 @@ FOREIGN = {
     r"openssl/(ssl|err|x509)": {"tls/tls"},
     r"openssl/(crypto|evp)": {"tls/digest"},
     r"linux/membarrier": {"base/percpu_ref"},
-    r"sys/mman": {"storage/pages", "server/sandbox"},
+    r"sys/mman": {"storage/pages", "server/sandbox", "client/agent", "client/uffd"},
 }
 COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MAX = 100, 70, 800, 200, 5
 BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",

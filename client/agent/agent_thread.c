@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Life: closes every descriptor but its three, in a table that it shares with nobody, so that it
+ * keeps no pipe of the program's open and the program cannot close its own -> carries out orders in
+ * the order given -> sleeps at the doorbell -> the pager is gone: ends the program.
+ *
+ * It runs without libc and touches no private memory of the program but what an order names: any
+ * other page may be away, and the thread that brings it back might be waiting for this one. A
+ * fault that an order causes is answered by the pager, which never waits for an order to answer. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "base/attrs.h"
+#include "client/agent/agent.h"
+#include "client/agent/calls.h"
+
+/* As the kernel has it since 6.8; the headers of today's distributions lack it. */
+struct move {
+    uint64_t to, from, bytes, mode;
+    int64_t moved;
+};
+#define MOVE_CALL 0xc028aa05u
+enum { MOVE_HOLES = 2 }; /* a hole in the source is no error */
+
+/* --- orders --------------------------------------------------------------------------------- */
+
+static void do_move(const struct agent_thread *thread, struct agent_order *order)
+{
+    struct move move = {.to = order->to, .from = order->from, .bytes = order->bytes};
+    long result = CALL(SYS_ioctl, thread->uffd, MOVE_CALL, (long)&move);
+    order->moved = move.moved > 0 ? (uint64_t)move.moved : 0;
+    order->error = (int32_t)-result;
+}
+
+static void do_drop(struct agent_order *order)
+{
+    long result = CALL(SYS_madvise, (long)order->from, (long)order->bytes, MADV_DONTNEED);
+    order->moved = result == 0 ? order->bytes : 0;
+    order->error = (int32_t)-result;
+}
+
+/* By a call, so that memory which has gone meanwhile is an error and no signal. */
+static void do_read(struct agent_ring *ring, struct agent_order *order)
+{
+    order->moved = 0;
+    order->error = EINVAL;
+    if (order->to > sizeof ring->buffer || order->bytes > sizeof ring->buffer - order->to) return;
+    struct iovec into = {ring->buffer + order->to, (size_t)order->bytes};
+    struct iovec from = {(void *)(uintptr_t)order->from, (size_t)order->bytes};
+    long self = CALL(SYS_getpid, 0);
+    long result = CALL(SYS_process_vm_readv, self, (long)&into, 1, (long)&from, 1, 0);
+    order->moved = result > 0 ? (uint64_t)result : 0;
+    order->error = result < 0 ? (int32_t)-result : order->moved < order->bytes ? EFAULT : 0;
+}
+
+static void do_stage(struct agent_order *order)
+{
+    long result = CALL(SYS_mmap, 0, (long)order->bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    order->moved = 0;
+    order->error = result < 0 && result > -4096 ? (int32_t)-result : 0;
+    if (order->error != 0) return;
+    order->to = (uint64_t)result;
+    order->moved = order->bytes;
+    (void)CALL(SYS_madvise, result, (long)order->bytes, MADV_DONTFORK);
+    (void)CALL(SYS_madvise, result, (long)order->bytes, MADV_NOHUGEPAGE);
+}
+
+static void carry_out(const struct agent_thread *thread, struct agent_order *order)
+{
+    switch (order->kind) {
+    case AGENT_MOVE: do_move(thread, order); break;
+    case AGENT_DROP: do_drop(order); break;
+    case AGENT_READ: do_read(thread->ring, order); break;
+    case AGENT_STAGE: do_stage(order); break;
+    default: order->error = EINVAL;
+    }
+}
+
+static void ring_bell(const struct agent_thread *thread)
+{
+    uint64_t one = 1;
+    (void)CALL(SYS_write, thread->bell, (long)&one, sizeof one);
+}
+
+/* False where there was nothing to do. */
+static bool work(const struct agent_thread *thread)
+{
+    struct agent_ring *ring = thread->ring;
+    uint32_t done = atomic_load_explicit(&ring->done, memory_order_relaxed);
+    uint32_t given = atomic_load_explicit(&ring->given, memory_order_acquire);
+    if (given == done) return false;
+    for (; done != given; done++) {
+        carry_out(thread, &ring->orders[done % AGENT_ORDERS]);
+        atomic_store_explicit(&ring->done, done + 1, memory_order_release);
+    }
+    atomic_thread_fence(memory_order_seq_cst); /* done, then listening: the pager in reverse */
+    if (atomic_exchange(&ring->listening, 0) != 0) ring_bell(thread);
+    return true;
+}
+
+/* A thread of the program has no descriptor to ring with: this one has. */
+static bool pass_ask_on(const struct agent_thread *thread)
+{
+    struct agent_ask *ask = &thread->ring->ask;
+    if (atomic_load(&ask->kind) == AGENT_ASK_NOTHING || atomic_exchange(&ask->told, 1) != 0)
+        return false;
+    ring_bell(thread);
+    return true;
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+static bool pager_is_gone(const struct agent_thread *thread)
+{
+    struct pollfd ends = {.fd = thread->socket, .events = POLLIN};
+    const long now[2] = {0, 0};
+    long result = CALL(SYS_ppoll, (long)&ends, 1, (long)now, 0, 8);
+    return result > 0 && (ends.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+/* To the program's own stderr as it is now: a copy would keep a pipe open that it has closed. */
+FP_NORETURN static void end_program(void)
+{
+    static const char line[] = "farpage: the pager is gone, and memory of this program with it: "
+                               "the program is ended\n";
+    long stderr_now = CALL(SYS_openat, -100, (long)"/proc/self/fd/2", 1 /* O_WRONLY */);
+    if (stderr_now >= 0) (void)CALL(SYS_write, stderr_now, (long)line, sizeof line - 1);
+    (void)CALL(SYS_kill, CALL(SYS_getpid, 0), SIGKILL);
+    for (;;) (void)CALL(SYS_exit_group, 137); /* a namespace's first process cannot kill itself */
+}
+
+/* --- the thread ----------------------------------------------------------------------------- */
+
+static void close_between(long first, long last)
+{
+    if (first <= last) (void)CALL(SYS_close_range, first, last, 0);
+}
+
+static void close_others(const struct agent_thread *thread)
+{
+    int kept[3] = {thread->socket, thread->bell, thread->uffd};
+    for (int i = 0; i < 2; i++) { /* sorts three */
+        for (int j = 0; j < 2 - i; j++) {
+            if (kept[j] <= kept[j + 1]) continue;
+            int higher = kept[j];
+            kept[j] = kept[j + 1];
+            kept[j + 1] = higher;
+        }
+    }
+    close_between(0, kept[0] - 1);
+    close_between(kept[0] + 1, kept[1] - 1);
+    close_between(kept[1] + 1, kept[2] - 1);
+    close_between(kept[2] + 1, 0x7fffffff);
+}
+
+int agent_thread_main(void *context)
+{
+    const struct agent_thread *thread = context;
+    struct agent_ring *ring = thread->ring;
+    static const char name[] = "farpage-agent";
+    close_others(thread);
+    (void)CALL(SYS_prctl, 15 /* PR_SET_NAME */, (long)name);
+    for (;;) {
+        uint32_t seen = atomic_load(&ring->doorbell);
+        if (work(thread) | pass_ask_on(thread)) continue;
+        atomic_store(&ring->asleep, 1);
+        if (atomic_load(&ring->doorbell) == seen)
+            futex_wait(&ring->doorbell, seen, AGENT_WATCH_NS);
+        atomic_store(&ring->asleep, 0);
+        if (atomic_load(&ring->doorbell) == seen && pager_is_gone(thread)) end_program();
+    }
+}

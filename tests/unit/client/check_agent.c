@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The agent in a program of its own, led through its life; here we are the pager. */
+#include "client/agent/agent_link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/unit/base/suite.h"
+
+enum { PAGES = 8, PAGE = 4096, PATIENCE_MS = 5000 };
+
+struct subject {
+    struct agent_door door;
+    struct agent_guest guest;
+    struct agent_link link;
+    pid_t pid;
+    FILE *to, *from;
+    int errors; /* what it writes to stderr */
+    uint64_t memory;
+};
+
+static bool readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, PATIENCE_MS) == 1;
+}
+
+static void start_process(struct subject *subject)
+{
+    int in[2], out[2], errors[2];
+    ck_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 &&
+              pipe2(errors, O_CLOEXEC) == 0);
+    char variable[AGENT_VARIABLE_BYTES];
+    agent_door_variable(&subject->door, variable);
+    subject->pid = fork();
+    if (subject->pid == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        dup2(errors[1], 2);
+        setenv("LD_PRELOAD", getenv("FARPAGE_AGENT_LIBRARY"), 1);
+        setenv(AGENT_VARIABLE, variable, 1);
+        execl(getenv("FARPAGE_SUBJECT"), getenv("FARPAGE_SUBJECT"), NULL);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    close(errors[1]);
+    subject->to = fdopen(in[1], "w");
+    subject->from = fdopen(out[0], "r");
+    subject->errors = errors[0];
+}
+
+static void take_guest(struct subject *subject)
+{
+    ck_assert(readable(subject->door.fd));
+    ck_assert(agent_door_take(&subject->door, &subject->guest));
+    ck_assert_int_eq(subject->guest.hello.error, 0);
+}
+
+static void read_address(struct subject *subject, uint64_t *address)
+{
+    void *pointer;
+    char line[64];
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, subject->from));
+    ck_assert_int_eq(sscanf(line, "%p", &pointer), 1);
+    *address = (uint64_t)(uintptr_t)pointer;
+}
+
+static void tell(struct subject *subject, char word)
+{
+    fputc(word, subject->to);
+    fflush(subject->to);
+}
+
+static void expect(struct subject *subject, const char *line)
+{
+    char said[64] = "";
+    ck_assert_ptr_nonnull(fgets(said, sizeof said, subject->from));
+    ck_assert_str_eq(said, line);
+}
+
+static void ask_for_features(int uffd, uint64_t features)
+{
+    struct uffdio_api api = {.api = UFFD_API, .features = features};
+    ck_assert_int_eq(ioctl(uffd, UFFDIO_API, &api), 0);
+}
+
+static void start(struct subject *subject, uint64_t features)
+{
+    *subject = (struct subject){0};
+    ck_assert_int_eq(agent_door_open(&subject->door, AGENT_BY_CALL), 0);
+    start_process(subject);
+    take_guest(subject);
+    ck_assert_int_eq(subject->guest.pid, subject->pid);
+    ck_assert_uint_eq(subject->guest.hello.fork, 0);
+    ck_assert_uint_gt(subject->guest.hello.own_to, subject->guest.hello.own_from);
+    ask_for_features(subject->guest.uffd, features);
+    bool follows = (features & UFFD_FEATURE_EVENT_FORK) != 0;
+    ck_assert_int_eq(agent_link_open(&subject->link, &subject->guest, 1, follows, -1), 0);
+    read_address(subject, &subject->memory);
+}
+
+static int end(struct subject *subject)
+{
+    int status;
+    fclose(subject->to);
+    ck_assert_int_eq(waitpid(subject->pid, &status, 0), subject->pid);
+    fclose(subject->from);
+    close(subject->errors);
+    agent_link_close(&subject->link);
+    close(subject->guest.uffd);
+    agent_door_close(&subject->door);
+    return status;
+}
+
+static struct agent_order run(struct subject *subject, struct agent_order order)
+{
+    struct agent_order done = {0};
+    *agent_link_order(&subject->link) = order;
+    agent_link_give(&subject->link);
+    while (!agent_link_done(&subject->link, &done)) {
+        if (agent_link_listen(&subject->link)) ck_assert(readable(subject->link.bell));
+        agent_link_hush(&subject->link);
+    }
+    ck_assert_uint_eq(agent_link_under_way(&subject->link), 0);
+    return done;
+}
+
+static void watch(int uffd, uint64_t from, uint64_t bytes)
+{
+    struct uffdio_register range = {.range = {from, bytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    ck_assert_int_eq(ioctl(uffd, UFFDIO_REGISTER, &range), 0);
+}
+
+static struct agent_wish await_wish(struct subject *subject)
+{
+    struct agent_wish wish;
+    while (!agent_link_wish(&subject->link, &wish)) {
+        if (agent_link_listen(&subject->link)) ck_assert(readable(subject->link.bell));
+        agent_link_hush(&subject->link);
+    }
+    return wish;
+}
+
+/* --- orders --------------------------------------------------------------------------------- */
+
+START_TEST(pages_move_to_the_stage_are_read_there_and_come_back)
+{
+    struct subject s;
+    start(&s, 0);
+    struct agent_order stage = {.kind = AGENT_STAGE, .bytes = PAGE * 4};
+    stage = run(&s, stage);
+    ck_assert_int_eq(stage.error, 0);
+    watch(s.guest.uffd, stage.to, PAGE * 4);
+    watch(s.guest.uffd, s.memory, PAGE * PAGES);
+    struct agent_order out = {.kind = AGENT_MOVE, .to = stage.to, .from = s.memory + 2 * PAGE,
+                              .bytes = 2 * PAGE};
+    out = run(&s, out);
+    if (out.error == ENOTTY || out.error == EINVAL) { /* before 6.8 */
+        (void)end(&s);
+        return;
+    }
+    ck_assert_int_eq(out.error, 0);
+    ck_assert_uint_eq(out.moved, 2 * PAGE);
+    struct agent_order copy = run(&s, (struct agent_order){.kind = AGENT_READ, .to = PAGE,
+                                                           .from = stage.to, .bytes = 2 * PAGE});
+    ck_assert_uint_eq(copy.moved, 2 * PAGE);
+    ck_assert_uint_eq(agent_link_buffer(&s.link, PAGE)[0], 'c');
+    ck_assert_uint_eq(agent_link_buffer(&s.link, PAGE)[PAGE], 'd');
+    tell(&s, 'v'); /* waits for the pages */
+    ck_assert(readable(s.guest.uffd));
+    out = (struct agent_order){.kind = AGENT_MOVE, .to = s.memory + 2 * PAGE, .from = stage.to,
+                               .bytes = 2 * PAGE};
+    ck_assert_int_eq(run(&s, out).error, 0);
+    expect(&s, "intact\n");
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_done_is_an_error_and_no_signal)
+{
+    struct subject s;
+    start(&s, 0);
+    struct agent_order order = {.kind = AGENT_READ, .from = 4096, .bytes = PAGE};
+    ck_assert_int_eq(run(&s, order).error, EFAULT);
+    order = (struct agent_order){.kind = AGENT_READ, .from = s.memory, .bytes = UINT64_MAX};
+    ck_assert_int_eq(run(&s, order).error, EINVAL);
+    order = (struct agent_order){.kind = AGENT_READ, .to = (AGENT_BUFFER_PAGES - 1) * PAGE,
+                                 .from = s.memory, .bytes = 2 * PAGE};
+    ck_assert_int_eq(run(&s, order).error, EINVAL);
+    order = (struct agent_order){.kind = AGENT_DROP, .from = s.memory + 1, .bytes = PAGE};
+    ck_assert_int_eq(run(&s, order).error, EINVAL);
+    order = (struct agent_order){.kind = 77};
+    ck_assert_int_eq(run(&s, order).error, EINVAL);
+    tell(&s, 'v');
+    expect(&s, "intact\n");
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(many_orders_are_done_in_their_order)
+{
+    struct subject s;
+    struct agent_order done;
+    start(&s, 0);
+    for (uint32_t i = 0; i < AGENT_ORDERS; i++) {
+        struct agent_order *order = agent_link_order(&s.link);
+        ck_assert_ptr_nonnull(order);
+        *order = (struct agent_order){.kind = AGENT_READ, .from = s.memory + i % PAGES * PAGE,
+                                      .to = i % AGENT_BUFFER_PAGES * PAGE, .bytes = 1 + i % PAGE};
+    }
+    ck_assert_ptr_null(agent_link_order(&s.link));
+    agent_link_give(&s.link);
+    for (uint32_t i = 0; i < AGENT_ORDERS;) {
+        if (!agent_link_done(&s.link, &done)) continue;
+        ck_assert_uint_eq(done.moved, 1 + i % PAGE);
+        i++;
+    }
+    ck_assert(!agent_link_done(&s.link, &done));
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+/* --- what a program may do to us ------------------------------------------------------------ */
+
+START_TEST(a_ring_that_lies_is_not_believed)
+{
+    struct subject s;
+    struct agent_order done;
+    start(&s, 0);
+    atomic_store(&s.link.ring->done, 5); /* of none */
+    ck_assert(!agent_link_done(&s.link, &done));
+    atomic_store(&s.link.ring->done, 0);
+    struct agent_order order = {.kind = AGENT_READ, .from = s.memory, .bytes = 10};
+    *agent_link_order(&s.link) = order;
+    agent_link_give(&s.link);
+    while (atomic_load(&s.link.ring->done) == 0) continue;
+    s.link.ring->orders[0].moved = UINT64_MAX;
+    s.link.ring->orders[0].error = INT32_MIN;
+    s.link.ring->orders[0].bytes = 1u << 30;
+    ck_assert(agent_link_done(&s.link, &done));
+    ck_assert_uint_eq(done.moved, 10);
+    ck_assert_uint_eq(done.bytes, 10);
+    ck_assert_int_eq(done.error, EIO);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(who_does_not_know_the_token_is_not_let_in)
+{
+    struct agent_door door;
+    struct agent_guest guest;
+    ck_assert_int_eq(agent_door_open(&door, AGENT_BY_CALL), 0);
+    ck_assert(!agent_door_take(&door, &guest));
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, door.path, strlen(door.path));
+    struct agent_hello hello = {.magic = AGENT_MAGIC, .version = AGENT_VERSION};
+    for (int way = 0; way < 5; way++) {
+        memcpy(hello.token, door.token, sizeof hello.token);
+        hello.version = AGENT_VERSION + (way == 1);
+        hello.token[15] ^= way == 0;
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+        size_t bytes = way == 2 ? sizeof hello - 1 : sizeof hello;
+        if (way != 3) ck_assert_int_eq(send(fd, &hello, bytes, 0), (ssize_t)bytes);
+        if (way == 4) shutdown(fd, SHUT_RDWR); /* is let in, and found to be gone later */
+        ck_assert_int_eq(agent_door_take(&door, &guest), way == 4);
+        if (way == 4) agent_guest_refuse(&guest, AGENT_LEFT);
+        close(fd);
+    }
+    agent_door_close(&door);
+    ck_assert_int_ne(access(door.folder, F_OK), 0);
+}
+END_TEST
+
+/* --- lives ---------------------------------------------------------------------------------- */
+
+START_TEST(a_program_ends_with_its_pager_and_says_so)
+{
+    struct subject s;
+    char line[256] = "";
+    int status;
+    start(&s, 0);
+    agent_link_close(&s.link);
+    uint64_t begun = clock_monotonic_ns();
+    ck_assert_int_eq(waitpid(s.pid, &status, 0), s.pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ck_assert_uint_lt(clock_monotonic_ns() - begun, 3000000000ull);
+    ck_assert_int_gt(read(s.errors, line, sizeof line - 1), 0);
+    ck_assert_msg(strstr(line, "farpage: the pager is gone") != NULL, "%s", line);
+    s.pid = fork(); /* for end() to wait for */
+    if (s.pid == 0) _exit(0);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(a_refused_program_runs_on_without_us)
+{
+    struct subject s = {0};
+    ck_assert_int_eq(agent_door_open(&s.door, AGENT_BY_CALL), 0);
+    start_process(&s);
+    take_guest(&s);
+    agent_guest_refuse(&s.guest, AGENT_LEFT);
+    s.link = (struct agent_link){.socket = -1, .bell = -1};
+    read_address(&s, &s.memory);
+    tell(&s, 'f');
+    expect(&s, "child 7\n");
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(another_program_in_the_same_process_comes_in_anew)
+{
+    struct subject s;
+    start(&s, 0);
+    tell(&s, 'x');
+    ck_assert(readable(s.link.socket)); /* hung up */
+    agent_link_close(&s.link);
+    close(s.guest.uffd);
+    take_guest(&s);
+    ck_assert_int_eq(s.guest.pid, s.pid);
+    ask_for_features(s.guest.uffd, 0);
+    ck_assert_int_eq(agent_link_open(&s.link, &s.guest, 2, false, -1), 0);
+    read_address(&s, &s.memory);
+    tell(&s, 'v');
+    expect(&s, "intact\n");
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+/* Freeze, fork, thaw and the child's own hello; `uffd` is what the kernel gave, or -1. */
+static void lead_through_a_fork(struct subject *s, int *uffd)
+{
+    tell(s, 'f');
+    struct agent_wish wish = await_wish(s);
+    ck_assert_uint_eq(wish.kind, AGENT_ASK_FREEZE);
+    ck_assert_uint_eq(wish.fork, 1);
+    agent_link_answer(&s->link);
+    struct uffd_msg message;
+    if (*uffd == -1) {
+        ck_assert(readable(s->guest.uffd));
+        ck_assert_int_eq(read(s->guest.uffd, &message, sizeof message), sizeof message);
+        ck_assert_uint_eq(message.event, UFFD_EVENT_FORK);
+        *uffd = (int)message.arg.fork.ufd;
+    }
+    ck_assert_uint_eq(await_wish(s).kind, AGENT_ASK_THAW);
+    agent_link_answer(&s->link);
+}
+
+START_TEST(a_forked_child_comes_in_with_what_the_kernel_gave)
+{
+    struct subject s, child;
+    int uffd = -1;
+    start(&s, UFFD_FEATURE_EVENT_FORK);
+    watch(s.guest.uffd, s.memory, PAGE * PAGES);
+    lead_through_a_fork(&s, &uffd);
+    child = s;
+    take_guest(&child);
+    ck_assert_int_eq(child.guest.uffd, -1);
+    ck_assert_uint_eq(child.guest.hello.parent, 1);
+    ck_assert_uint_eq(child.guest.hello.fork, 1);
+    ck_assert_int_ne(child.guest.pid, s.pid);
+    ck_assert_int_eq(agent_link_open(&child.link, &child.guest, 2, true, uffd), 0);
+    expect(&s, "child 7\n");
+    ck_assert(readable(child.link.socket));
+    agent_link_close(&child.link);
+    close(uffd);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(a_forked_child_brings_its_own_where_the_kernel_gives_none)
+{
+    struct subject s, child;
+    int none = -2;
+    start(&s, 0);
+    lead_through_a_fork(&s, &none);
+    child = s;
+    take_guest(&child);
+    ck_assert_int_ge(child.guest.uffd, 0);
+    ck_assert_uint_eq(child.guest.hello.fork, 1);
+    ask_for_features(child.guest.uffd, 0);
+    watch(child.guest.uffd, s.memory, PAGE * PAGES); /* from here, on memory that is there */
+    ck_assert_int_eq(agent_link_open(&child.link, &child.guest, 2, false, -1), 0);
+    expect(&s, "child 7\n");
+    agent_link_close(&child.link);
+    close(child.guest.uffd);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(a_child_that_cannot_run_on_does_not)
+{
+    struct subject s, child;
+    int none = -2;
+    start(&s, 0);
+    lead_through_a_fork(&s, &none);
+    child = s;
+    take_guest(&child);
+    agent_guest_refuse(&child.guest, AGENT_UNWANTED);
+    expect(&s, "child -9\n");
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+START_TEST(large_allocations_are_announced_where_that_is_wanted)
+{
+    struct subject s;
+    uint64_t address;
+    start(&s, 0);
+    tell(&s, 'm');
+    read_address(&s, &address);
+    agent_link_announce(&s.link, 256);
+    tell(&s, 'm');
+    struct agent_wish wish = await_wish(&s);
+    ck_assert_uint_eq(wish.kind, AGENT_ASK_MAPPED);
+    ck_assert_uint_ge(wish.bytes, 1 << 20);
+    ck_assert_uint_eq(wish.from % PAGE, 0);
+    struct pollfd silent = {.fd = fileno(s.from), .events = POLLIN};
+    ck_assert_int_eq(poll(&silent, 1, 50), 0); /* it waits for us */
+    agent_link_answer(&s.link);
+    read_address(&s, &address);
+    ck_assert_uint_le(wish.from, address);
+    ck_assert_uint_gt(wish.from + wish.bytes, address);
+    agent_link_announce(&s.link, 0);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+int main(void)
+{
+    int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (uffd < 0) {
+        printf("skipped: no userfaultfd: %s\n", strerror(errno));
+        return 77;
+    }
+    close(uffd);
+    return suite_run(
+        "agent", pages_move_to_the_stage_are_read_there_and_come_back,
+        what_cannot_be_done_is_an_error_and_no_signal, many_orders_are_done_in_their_order,
+        a_ring_that_lies_is_not_believed, who_does_not_know_the_token_is_not_let_in,
+        a_program_ends_with_its_pager_and_says_so, a_refused_program_runs_on_without_us,
+        another_program_in_the_same_process_comes_in_anew,
+        a_forked_child_comes_in_with_what_the_kernel_gave,
+        a_forked_child_brings_its_own_where_the_kernel_gives_none,
+        a_child_that_cannot_run_on_does_not,
+        large_allocations_are_announced_where_that_is_wanted);
+}
