@@ -48,6 +48,7 @@
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \
     X(COMMAND_DICTIONARY, "dictionary", SHAPE_REST, "dictionary [train AREA [BYTES] | drop AREA]") \
     X(COMMAND_EXPORT, "export", SHAPE_REST, "export recreate NAME")                                \
+    X(COMMAND_HEALTH, "health", SHAPE_BARE, "health")                                              \
     X(COMMAND_RECOMPRESS, "recompress", SHAPE_REST,                                                \
       "recompress [start | pause | resume | cancel]")                                              \
     X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \

@@ -70,6 +70,7 @@ enum worker_counter {
 
 struct worker_counters {
     _Atomic uint64_t values[WORKER_COUNTERS_COUNT];
+    _Atomic uint64_t beat_ns; /* monotonic: when the worker's loop last turned; 0: not yet */
 } __attribute__((aligned(64)));
 
 static inline void counter_add(struct worker_counters *counters, enum worker_counter which,

@@ -91,6 +91,14 @@ struct tls *credentials_open_tls(struct credentials *credentials, int fd)
     return tls;
 }
 
+uint64_t credentials_expire_s(struct credentials *credentials)
+{
+    lock_take(&credentials->lock);
+    int64_t expires = credentials->now.tls != NULL ? tls_context_expires(credentials->now.tls) : 0;
+    lock_drop(&credentials->lock);
+    return expires > 0 ? (uint64_t)expires : 0;
+}
+
 bool credentials_want_login(struct credentials *credentials)
 {
     lock_take(&credentials->lock);

@@ -46,6 +46,9 @@ void credentials_replace(struct credentials *credentials, struct credentials_rea
 struct tls *credentials_open_tls(struct credentials *credentials, int fd)
     FP_MUST_CHECK FP_NONNULL(1);
 
+/* When the server's certificate ends, in Unix seconds; 0: it has none. */
+uint64_t credentials_expire_s(struct credentials *credentials) FP_NONNULL(1);
+
 bool credentials_want_login(struct credentials *credentials) FP_NONNULL(1);
 
 /* Is it that user's password? Nobody's where there are no users any more. */

@@ -5,7 +5,7 @@
 
 #include "base/arith.h"
 
-enum { DESCRIPTORS_BESIDES_CONNECTIONS = 64 };
+enum { DESCRIPTORS_BESIDES_CONNECTIONS = 96 }; /* 32 of them for monitors */
 
 void descriptors_fit(struct settings *settings, struct log *log)
 {

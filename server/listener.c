@@ -100,6 +100,17 @@ static uint32_t most_connections(const struct listener *listener)
     return reserved ? most + atomic_load(&settings->reserved_connections) : most;
 }
 
+/* Monitors have a door of their own, and places of their own. */
+static void welcome_monitor(struct listener *listener, const struct arrival *arrival)
+{
+    struct http_arrival monitor = {.fd = arrival->fd,
+                                   .tls = arrival->tls,
+                                   .login = arrival->login,
+                                   .loopback = config_is_local(&listener->config.address)};
+    memcpy(monitor.peer, arrival->peer, sizeof monitor.peer);
+    http_take_over(listener->options.http, &monitor);
+}
+
 static void welcome(struct listener *listener, int fd, const union any_address *peer)
 {
     struct shared *shared = listener->options.shared;
@@ -113,6 +124,10 @@ static void welcome(struct listener *listener, int fd, const union any_address *
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
     name_peer(fd, peer, arrival.peer);
+    if (listener->config.protocol == CONFIG_HTTP) {
+        welcome_monitor(listener, &arrival);
+        return;
+    }
     snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
     if (!conns_admit(&shared->conns, most_connections(listener))) {
         refuse(listener, fd);

@@ -11,6 +11,7 @@
 #define FARPAGE_SERVER_LISTENER_H
 #include "server/config/config.h"
 #include "server/handed.h"
+#include "server/http/http.h"
 #include "server/worker.h"
 
 struct listener;
@@ -19,6 +20,7 @@ struct listener_options {
     struct shared *shared;
     struct event_base *base;
     struct worker **workers; /* shared->worker_count of them; they outlive the listener */
+    struct http *http;       /* for protocol: http; as the workers */
     const struct config_listener *config;
     struct handed *handed; /* sockets that were opened for us, of which it takes its own */
 };

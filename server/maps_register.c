@@ -56,6 +56,14 @@ void maps_register_unlink(struct maps_register *maps, struct maps_row *row)
     lock_drop(&maps->lock);
 }
 
+uint64_t maps_register_count(struct maps_register *maps)
+{
+    lock_take(&maps->lock);
+    uint64_t count = maps->count;
+    lock_drop(&maps->lock);
+    return count;
+}
+
 uint64_t maps_register_each(struct maps_register *maps, uint64_t max,
                             void (*each)(void *context, const struct maps_row *row), void *context)
 {

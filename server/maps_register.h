@@ -44,6 +44,8 @@ void maps_register_unreserve(struct maps_register *maps, uint64_t bytes) FP_NONN
 void maps_register_link(struct maps_register *maps, struct maps_row *row) FP_NONNULL(1, 2);
 void maps_register_unlink(struct maps_register *maps, struct maps_row *row) FP_NONNULL(1, 2);
 
+uint64_t maps_register_count(struct maps_register *maps) FP_NONNULL(1);
+
 /* Calls `each` for the oldest `max` rows with the register locked: it must be quick and take no
  * lock. Returns how many rows there are. */
 uint64_t maps_register_each(struct maps_register *maps, uint64_t max,

@@ -77,6 +77,12 @@ void output_text(struct output *output, const char *text)
     output_add(output, slice_text(text));
 }
 
+void output_prepend(struct output *output, struct slice bytes)
+{
+    if (evbuffer_prepend(whole_buffer(output), bytes.bytes, bytes.size_bytes) != 0)
+        output->broken = true;
+}
+
 /* --- lending ---------------------------------------------------------------------------------- */
 
 struct loan {

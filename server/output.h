@@ -41,6 +41,8 @@ void output_fini(struct output *output) FP_NONNULL(1);
 
 void output_add(struct output *output, struct slice bytes) FP_NONNULL(1);
 void output_text(struct output *output, const char *text) FP_NONNULL(1, 2);
+/* Before all that is pending: for who knows only then what stands at its head. */
+void output_prepend(struct output *output, struct slice bytes) FP_NONNULL(1);
 
 /* Room for size_bytes in one piece, to be filled and committed (all or less) before anything else
  * is added. NULL: out of memory, and the output is broken. */

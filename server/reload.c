@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/reload.h"
 
+#include "base/clock.h"
 #include "server/descriptors.h"
+#include "server/config/config_compare.h"
 #include "server/memory_limit.h"
 #include "codec/compressor_text.h"
 
@@ -105,6 +107,14 @@ static const char *try_reload(struct shared *shared, const struct options *optio
     return refused;
 }
 
+void reload_note(struct shared *shared, bool good)
+{
+    struct reload_result *reloads = &shared->reloads;
+    if (good) atomic_store(&reloads->good_ns, clock_unix_ns());
+    else atomic_fetch_add(&reloads->refused, 1);
+    atomic_store(&reloads->good, good);
+}
+
 void reload(struct shared *shared, const struct options *options)
 {
     struct config_errors errors;
@@ -113,6 +123,8 @@ void reload(struct shared *shared, const struct options *options)
     const char *refused = try_reload(shared, options, &errors, why);
     log_errors(shared, &errors);
     config_errors_fini(&errors);
+    atomic_fetch_add(&shared->reloads.count, 1);
+    reload_note(shared, refused == NULL);
     if (refused == NULL)
         log_event(shared->log, LOG_INFO, "configuration reloaded",
                   log_text("file", options->config_path ? options->config_path : "none"));

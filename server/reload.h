@@ -17,6 +17,9 @@
 
 void reload(struct shared *shared, const struct options *options) FP_NONNULL(1, 2);
 
+/* For who watches: the configuration in force is good from now on, or a reload was refused. */
+void reload_note(struct shared *shared, bool good) FP_NONNULL(1);
+
 /* The storage's name for the configured compressor. */
 struct compressor_config reload_compressor(const struct config *config) FP_NONNULL(1);
 

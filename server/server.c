@@ -16,6 +16,7 @@
 #include "server/config/config_doors.h"
 #include "server/descriptors.h"
 #include "server/handed.h"
+#include "server/http/http.h"
 #include "server/listener.h"
 #include "server/maintainer.h"
 #include "server/memory_limit.h"
@@ -42,6 +43,7 @@ struct server {
     struct maintainer *maintainer;
     struct recompressor *recompressor;
     struct worker *workers[WORKERS_MAX];
+    struct http *http; /* NULL: no listener is for monitors */
     struct listener *listeners[CONFIG_LISTENERS_MAX];
     struct handed handed;
     struct notify notify;
@@ -71,9 +73,13 @@ static enum exit_code fail(struct server *server, enum exit_code code, const cha
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
-static void close_listeners(struct server *server)
+/* Monitors are told that it stops until it has. */
+static void close_listeners(struct server *server, bool all)
 {
-    for (unsigned i = 0; i < CONFIG_LISTENERS_MAX; i++) listener_close(&server->listeners[i]);
+    const struct config *config = server->shared.config;
+    for (uint32_t i = 0; i < config->listeners_count; i++)
+        if (all || config->listeners[i].protocol != CONFIG_HTTP)
+            listener_close(&server->listeners[i]);
 }
 
 static void begin_stop(struct server *server, const char *signal_name)
@@ -88,7 +94,7 @@ static void begin_stop(struct server *server, const char *signal_name)
               log_number("connections", atomic_load(&shared->conns.count)));
     server->stopping = true;
     notify_tell(&server->notify, "STOPPING=1\nSTATUS=sending the replies on their way");
-    close_listeners(server);
+    close_listeners(server, false);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     event_base_loopbreak(server->base);
 }
@@ -280,6 +286,8 @@ static enum exit_code start_threads(struct server *server)
         return fail(server, EXIT_RUNTIME, "maintainer", "the system refuses a thread");
     if (recompressor_start(server->recompressor) != FP_OK)
         return fail(server, EXIT_RUNTIME, "recompressor", "the system refuses a thread");
+    if (server->http != NULL && http_start(server->http) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "http", "the system refuses a thread");
     return EXIT_OK;
 }
 
@@ -364,6 +372,7 @@ static enum exit_code open_listeners(struct server *server)
         struct listener_options options = {.shared = &server->shared,
                                            .base = server->base,
                                            .workers = server->workers,
+                                           .http = server->http,
                                            .config = listener,
                                            .handed = &server->handed};
         char reason[LISTENER_REASON_BYTES];
@@ -371,7 +380,7 @@ static enum exit_code open_listeners(struct server *server)
             return fail(server, EXIT_CANNOT_BIND, "listener", reason);
         const char *where = listener_address(server->listeners[i]);
         log_event(&server->log, LOG_INFO, "listening", log_text("address", where),
-                  log_text("protocol", listener->protocol == CONFIG_NBD ? "nbd" : "memcached"),
+                  log_text("protocol", config_protocol_name(listener->protocol)),
                   log_text("tls", listener->tls == CONFIG_SWITCH_ON ? "on" : "off"));
         enum exit_code checked =
             check_handed(server, listener, listener_config(server->listeners[i]));
@@ -406,6 +415,13 @@ static enum exit_code create_recompressor(struct server *server)
     return fail(server, EXIT_RUNTIME, "recompressor", "out of memory");
 }
 
+static enum exit_code create_http(struct server *server)
+{
+    if (!config_serves_monitors(server->shared.config)) return EXIT_OK;
+    if (http_create(&server->shared, &server->http) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "http", "out of memory");
+}
+
 static enum exit_code create_base(struct server *server)
 {
     server->base = event_base_new();
@@ -430,8 +446,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         meet_supervisor, create_store,  create_exports, create_workers, create_maintainer,
-        create_recompressor, create_base, read_credentials, charge_fixed, start_threads,
-        open_listeners, create_pulse, enter_sandbox};
+        create_recompressor, create_http, create_base, read_credentials, charge_fixed,
+        start_threads, open_listeners, create_pulse, enter_sandbox};
     tame_malloc();
     sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
@@ -448,6 +464,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     shared->config = *config;
     *config = NULL;
     settings_apply(&shared->settings, shared->config);
+    reload_note(shared, true);
     conns_init(&shared->conns);
     watchers_init(&shared->watchers);
     prefixes_init(&shared->prefixes);
@@ -458,12 +475,14 @@ enum exit_code server_create(struct config **config, const struct options *optio
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
-    if (code == EXIT_OK) tell_ready(server);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK) {
+        atomic_store(&shared->started, true);
+        tell_ready(server);
         log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
                   log_number("threads", shared->worker_count),
                   log_number("memory_limit_bytes", shared->config->storage.memory_limit_bytes),
                   log_text("compressor", reload_compressor(shared->config).algorithm));
+    }
     return code;
 }
 
@@ -493,7 +512,9 @@ void server_destroy(struct server **server_ptr)
     struct server *server = *server_ptr;
     if (server == NULL) return;
     struct shared *shared = &server->shared;
-    close_listeners(server);
+    close_listeners(server, true);
+    if (server->http != NULL) http_stop(server->http);
+    http_destroy(&server->http);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);

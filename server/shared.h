@@ -14,6 +14,7 @@
 #include "server/counters.h"
 #include "server/credentials.h"
 #include "server/exports.h"
+#include "server/http_counts.h"
 #include "server/openers.h"
 #include "server/prefixes.h"
 #include "server/maps_register.h"
@@ -25,9 +26,18 @@
 enum { WORKERS_MAX = 256 };
 
 /* Lines that strangers can make the server write. */
-enum gate { GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATES };
+enum gate {
+    GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATE_HTTP, GATES
+};
 
 struct trainer;
+
+/* What reloads came to, for who watches the server. */
+struct reload_result {
+    _Atomic bool good;         /* the last one, or the start */
+    _Atomic uint64_t good_ns;  /* Unix time of the last good one, or of the start */
+    _Atomic uint64_t count, refused;
+};
 
 /* What `debugtime` has done to store time; builds without debug hooks never change it. */
 struct debug_clock {
@@ -58,6 +68,9 @@ struct shared {
     struct recompression recompression;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
+    _Atomic bool started;                 /* all is there, and clients may come */
+    struct http_counts http;
+    struct reload_result reloads;
     struct debug_clock debug_clock;
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */

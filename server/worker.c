@@ -113,7 +113,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
     (void)got; /* only clears the event */
     learn_date(worker);
     worker_tick(worker);
-    atomic_store_explicit(&worker->turned_ns, worker->now_ns, memory_order_relaxed);
+    atomic_store_explicit(&worker->dispatcher.counters->beat_ns, worker->now_ns,
+                          memory_order_relaxed);
     sweep_conns(worker);
     if (!worker->stopping) return;
     struct shared *shared = worker->shared;
@@ -125,7 +126,8 @@ static void *run(void *opaque)
 {
     struct worker *worker = opaque;
     event_base_dispatch(worker->base);
-    atomic_store(&worker->turned_ns, UINT64_MAX); /* it ended as asked, and hangs no more */
+    /* It ended as asked, and hangs no more. */
+    atomic_store(&worker->dispatcher.counters->beat_ns, UINT64_MAX);
     return NULL;
 }
 
@@ -162,7 +164,7 @@ uint32_t worker_conn_count(const struct worker *worker)
 
 uint64_t worker_turned_ns(const struct worker *worker)
 {
-    return atomic_load_explicit(&worker->turned_ns, memory_order_relaxed);
+    return atomic_load_explicit(&worker->dispatcher.counters->beat_ns, memory_order_relaxed);
 }
 
 void worker_stop(struct worker *worker)
@@ -210,7 +212,7 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     }
     learn_date(worker);
     worker_tick(worker);
-    atomic_init(&worker->turned_ns, worker->now_ns);
+    atomic_init(&worker->dispatcher.counters->beat_ns, worker->now_ns);
     *out = worker;
     return FP_OK;
 }

@@ -59,7 +59,6 @@ struct worker {
     uint32_t inbox_count;
     bool stop_asked;
     _Atomic uint32_t conn_count;
-    _Atomic uint64_t turned_ns; /* monotonic; the last sweep */
 };
 
 enum fp_status worker_create(struct shared *shared, uint32_t index, struct worker **worker)

@@ -14,15 +14,17 @@ enum option_kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_DURATION }
 struct option_row {
     const char *name;
     enum option_kind kind;
-    unsigned commands; /* bit 1 << enum cli_command each */
+    uint64_t commands; /* bit 1 << enum cli_command each */
     size_t field;      /* offset in struct cli */
     size_t given;      /* offset of a bool that says so; 0 where nobody asks */
     uint64_t lowest, highest;
     const char *placeholder, *help;
 };
 
-#define BIT(command) (1u << CLI_##command)
-#define ALL ((1u << CLI_COMMANDS_COUNT) - 1)
+#define BIT_OF(command) ((uint64_t)1 << (command))
+#define BIT(command) BIT_OF(CLI_##command)
+#define ALL (BIT_OF(CLI_COMMANDS_COUNT) - 1)
+_Static_assert(CLI_COMMANDS_COUNT < 64, "a bit each");
 #define MOVERS (BIT(STORE) | BIT(LOAD) | BIT(VERIFY) | BIT(TRY))
 #define FIELD(name) offsetof(struct cli, name)
 
@@ -39,8 +41,9 @@ static const struct option_row rows[] = {
      "its key ($FARPAGE_TLS_KEY)"},
     {"--auth-file", KIND_TEXT, ALL, FIELD(auth_file), 0, 0, 0, "FILE",
      "say who you are, by its line user:password ($FARPAGE_AUTH)"},
-    {"--timeout", KIND_DURATION, ALL, FIELD(timeout_ns), 0, 1000000, 4294967295000000ull, "TIME",
-     "give up without an answer for so long, 500ms or 5s (10s)"},
+    {"--timeout", KIND_DURATION, ALL, FIELD(timeout_ns), FIELD(has_timeout), 1000000,
+     4294967295000000ull, "TIME",
+     "give up without an answer for so long, 500ms or 5s (10s; health: 2s)"},
     {"--json", KIND_FLAG, ALL, FIELD(json), 0, 0, 0, NULL, "print one JSON document"},
     {"--help", KIND_FLAG, ALL, FIELD(help), 0, 0, 0, NULL, "explain the command"},
     {"--version", KIND_FLAG, ALL, FIELD(version), 0, 0, 0, NULL, "print the version"},
@@ -137,7 +140,8 @@ const char *arguments_nearest_command(const char *name)
 
 static const char *const sections[] = {
     "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
-    "maps", "memory", "recompress", "sessions", "settings", "sizes", "slabs", "zpool", "zswap",
+    "maps", "memory", "metrics", "recompress", "sessions", "settings", "sizes", "slabs", "zpool",
+    "zswap",
 };
 
 const char *arguments_nearest_section(const char *name)
@@ -158,7 +162,7 @@ static int unknown_option(const char *argument, size_t name_bytes, enum cli_comm
     struct nearest nearest;
     nearest_init(&nearest, name);
     for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
-        bool fits = command == CLI_COMMANDS_COUNT || (rows[i].commands & 1u << command) != 0;
+        bool fits = command == CLI_COMMANDS_COUNT || (rows[i].commands & BIT_OF(command)) != 0;
         if (fits) nearest_offer(&nearest, rows[i].name);
     }
     if (nearest.best == NULL) return cli_usage(of, "unknown option '%s'", name);
@@ -215,7 +219,7 @@ static int take_option(char **argv, int *at, enum cli_command command, struct cl
     for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
         bool same =
             strlen(rows[i].name) == name_bytes && memcmp(rows[i].name, argument, name_bytes) == 0;
-        bool fits = command < CLI_COMMANDS_COUNT && (rows[i].commands & 1u << command) != 0;
+        bool fits = command < CLI_COMMANDS_COUNT && (rows[i].commands & BIT_OF(command)) != 0;
         if (same && (row == NULL || fits)) row = &rows[i]; /* two commands may name one alike */
     }
     if (row == NULL) return unknown_option(argument, name_bytes, command);
@@ -224,7 +228,7 @@ static int take_option(char **argv, int *at, enum cli_command command, struct cl
     if (!named && row->commands != ALL) {
         return cli_usage(NULL, "option '%s' belongs behind its command", row->name);
     }
-    if (named && (row->commands & 1u << command) == 0) {
+    if (named && (row->commands & BIT_OF(command)) == 0) {
         return cli_usage(of, "'%s' has no option '%s'", of, row->name);
     }
     const char *value = argument[name_bytes] == '=' ? argument + name_bytes + 1 : NULL;
@@ -314,7 +318,7 @@ int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *co
 
 /* --- help ----------------------------------------------------------------------------------- */
 
-static void print_options(unsigned of, bool common)
+static void print_options(uint64_t of, bool common)
 {
     for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
         if ((rows[i].commands & of) == 0 || (rows[i].commands == ALL) != common) continue;
@@ -404,6 +408,14 @@ static void print_about_swap(void)
            "What a machine may expect, and how it outlives its server: docs/swap.md.\n");
 }
 
+static void print_about_health(void)
+{
+    printf("\nOne line says how it is, and the exit code too:\n"
+           "  0  it serves\n"
+           "  1  it answers, and refuses: it is being drained, starts, stops, or lets nobody in\n"
+           "  2  it does not answer\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -441,6 +453,7 @@ void arguments_print_help(enum cli_command command)
         printf("\nThe server goes on serving. Ctrl-C ends the watching only.\n");
     }
     if (command == CLI_STATS) print_about_stats();
+    if (command == CLI_HEALTH) print_about_health();
     if (command == CLI_COMPRESSOR) print_about_compressor();
     if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();
@@ -448,6 +461,6 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_SWAP) print_about_swap();
     if (command == CLI_REPLAY) print_about_replay();
     printf("\noptions:\n");
-    print_options(1u << command, false);
-    print_options(1u << command, true);
+    print_options(BIT_OF(command), false);
+    print_options(BIT_OF(command), true);
 }

@@ -26,7 +26,7 @@ struct cli {
     uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages, wait_ns;
     uint64_t page_bytes, quota_pages, quota_bytes, priority, silence_ns;
     bool has_size, has_count, has_after, has_pid, has_pages, has_wait;
-    bool has_connections, has_priority, has_silence;
+    bool has_connections, has_priority, has_silence, has_timeout;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
     unsigned operand_count;
@@ -38,6 +38,7 @@ struct cli {
     X(STATS, "stats", "[SECTION]", 0, 1, cli_stats, "show the server's statistics")                \
     X(AREAS, "areas", "[create | delete NAME]", 0, 2, cli_areas,                                   \
       "show the server's areas and who has them open, create one, or delete it")                   \
+    X(HEALTH, "health", "", 0, 0, cli_health, "say whether the server serves, and exit 0, 1 or 2") \
     X(SESSIONS, "sessions", "", 0, 0, cli_sessions,                                                \
       "show who is connected, since when, and what he has open")                                   \
     X(MAPS, "maps", "", 0, 0, cli_maps, "show what is mapped, by whom and for how long")           \

@@ -37,7 +37,7 @@ enum {
 };
 
 /* In the order of the choices in config_table.h. */
-enum config_protocol { CONFIG_MEMCACHED, CONFIG_NBD };
+enum config_protocol { CONFIG_MEMCACHED, CONFIG_NBD, CONFIG_HTTP };
 enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
@@ -169,24 +169,7 @@ void config_write_annotated(FILE *out) FP_NONNULL(1);
 /* The keys for --help. */
 void config_write_help(FILE *out) FP_NONNULL(1);
 
-/* Calls `visit` with every value: "storage.memory_limit" "1GiB", "areas[0].name" "swap". The texts
- * live for the call only. */
-void config_visit(const struct config *config,
-                  void (*visit)(void *context, const char *key, const char *value), void *context)
-    FP_NONNULL(1, 2);
-
-struct config_difference {
-    const char *key; /* "log.level", "areas[2].size", or "areas" where their number differs */
-    const char *running, *next;
-    bool reloadable;
-};
-
-/* Calls `found` for each difference (its texts live for the call only). True where all of them may
- * be applied to a running server: where it is false, apply none. */
-bool config_differences(const struct config *running, const struct config *next,
-                        void (*found)(void *context, const struct config_difference *difference),
-                        void *context) FP_NONNULL(1, 2, 3);
-
+const char *config_protocol_name(enum config_protocol protocol);
 const char *config_algorithm_name(enum config_algorithm algorithm);
 const char *config_stronger_name(enum config_stronger algorithm); /* "off", or an algorithm */
 const char *config_allocator_name(enum config_allocator allocator);

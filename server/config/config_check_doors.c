@@ -92,7 +92,7 @@ static void check_protection(struct config_build *build)
                          "the server; set %stls: on with tls.verify_clients: required, or "
                          "insecure: on if that is meant",
                          i, text,
-                         listener->protocol == CONFIG_MEMCACHED ? "auth.file, or " : "");
+                         listener->protocol != CONFIG_NBD ? "auth.file, or " : "");
     }
 }
 

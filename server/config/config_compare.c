@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/config/config_compare.h"
+
 #include <inttypes.h>
 #include <string.h>
 

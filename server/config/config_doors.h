@@ -13,6 +13,7 @@ bool config_wants_login(const struct config *config, const struct config_listene
 bool config_is_protected(const struct config *config, const struct config_listener *listener)
     FP_NONNULL(1, 2);
 
+bool config_serves_monitors(const struct config *config) FP_NONNULL(1); /* a listener is http */
 bool config_uses_tls(const struct config *config) FP_NONNULL(1); /* a listener has it on */
 
 #endif

@@ -116,7 +116,14 @@ static const char *choice_name(const char *path, unsigned choice)
 bool config_wants_login(const struct config *config, const struct config_listener *listener)
 {
     return config->auth.file[0] != '\0' && listener->auth == CONFIG_SWITCH_ON &&
-           listener->protocol == CONFIG_MEMCACHED;
+           listener->protocol != CONFIG_NBD;
+}
+
+bool config_serves_monitors(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners_count; i++)
+        if (config->listeners[i].protocol == CONFIG_HTTP) return true;
+    return false;
 }
 
 bool config_uses_tls(const struct config *config)
@@ -124,6 +131,11 @@ bool config_uses_tls(const struct config *config)
     for (uint32_t i = 0; i < config->listeners_count; i++)
         if (config->listeners[i].tls == CONFIG_SWITCH_ON) return true;
     return false;
+}
+
+const char *config_protocol_name(enum config_protocol protocol)
+{
+    return choice_name("listeners[].protocol", (unsigned)protocol);
 }
 
 const char *config_algorithm_name(enum config_algorithm algorithm)

@@ -9,8 +9,9 @@
       "Where to listen; port 0 means any that is free, localhost is 127.0.0.1; systemd:NAME is "   \
       "the socket that a .socket unit hands over with FileDescriptorName=NAME.")                   \
     X("listeners[].protocol", KIND_CHOICE, struct config_listener, protocol, "memcached", 0, 0,    \
-      CONFIG_CHOICES("memcached", "nbd"), RESTART,                                                 \
-      "What is spoken there; farpage's own frames come in through memcached's door too.")          \
+      CONFIG_CHOICES("memcached", "nbd", "http"), RESTART,                                         \
+      "What is spoken there. memcached: farpage's own frames too. http: /metrics and health, for " \
+      "monitors.")                                                                                 \
     X("listeners[].tls", KIND_CHOICE, struct config_listener, tls, "off", 0, 0,                    \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
       "Whether clients must speak TLS there: nothing is taken in the clear; see tls below.")       \

@@ -16,6 +16,7 @@ static const struct operate_row {
     {COMMAND_COMPRESSOR, operate_compressor},
     {COMMAND_DICTIONARY, operate_dictionary},
     {COMMAND_EXPORT, operate_export},
+    {COMMAND_HEALTH, operate_health},
     {COMMAND_RECOMPRESS, operate_recompress},
 };
 

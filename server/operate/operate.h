@@ -43,6 +43,7 @@ enum operate operate_refuse(struct answer *answer, enum operate how, const char 
     __attribute__((format(printf, 3, 4))) FP_NONNULL(1, 3);
 
 typedef enum operate operate_run(struct shared *shared, struct slice rest, struct answer *answer);
-operate_run operate_compressor, operate_dictionary, operate_export, operate_recompress;
+operate_run operate_compressor, operate_dictionary, operate_export, operate_health,
+    operate_recompress;
 
 #endif

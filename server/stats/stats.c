@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "server/metrics/metrics.h"
 #include "server/stats/stats_internal.h"
 #include "storage/store_classes.h"
 
@@ -17,9 +18,15 @@ static const struct section {
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries}, {"exports", stats_exports},
     {"zswap", stats_zswap},      {"recompress", stats_recompress},
-    {"maps", stats_maps},        {"sizes", stats_sizes},
+    {"maps", stats_maps},        {"sizes", stats_sizes},       {"metrics", stats_metrics},
     {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},
 };
+
+/* Where memory is out the rest is missing: who reads it sees that by the names. */
+void stats_metrics(struct shared *shared, const struct stats_sink *sink)
+{
+    (void)!metrics_each(shared, sink->emit, sink->context);
+}
 
 bool stats_report(struct shared *shared, struct slice section, stats_emit *emit, void *context)
 {
@@ -35,7 +42,7 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
-           "zswap compaction recompress exports conns sessions maps reset";
+           "zswap compaction recompress exports conns sessions maps metrics reset";
 }
 
 void stats_reset(struct shared *shared)

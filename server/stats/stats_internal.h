@@ -35,6 +35,7 @@ void stats_zswap(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
 void stats_recompress(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
+void stats_metrics(struct shared *shared, const struct stats_sink *sink);
 void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "protocol/limits.h"
+#include "server/config/config_compare.h"
 #include "server/stats/stats_internal.h"
 
 static void emit_setting(void *context, const char *key, const char *value)

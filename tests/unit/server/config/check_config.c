@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "server/config/config_compare.h"
 #include "tests/unit/server/config/loading.h"
 
 enum { MANY_BYTES = CONFIG_FILE_BYTES_MAX, SECOND_NS = 1000000000 };
