@@ -122,7 +122,7 @@ MAY_INCLUDE = {
     "client/include": set(),
     "client": BASE | {"protocol", "codec", "tls", "client/include"},
     "client/agent": BASE,
-    "client/uffd": BASE | {"client/include", "client/agent"},
+    "client/uffd": BASE | {"client", "client/include", "client/agent"},
     "client/cli": BASE | {"protocol", "codec", "client/include", "client/agent", "client/uffd"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
@@ -142,6 +142,7 @@ FOREIGN = {
     r"openssl/(ssl|err|x509)": {"tls/tls"},
     r"openssl/(crypto|evp)": {"tls/digest"},
     r"linux/membarrier": {"base/percpu_ref"},
+    r"linux/userfaultfd": {"client/uffd/uffd", "client/agent"},
     r"sys/mman": {"storage/pages", "server/sandbox", "client/agent", "client/uffd"},
 }
 COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MAX = 100, 70, 800, 200, 5
