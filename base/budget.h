@@ -32,6 +32,7 @@
     X(BUDGET_MAPS, "maps", "what clients have mapped: unpacked, or as they write it")              \
     X(BUDGET_COMPRESSORS, "compressors", "threads' packers; dictionaries of seats, with tables")   \
     X(BUDGET_SPILL, "spill", "extents of the file below memory; what is on its way there or back") \
+    X(BUDGET_SNAPSHOT, "snapshot", "what a snapshot is composed in, and pages kept for it")       \
     X(BUDGET_HEAP, "heap", "what the process holds beyond all that, where it is much")
 
 enum budget_use {

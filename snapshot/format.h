@@ -75,7 +75,6 @@ struct snapshot_head {
     uint32_t areas;           /* AREA records that follow */
     uint64_t unix_ns;         /* when it was begun; the pages are of this moment */
     uint64_t last_generation; /* of areas */
-    uint64_t last_cas;
     uint64_t flush_unix_s;    /* when a delayed flush_all is due; 0: none is */
     uint64_t inode;           /* of the file it was written to; 0: it was streamed */
     struct slice release;     /* of the server */
@@ -162,10 +161,11 @@ enum { SNAPSHOT_TOTALS = sizeof(struct snapshot_totals) / sizeof(uint64_t) };
 struct snapshot_end {
     struct snapshot_totals totals;
     uint64_t unix_ns;    /* when it was complete */
+    uint64_t last_cas;
     uint64_t file_bytes; /* of the whole snapshot, this record included */
 };
 enum {
-    SNAPSHOT_END_BYTES = 8 * (SNAPSHOT_TOTALS + 2),
+    SNAPSHOT_END_BYTES = 8 * (SNAPSHOT_TOTALS + 3),
     SNAPSHOT_TAIL_BYTES = SNAPSHOT_HEADER_BYTES + SNAPSHOT_END_BYTES, /* of a whole file */
 };
 

@@ -153,6 +153,7 @@ bool snapshot_peek_end(struct slice tail, struct snapshot_end *end)
     for (unsigned i = 0; i < SNAPSHOT_TOTALS; i++) totals[i] = le_take(&at, 8);
     memcpy(&end->totals, totals, sizeof totals);
     end->unix_ns = le_take(&at, 8);
+    end->last_cas = le_take(&at, 8);
     end->file_bytes = le_take(&at, 8);
     return true;
 }

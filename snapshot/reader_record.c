@@ -7,7 +7,7 @@
 #include "snapshot/reader.h"
 
 enum {
-    HEAD_BYTES = 72, /* before the text */
+    HEAD_BYTES = 64, /* before the text */
     AREA_BYTES = 52, /* before name and forward */
     DICTIONARY_BYTES = 12,
     SEAT_BYTES = 16,
@@ -34,7 +34,6 @@ static const char *take_head(struct snapshot_reader *reader, struct slice body,
     at += sizeof head->boot_id;
     head->unix_ns = le_take(&at, 8);
     head->last_generation = le_take(&at, 8);
-    head->last_cas = le_take(&at, 8);
     head->flush_unix_s = le_take(&at, 8);
     head->inode = le_take(&at, 8);
     head->areas = (uint32_t)le_take(&at, 4);
@@ -354,6 +353,7 @@ static const char *take_end(const struct snapshot_reader *reader, struct slice b
     for (unsigned i = 0; i < SNAPSHOT_TOTALS; i++) totals[i] = le_take(&at, 8);
     memcpy(&end->totals, totals, sizeof totals);
     end->unix_ns = le_take(&at, 8);
+    end->last_cas = le_take(&at, 8);
     end->file_bytes = le_take(&at, 8);
     if (memcmp(&end->totals, &reader->totals, sizeof end->totals) != 0 ||
         end->file_bytes != reader->offset + SNAPSHOT_TAIL_BYTES)

@@ -96,7 +96,6 @@ void snapshot_write_head(struct snapshot_writer *writer, const struct snapshot_h
     put_bytes(writer, slice_of(head->boot_id, sizeof head->boot_id));
     put(writer, 8, head->unix_ns);
     put(writer, 8, head->last_generation);
-    put(writer, 8, head->last_cas);
     put(writer, 8, head->flush_unix_s);
     put(writer, 8, head->inode);
     put(writer, 4, head->areas);
@@ -245,7 +244,7 @@ void snapshot_finish(struct snapshot_writer *writer)
     end(writer);
 }
 
-void snapshot_write_end(struct snapshot_writer *writer, uint64_t unix_ns)
+void snapshot_write_end(struct snapshot_writer *writer, uint64_t unix_ns, uint64_t last_cas)
 {
     uint64_t totals[SNAPSHOT_TOTALS];
     uint64_t file_bytes = snapshot_writer_bytes(writer) + SNAPSHOT_TAIL_BYTES;
@@ -253,6 +252,7 @@ void snapshot_write_end(struct snapshot_writer *writer, uint64_t unix_ns)
     begin(writer, SNAPSHOT_END);
     for (unsigned i = 0; i < SNAPSHOT_TOTALS; i++) put(writer, 8, totals[i]);
     put(writer, 8, unix_ns);
+    put(writer, 8, last_cas);
     put(writer, 8, file_bytes);
     end(writer);
 }

@@ -66,6 +66,7 @@ static inline uint32_t snapshot_pieces_left(const struct snapshot_writer *writer
     return writer->value_left;
 }
 
-void snapshot_write_end(struct snapshot_writer *writer, uint64_t unix_ns) FP_NONNULL(1);
+void snapshot_write_end(struct snapshot_writer *writer, uint64_t unix_ns, uint64_t last_cas)
+    FP_NONNULL(1);
 
 #endif

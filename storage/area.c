@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "storage/area_copy.h"
 #include "storage/area_look.h"
 #include "storage/area_pin.h"
 #include "storage/area_stand.h"
@@ -75,6 +76,8 @@ enum fp_status area_create(struct zpool *zpool, const struct area_options *optio
     area->as_they_are = options->as_they_are;
     area->zpool = zpool;
     area->budget = options->budget;
+    area->copies = options->copies;
+    atomic_init(&area->uncopied, UINT64_MAX);
     area->row_count = rows;
     area->table = table;
     atomic_init(&area->uses, 1);
@@ -90,7 +93,7 @@ void area_destroy(struct area **area_ptr)
     fp_assert(atomic_load(&area->counters.stored) == 0);
     fp_assert(area->dictionary.kept == NULL);
     for (unsigned i = 0; i < AREA_STRIPES; i++) {
-        fp_assert(area->pins[i] == NULL);
+        fp_assert(area->pins[i] == NULL && area->copy_rows[i] == NULL);
         lock_fini(&area->stripes[i]);
     }
     pages_release(area->table, div_up_u64(area->row_count, AREA_TABLE_ROWS) * AREA_TABLE_BYTES);
@@ -271,6 +274,7 @@ static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored
     uint32_t first = atomic_load_explicit(&row->first, memory_order_relaxed);
     struct zhandle handle = {first + (uint32_t)(slot % AREA_ROW_SLOTS)};
     struct zname named;
+    area_copy_before_locked(area, slot);
     bool mapped = area_pin_hand_over_locked(area, slot, &named);
     *old = zpool_replace(area->zpool, handle, &next->handle);
     if (!mapped) named = *old;
@@ -347,6 +351,7 @@ static bool clear_slot_locked(struct area *area, uint64_t slot, struct zname *en
     struct zhandle handle = area_handle_locked(area, slot);
     struct zname named = zpool_look(area->zpool, handle);
     if (named.what == ZNOTHING) return false;
+    area_copy_before_locked(area, slot);
     bool mapped = area_pin_hand_over_locked(area, slot, &named);
     *ended = zpool_clear(area->zpool, handle);
     if (!mapped) named = *ended;

@@ -75,6 +75,7 @@ struct area_dictionary {
 };
 
 struct opener;
+struct area_copies;
 
 enum area_lifetime { /* of no meaning here: for its server and for people */
     AREA_STAYS,      /* until a client deletes it */
@@ -107,6 +108,10 @@ struct area {
     _Atomic uint64_t table_bytes;  /* charged */
     struct lock stripes[AREA_STRIPES];
     void *pins[AREA_STRIPES]; /* of mapped slots, area_pin.c's */
+    /* area_copy.c's */
+    struct area_copies *copies;
+    _Atomic uint64_t uncopied; /* slots from here on are still to be copied; UINT64_MAX: none */
+    void *copy_rows[AREA_STRIPES];
 };
 
 struct area_options {
@@ -118,6 +123,7 @@ struct area_options {
     enum area_lifetime lifetime;
     bool as_they_are; /* nothing in it is packed */
     struct budget *budget; /* is charged for it, as BUDGET_SLOTS */
+    struct area_copies *copies; /* outlives it; NULL: it is never copied (area_copy.h) */
 };
 
 /* Makes an area with one use. FP_NO_MEMORY: the budget, or no address space or heap for it. The

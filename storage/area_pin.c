@@ -112,6 +112,17 @@ enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_
     return status;
 }
 
+enum fp_status area_pin_keep_locked(struct area *area, uint64_t slot, struct area_pin **out)
+{
+    struct area_pin *pin = find_locked(area, slot);
+    enum fp_status status = FP_OK;
+    if (pin == NULL) status = create_locked(area, slot, AREA_PIN_COMPARES, &pin);
+    if (status != FP_OK) return status;
+    pin->maps++;
+    *out = pin;
+    return FP_OK;
+}
+
 /* --- one less --------------------------------------------------------------------------------- */
 
 static void end_locked(struct area *area, struct area_pin *pin)

@@ -41,6 +41,10 @@ enum { AREA_PIN_BYTES = 192 };
  * FP_CORRUPT: the cell leads to no object. FP_NO_MEMORY. */
 enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_use use,
                                 struct area_pin **pin) FP_MUST_CHECK FP_NONNULL(1, 4);
+/* The same for the store itself, that reads and lets the area stand as it will: enter holding the
+ * stripe. */
+enum fp_status area_pin_keep_locked(struct area *area, uint64_t slot, struct area_pin **pin)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
 /* One map ends, and the pin with the last one. Returns what ended with it (ZNOTHING mostly), for
  * store_name_ended. */
 struct zname area_pin_release(struct area *area, struct area_pin **pin, enum area_pin_use use)

@@ -415,6 +415,11 @@ uint8_t compressor_id(const struct compressor *compressor)
     return compressor->id;
 }
 
+struct dictionary *compressor_dictionary(const struct compressor *compressor)
+{
+    return compressor->choice.dictionary;
+}
+
 bool compressor_seat_is_current(const struct compressor_pool *pool, uint8_t id)
 {
     return seat_state(&pool->seats[id]) == COMPRESSOR_CURRENT;

@@ -44,7 +44,6 @@
 struct budget;
 
 enum { COMPRESSOR_SEATS = 256 };
-
 struct compressor;      /* one seat */
 struct compressor_pool;
 struct codec_scratch;   /* working memory of one thread; never shared */
@@ -159,8 +158,9 @@ enum fp_status compressor_adopt(struct compressor_pool *pool, struct compressor_
                                 struct packed_kind kind, struct codec_scratch *scratch,
                                 uint8_t *id) FP_MUST_CHECK FP_NONNULL(1, 2, 5);
 
-/* What the objects of an acquired seat are. */
+/* What the objects of an acquired seat are, and the dictionary they need, borrowed; NULL: none. */
 struct packed_kind compressor_kind(const struct compressor *compressor) FP_NONNULL(1);
+struct dictionary *compressor_dictionary(const struct compressor *compressor) FP_NONNULL(1);
 
 /* --- packing ---------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include "storage/store_area.h"
 #include "storage/area_stand.h"
 
+#include "base/arith.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
 
@@ -40,12 +41,13 @@ static enum fp_status add_locked(struct store *store, const struct area_options 
     unsigned place = free_place_locked(store);
     if (place == STORE_AREAS_MAX) return FP_TOO_BIG;
     struct area_options options = *wanted;
-    options.generation = store->last_generation + 1;
+    if (options.generation == 0) options.generation = store->last_generation + 1;
+    options.copies = &store->copies;
     options.budget = &store->budget;
     if (options.page_bytes == 0) options.page_bytes = store->page_bytes;
     enum fp_status status = area_create(store->zpool, &options, area);
     if (status != FP_OK) return status;
-    store->last_generation++;
+    store->last_generation = max_u64(store->last_generation, options.generation);
     (*area)->index = place;
     store->areas[place] = *area;
     if (place == store->area_places) store->area_places++;
@@ -140,6 +142,7 @@ static struct area *take_dying(struct store *store)
     for (unsigned i = 0; i < store->area_places && found == NULL; i++) {
         struct area *area = store->areas[(store->reap_index + i) % store->area_places];
         if (area == NULL || (!area_deleted(area) && !area->leaving)) continue;
+        if (area_copy_waits(area)) continue; /* its pages are still wanted */
         bool idle = area_deleted(area) && atomic_load(&area->uses) == 1;
         if (idle || area->leaving || atomic_load(&area->counters.stored) > 0) found = area;
     }

@@ -3,6 +3,7 @@
 #ifndef FARPAGE_STORAGE_STORE_INTERNAL_H
 #define FARPAGE_STORAGE_STORE_INTERNAL_H
 #include "base/lock.h"
+#include "storage/area_copy.h"
 #include "storage/entry.h"
 #include "storage/keydir.h"
 #include "storage/store.h"
@@ -17,6 +18,7 @@ struct store {
     struct store_counters counters;
     struct watermarks watermarks;
 
+    struct area_copies copies; /* of the areas, for a snapshot; begun under the next */
     struct lock areas_lock; /* guards the four below */
     unsigned area_places;   /* behind the last one in use */
     struct area *areas[STORE_AREAS_MAX]; /* NULL: a free place */

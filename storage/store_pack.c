@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "storage/store_again.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
@@ -217,6 +218,38 @@ static enum fp_status keep_as_it_is(const struct keeper *keeper, struct area *ar
     status = keep_object(keeper, &content, stored);
     if (status != FP_OK) compressor_object_died(compressors, seat, codec);
     return status;
+}
+
+enum fp_status store_keep_again(struct store *store, struct store_scratch *scratch,
+                                const struct again *again, struct stored *stored)
+{
+    static const uint8_t nothing = 0; /* no plain bytes are of that length with that checksum */
+    struct keeper keeper = {store, scratch, true};
+    struct content content;
+    uint64_t word;
+    lock_assert_none();
+    if (again->bytes.size_bytes + ENTRY_HEAD_BYTES > ZPOOL_OBJECT_BYTES_MAX &&
+        again->form != AGAIN_PLAIN)
+        return FP_TOO_BIG;
+    switch (again->form) {
+    case AGAIN_WORD:
+        memcpy(&word, again->bytes.bytes, sizeof word);
+        return keep_word(&keeper, word, again->crc, stored);
+    case AGAIN_PACKED:
+        content = content_of(ENTRY_PACKED, compressor_id(again->compressor), again->crc,
+                             again->bytes);
+        break;
+    case AGAIN_CORRUPT:
+        content = content_of(ENTRY_PLAIN, 0, 0, slice_of(&nothing, sizeof nothing));
+        break;
+    case AGAIN_PLAIN:
+    default:
+        content = content_of(form_of_plain(again->bytes.size_bytes), 0, again->crc, again->bytes);
+        break;
+    }
+    if (object_bytes(&content) > zpool_properties(store->zpool)->object_bytes_max)
+        return FP_TOO_BIG;
+    return keep_content(&keeper, again->compressor, &content, stored);
 }
 
 enum fp_status store_pack_page(struct store *store, struct store_scratch *scratch,

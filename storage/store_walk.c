@@ -11,7 +11,10 @@ static void take_locked(struct store_walk *walk, struct item *item, uint64_t now
         (struct store_walk_item){.item = item,
                                  .accessed_ms = now_ms - item_idle_ms(item, now_ms),
                                  .expires_s = item->expires_s,
-                                 .fetched = item->fetched};
+                                 .fetched = item->fetched,
+                                 .stale = item->stale,
+                                 .won = item->won,
+                                 .wanted = item->marks > 0 || item->queue != ITEM_QUEUE_SMALL};
 }
 
 void store_walk_step(struct store *store, struct store_scratch *scratch, struct store_walk *walk)

@@ -21,7 +21,8 @@ struct store_walk_item {
     struct item *item; /* with a reference */
     uint64_t accessed_ms; /* as it was under the lock, as are the next */
     uint32_t expires_s; /* store time; 0: never */
-    bool fetched;
+    bool fetched, stale, won;
+    bool wanted; /* it was used again and again */
 };
 
 struct store_walk {

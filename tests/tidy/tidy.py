@@ -18,7 +18,7 @@ import manual
 BASE = {"base"}
 PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
                "storage/compressor", "codec"}
-STORE = PACK | {"storage/entry", "storage/item", "storage/keydir", "storage/area",
+STORE = PACK | {"snapshot", "storage/entry", "storage/item", "storage/keydir", "storage/area",
                 "storage/spill", "storage/watermark"}
 MAY_INCLUDE = {
     "base": set(),

@@ -21,7 +21,6 @@ static const struct snapshot_head head = {.kind = SNAPSHOT_OF_STOP,
                                           .areas = 2,
                                           .unix_ns = 1234567890123456789,
                                           .last_generation = 12,
-                                          .last_cas = 77,
                                           .flush_unix_s = 2000000000,
                                           .inode = 4711,
                                           .release = {(const uint8_t *)"1.2", 3}};
@@ -113,7 +112,7 @@ static void make(void)
     add_pages();
     add_item(&item, 7);
     add_item(&nothing, 0);
-    snapshot_write_end(&writer, 5);
+    snapshot_write_end(&writer, 5, 77);
     take();
 }
 
@@ -279,7 +278,7 @@ START_TEST(a_long_value_comes_in_several_records)
     begin(&none);
     snapshot_write_seat(&writer, &seat);
     add_item(&item, 16000);
-    snapshot_write_end(&writer, 1);
+    snapshot_write_end(&writer, 1, 1);
     take();
     ck_assert_int_eq(read_all(slice_of(made, made_bytes), &records), SNAPSHOT_READ_END);
     ck_assert_uint_eq(records, 6);
@@ -293,10 +292,10 @@ START_TEST(what_is_signed_and_wrong_is_refused_all_the_same)
     make(), made[8] = 2, refused("another version");
     make(), made[0] = 'R', refused("does not begin");
     make(), le_put(body_of(SNAPSHOT_HEAD, 0), 4, 3), refused("a kind");
-    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 64, 4, 1025), refused("more areas");
-    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 64, 4, 1), refused("number that is due");
-    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 64, 4, 3), refused("an area is due");
-    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 68, 4, 4), refused("length");
+    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 56, 4, 1025), refused("more areas");
+    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 56, 4, 1), refused("number that is due");
+    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 56, 4, 3), refused("an area is due");
+    make(), le_put(body_of(SNAPSHOT_HEAD, 0) + 60, 4, 4), refused("length");
     make(), le_put(body_of(SNAPSHOT_DICTIONARY, 0), 4, 1), refused("number that is due");
     make(), le_put(body_of(SNAPSHOT_AREA, 1) + 4, 4, 8192), refused("size that is not possible");
     make(), le_put(body_of(SNAPSHOT_AREA, 1) + 8, 8, 0), refused("slots");
@@ -337,7 +336,8 @@ START_TEST(the_end_is_known_beforehand)
     make();
     struct slice tail = slice_of(made + made_bytes - SNAPSHOT_TAIL_BYTES, SNAPSHOT_TAIL_BYTES);
     ck_assert(snapshot_peek_end(tail, &end));
-    ck_assert(end.totals.pages == 4 && end.file_bytes == made_bytes && end.unix_ns == 5);
+    ck_assert(end.totals.pages == 4 && end.file_bytes == made_bytes && end.unix_ns == 5 &&
+              end.last_cas == 77);
     ck_assert(!snapshot_peek_end(slice_of(made, SNAPSHOT_TAIL_BYTES), &end));
 }
 END_TEST
