@@ -50,7 +50,7 @@ static uint32_t find_hanging(const struct pulse *pulse, uint64_t now_ns, uint64_
 static bool all_turn(struct pulse *pulse)
 {
     struct shared *shared = pulse->options.shared;
-    uint64_t since_ns;
+    uint64_t since_ns = 0;
     uint32_t hanging = find_hanging(pulse, clock_monotonic_ns(), &since_ns);
     bool good = hanging == shared->worker_count;
     if (!good && !pulse->told)

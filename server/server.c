@@ -321,7 +321,7 @@ static void warn_of(struct server *server, const struct config_listener *listene
 static enum exit_code check_handed(struct server *server, const struct config_listener *configured,
                                    const struct config_listener *listener)
 {
-    char text[CONFIG_ADDRESS_TEXT_BYTES], why[CONFIG_ADDRESS_TEXT_BYTES + 128];
+    char text[CONFIG_ADDRESS_TEXT_BYTES], why[CONFIG_ADDRESS_TEXT_BYTES + 160];
     if (configured->address.kind != CONFIG_HANDED ||
         config_is_protected(server->shared.config, listener))
         return EXIT_OK;

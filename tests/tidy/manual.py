@@ -4,6 +4,7 @@
 
 usage: manual.py farpage.1 FARPAGE             from the command's own help
        manual.py farpaged.8 FARPAGED           from the server's
+       manual.py farpaged.yaml.5 FARPAGED      from its annotated configuration
        manual.py farpage-protocol.7 SOURCE     from the tables of protocol/
 
 Prints the page. tidy compares it with the one in docs/man; after a change of the command or of a
@@ -103,7 +104,52 @@ def farpaged_page(farpaged):
              ".Sh SIGNALS", *rows(signals, 19), ".Sh EXIT STATUS", *rows(codes, 6),
              ".Sh CONFIGURATION", ".Bd -literal", *map(escaped, preface.splitlines()), ".Ed",
              ".Bd -literal", *(escaped(line.rstrip()) for line in keys.splitlines()), ".Ed", ".Sh SEE ALSO",
-             ".Xr farpage 1 ,", ".Xr farpage-protocol 7"]
+             ".Xr farpage 1 ,", ".Xr farpaged.yaml 5 ,", ".Xr farpage-protocol 7"]
+    return page
+
+
+# --- farpaged.yaml(5) -----------------------------------------------------------------------------
+
+def said(lines):
+    """What the comments above a key say; the last of them is what it takes, and when."""
+    sentences = " ".join(lines[:-1])
+    takes, _, when = lines[-1].rpartition("; ")
+    return [escaped(sentences), ".Pp", f"Takes {escaped(takes)};",
+            "a reload changes it." if when == "reload" else "a change needs a restart."]
+
+
+def keys_of(lines):
+    """(key, default, comments) of each key of a section; those of a list's items are commented out
+    where it is empty by default, deeper than what is said of them."""
+    comments = []
+    for line in lines:
+        if match := re.match(r"#? +(?:- )?(\w+): (.*)", line):
+            yield match[1], match[2], comments
+            comments = []
+        elif match := re.match(r" +# (.*)", line):
+            comments.append(match[1])
+
+
+def yaml_page(farpaged):
+    text = help_of(farpaged, "--dump-config=annotated")
+    head_text, *sections = re.split(r"\n\n(?=# )", text)
+    page = head("farpaged.yaml", 5, "farpaged.yaml", "configuration of the farpage server")
+    page += [".Sh DESCRIPTION", ".Xr farpaged 8", "reads it where", ".Fl \\-config", "names it.",
+             "What is left out has its default; a key that is not known is an error, and so is one",
+             "that is given twice.",
+             "Sizes are a number and KiB, MiB, GiB or TiB; durations a number and ms, s, m or h."]
+    for section in sections:
+        lines = section.splitlines()
+        at = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+        name = lines[at].rstrip(":")
+        is_list = any(re.match(r"#?\s+- ", line) for line in lines)
+        page += [f".Ss {name}{'[]' if is_list else ''}",
+                 escaped(" ".join(line[2:] for line in lines[:at])), ".Bl -tag -width indent"]
+        for key, default, comments in keys_of(lines[at + 1:]):
+            page += [f".It {escaped(key)}: {escaped(default)}", *said(comments)]
+        page += [".El"]
+    page += [".Sh FILES", ".Pa /etc/farpage/farpaged.yaml", ".Sh SEE ALSO", ".Xr farpaged 8 ,",
+             ".Xr farpage 1"]
     return page
 
 
@@ -144,7 +190,7 @@ def protocol_page(source):
     return page
 
 
-PAGES = {"farpage.1": farpage_page, "farpaged.8": farpaged_page,
+PAGES = {"farpage.1": farpage_page, "farpaged.8": farpaged_page, "farpaged.yaml.5": yaml_page,
          "farpage-protocol.7": protocol_page}
 
 

@@ -302,6 +302,7 @@ def check_manuals(breaches, farpaged, farpage):
     """What is made from something else is as that makes it; libfarpage(3) names every call and every status."""
     folder = breaches.root / "docs/man"
     for page, source in (("farpage.1", farpage), ("farpaged.8", farpaged),
+                         ("farpaged.yaml.5", farpaged),
                          ("farpage-protocol.7", breaches.root)):
         if (folder / page).read_text() != manual.page_of(page, str(source)):
             breaches.say(folder / page, 1, "is not what tests/tidy/manual.py prints")
