@@ -74,6 +74,8 @@ enum fp_status area_create(struct zpool *zpool, const struct area_options *optio
     area->quota_bytes = options->quota_bytes;
     area->lifetime = options->lifetime;
     area->as_they_are = options->as_they_are;
+    area->tenant = options->tenant;
+    area->tenants = options->tenants;
     area->zpool = zpool;
     area->budget = options->budget;
     area->copies = options->copies;
@@ -149,6 +151,11 @@ struct growth {
     uint64_t pages, bytes;
 };
 
+static struct tenant *tenant_of(const struct area *area)
+{
+    return &area->tenants->of[area->tenant];
+}
+
 /* Counts that a slot names `next` now and no longer `old`. Numbers wrap, their sum is right. */
 static void count_change(struct area *area, struct zname next, struct zname old,
                          struct growth reserved)
@@ -164,6 +171,7 @@ static void count_change(struct area *area, struct zname next, struct zname old,
         atomic_fetch_add_explicit(&counters->incompressible, plain, memory_order_relaxed);
     if (bytes != 0)
         atomic_fetch_add_explicit(&counters->packed_bytes, bytes, memory_order_relaxed);
+    tenant_change(tenant_of(area), bytes, pages);
 }
 
 /* --- quotas ----------------------------------------------------------------------------------- */
@@ -196,24 +204,51 @@ static void growth_undo(struct area *area, struct growth growth)
 {
     atomic_fetch_sub_explicit(&area->counters.stored, growth.pages, memory_order_relaxed);
     atomic_fetch_sub_explicit(&area->counters.packed_bytes, growth.bytes, memory_order_relaxed);
+    tenant_change(tenant_of(area), -growth.bytes, -growth.pages);
+}
+
+static bool tenant_quota_take(struct area *area, struct growth growth, enum quota_met *met)
+{
+    struct tenant *tenant = tenant_of(area);
+    *met = QUOTA_RESERVED;
+    if (growth.bytes > 0 &&
+        !tenants_leave_reserve(area->tenants, area->tenant, growth.bytes,
+                               budget_total(area->budget), budget_wanted(area->budget)))
+        return false;
+    *met = QUOTA_OF_TENANT_PAGES;
+    if (!tenant_take(tenant, (struct tenant_need){.pages = growth.pages})) return false;
+    *met = QUOTA_OF_TENANT_BYTES;
+    if (tenant_take(tenant, (struct tenant_need){.bytes = growth.bytes})) return true;
+    tenant_change(tenant, 0, -growth.pages);
+    return false;
+}
+
+static bool is_limited(const struct area *area)
+{
+    return area->quota_pages != 0 || area->quota_bytes != 0 ||
+           tenant_is_limited(tenant_of(area)) ||
+           atomic_load_explicit(&area->tenants->guaranteed_bytes, memory_order_relaxed) != 0;
 }
 
 static enum fp_status quota_take_locked(struct area *area, struct zhandle handle,
-                                        struct zname next, struct growth *growth)
+                                        struct stored *next, struct growth *growth)
 {
     *growth = (struct growth){0};
-    if (area->quota_pages == 0 && area->quota_bytes == 0) return FP_OK;
+    next->quota = QUOTA_OF_AREA;
+    if (!is_limited(area)) return FP_OK;
     struct zname old = name_with_size(area, handle);
-    uint64_t before = entry_packed_bytes(old), after = entry_packed_bytes(next);
+    uint64_t before = entry_packed_bytes(old), after = entry_packed_bytes(next->name);
     struct growth wanted = {old.what == ZNOTHING, after > before ? after - before : 0};
-    if (!grow(&area->counters.stored, wanted.pages, area->quota_pages)) return FP_QUOTA;
-    growth->pages = wanted.pages;
-    if (!grow(&area->counters.packed_bytes, wanted.bytes, area->quota_bytes)) {
-        growth_undo(area, *growth);
-        return FP_QUOTA;
+    struct area_counters *counters = &area->counters;
+    if (!grow(&counters->stored, wanted.pages, area->quota_pages)) return FP_QUOTA;
+    if (grow(&counters->packed_bytes, wanted.bytes, area->quota_bytes)) {
+        *growth = wanted;
+        if (tenant_quota_take(area, wanted, &next->quota)) return FP_OK;
+        *growth = (struct growth){0};
+        atomic_fetch_sub_explicit(&counters->packed_bytes, wanted.bytes, memory_order_relaxed);
     }
-    growth->bytes = wanted.bytes;
-    return FP_OK;
+    atomic_fetch_sub_explicit(&counters->stored, wanted.pages, memory_order_relaxed);
+    return FP_QUOTA;
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -263,7 +298,7 @@ static enum fp_status put_locked(struct area *area, uint64_t slot, struct stored
     struct growth growth;
     enum fp_status status = area_writes(area);
     if (status == FP_OK)
-        status = quota_take_locked(area, area_handle_locked(area, slot), next->name, &growth);
+        status = quota_take_locked(area, area_handle_locked(area, slot), next, &growth);
     if (status != FP_OK) return status;
     status = row_prepare_locked(area, slot);
     if (status != FP_OK) {

@@ -12,7 +12,7 @@
  *
  * Invariants: used_slots of a row == its slots that name something; the sum over rows ==
  * counters.stored. Unless recompression made what is there larger: stored <= quota_pages and
- * packed_bytes <= quota_bytes, where they are not 0.
+ * packed_bytes <= quota_bytes, where they are not 0; and the same of its tenant.
  * Threads: any. A slot's lock (one of AREA_STRIPES, by row) guards what its handle names.
  * Locks:   takes RANK_SLOTS, or says that it must be held; within it the allocator's.
  */
@@ -23,8 +23,10 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "base/slice.h"
+#include "storage/area_counters.h"
 #include "storage/compressor.h"
 #include "storage/entry.h"
+#include "storage/tenant.h"
 
 enum {
     AREA_ROW_SLOTS = ZPOOL_ROW_HANDLES,
@@ -33,13 +35,6 @@ enum {
     AREA_SKIP_ROWS = 1 << 16,
     AREA_TABLE_ROWS = 341, /* in a page of the table */
     AREA_TABLE_BYTES = 4096,
-};
-
-/* What an area holds, for people. Relaxed: exact when nobody writes. */
-struct area_counters {
-    _Atomic uint64_t stored, same_filled, incompressible, packed_bytes;
-    _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused, over_quota;
-    _Atomic uint64_t duplicates; /* stores over a page that was there */
 };
 
 struct area_row { /* written under its stripe */
@@ -92,6 +87,7 @@ struct area {
     uint64_t quota_pages, quota_bytes; /* 0: none; bytes are packed_bytes */
     enum area_lifetime lifetime;
     bool as_they_are; /* the store packs none of its pages: see store_pack.c */
+    uint8_t tenant;   /* who owns it, whoever stores in it */
     struct area_dictionary dictionary;
     struct opener *openers; /* who has it open: its server's, under a lock of its own */
     unsigned index;        /* its place in the register, which no other has while it lives */
@@ -103,6 +99,7 @@ struct area {
     /* private to area.c */
     struct zpool *zpool;
     struct budget *budget;
+    struct tenants *tenants;
     uint64_t row_count;
     struct area_table_page *table; /* a reservation */
     _Atomic uint64_t table_bytes;  /* charged */
@@ -122,6 +119,8 @@ struct area_options {
     uint64_t quota_pages, quota_bytes; /* 0: none */
     enum area_lifetime lifetime;
     bool as_they_are; /* nothing in it is packed */
+    uint8_t tenant;
+    struct tenants *tenants; /* of whom it is one; outlives the area */
     struct budget *budget; /* is charged for it, as BUDGET_SLOTS */
     struct area_copies *copies; /* outlives it; NULL: it is never copied (area_copy.h) */
 };
@@ -159,7 +158,8 @@ struct area_pin;
 
 /* Lets the slot name what *next does, and clears its handle; *old is what ended: what it named
  * before, or nothing where that is mapped (area_pin.h). FP_NO_MEMORY: the table cannot grow.
- * FP_QUOTA: it would become more than the area may hold, and more than it is. FP_LOST, FP_MOVED,
+ * FP_QUOTA: it would become more than the area or its tenant may hold, and more than it is, or be
+ * borrowed where others count on the memory. FP_LOST, FP_MOVED,
  * FP_FROZEN: area_writes. Then nothing has changed. Takes and drops the slot's lock. */
 enum fp_status area_put(struct area *area, uint64_t slot, struct stored *next, struct zname *old)
     FP_MUST_CHECK FP_NONNULL(1, 3, 4);

@@ -28,10 +28,15 @@
 
 enum entry_form { ENTRY_PACKED, ENTRY_PLAIN, ENTRY_WORD, ENTRY_WHOLE };
 
+/* Whose quota refused something: its area's; its tenant's, of pages or of bytes; or it would have
+ * been borrowed of what others count on. */
+enum quota_met { QUOTA_OF_AREA, QUOTA_OF_TENANT_PAGES, QUOTA_OF_TENANT_BYTES, QUOTA_RESERVED };
+
 /* Something the store has packed and that nobody can find yet. */
 struct stored {
     struct zhandle handle;
-    struct zname name; /* with the object's size */
+    struct zname name;    /* with the object's size */
+    enum quota_met quota; /* where it was refused because of one */
 };
 
 enum {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * item - a memcached key with what belongs to it; the value is in the allocator, in pieces.
  *
- * Key, flags, size and pieces never change once the item is in the key directory. Expiry, access
- * time, the marks, the place in the order of eviction and what stands for them while it is mapped
- * belong to the directory's shard and are guarded by its lock. So is the cas, which may be read
- * without it: who releases the lock has it as it was when the item was found, or newer.
+ * Key, flags, size, tenant and pieces never change once the item is in the key directory. Expiry,
+ * access time, the marks, the place in the order of eviction and what stands for them while it is
+ * mapped belong to the directory's shard and are guarded by its lock. So is the cas, which may be
+ * read without it: who releases the lock has it as it was when the item was found, or newer.
  *
  * Life: created with one reference -(published)-> the directory owns that one -(readers acquire and
  * release theirs)-> unlinked: the directory's is given up -> the last release ends it.
@@ -45,7 +45,10 @@ struct item {
     uint32_t packed_bytes; /* of all pieces */
     uint32_t era; /* of flushes, when it was stored: dead where the store's is a later one */
     uint8_t key_bytes;
-    bool key_binary;  /* it came in base64, and is shown so; no bit beside those of the lock */
+    /* These two never change once it is published; the rest of the bits are the lock's. */
+    uint8_t key_binary : 1; /* it came in base64, and is shown so */
+    uint8_t tenant : 7;     /* whose it is: who stored it last */
+    uint8_t : 0;
     bool fetched : 1; /* read since it was stored */
     bool mapped : 1;
     bool map_writes : 1; /* one of those who mapped it */
@@ -57,6 +60,8 @@ struct item {
     struct zhandle pieces[]; /* item_piece_count() of them, 0 until packed; then the key */
 };
 _Static_assert(offsetof(struct item, pieces) == 48, "a byte here is one for each item there is");
+
+#define ITEM_TENANT_MASK 127u /* all that fit; none is above it */
 
 static inline uint32_t item_pieces_of(uint64_t value_bytes) /* at most UINT32_MAX */
 {

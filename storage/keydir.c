@@ -17,7 +17,8 @@ void keydir_init(struct keydir *keydir, struct budget *budget, uint64_t seed)
         shard->keydir = keydir;
         lock_init(&shard->lock, RANK_KEYDIR_SHARD);
     }
-    for (int i = 0; i < ITEM_QUEUES; i++) atomic_init(&keydir->queue_bytes[i], 0);
+    for (int i = 0; i < TENANTS_MAX; i++)
+        for (int k = 0; k < ITEM_QUEUES; k++) atomic_init(&keydir->queue_bytes[i][k], 0);
     atomic_init(&keydir->turn, 0);
 }
 
@@ -28,6 +29,7 @@ void keydir_fini(struct keydir *keydir)
         fp_assert(shard->item_count == 0);
         lock_take(&shard->lock);
         keydir_fit_locked(shard);
+        keydir_order_fini(shard);
         lock_drop(&shard->lock);
         lock_fini(&shard->lock);
     }
@@ -108,15 +110,14 @@ static void forget_table(struct keydir_shard *shard)
     shard->table = NULL;
     shard->ghosts = NULL;
     shard->capacity = 0;
-    for (int i = 0; i < ITEM_QUEUES; i++) fifo_clear(&shard->queues[i].fifo, &shard->spares);
+    keydir_order_clear(shard);
     fifo_spares_fini(&shard->spares, shard->keydir->budget);
 }
 
-enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard *shard)
+enum fp_status keydir_reserve_locked(struct keydir_shard *shard, uint8_t tenant)
 {
-    (void)keydir;
     lock_assert_held(&shard->lock);
-    if (!keydir_order_reserve(shard)) return FP_NO_MEMORY;
+    if (!keydir_order_reserve(shard, tenant)) return FP_NO_MEMORY;
     if ((shard->item_count + 1) * 4 <= shard->capacity * 3) return FP_OK;
     return resize(shard, shard->capacity ? shard->capacity * 2 : KEYDIR_TABLE_MIN);
 }

@@ -3,7 +3,8 @@
  *
  * A shard is an open-addressing table (linear probing, backward shift on removal) with a lock of
  * its own, and its part of the queues of S3-FIFO (keydir_order.c, docs/eviction.md). Using an item
- * marks it and moves nothing. An item that is mapped is in no queue.
+ * marks it and moves nothing. An item that is mapped is in no queue. Each tenant has queues of its
+ * own: what one of them stores changes nobody else's order.
  *
  * Threads: any. The *_locked calls want the shard's lock held by the caller.
  * Locks:   RANK_KEYDIR_SHARD; never two shards at once.
@@ -17,6 +18,7 @@
 #include "base/status.h"
 #include "storage/fifo.h"
 #include "storage/item_class.h"
+#include "storage/tenant.h"
 
 enum {
     KEYDIR_SHARDS = 64,
@@ -37,7 +39,10 @@ struct keydir_shard {
     uint16_t *ghosts;    /* behind it, half as many: keys that gave way lately; 0: none */
     uint64_t capacity;   /* a power of two; at most three quarters are in use */
     uint64_t item_count, mapped_count;
-    struct keydir_queue queues[ITEM_QUEUES];
+    struct keydir_queue queues[ITEM_QUEUES]; /* the default tenant's */
+    /* The same of the others by number; NULL until the first item, then there until the end. */
+    struct keydir_queue *_Atomic others[TENANTS_MAX];
+    uint32_t other_count; /* of those that are there */
     struct fifo_spares spares;
     uint32_t tickets; /* ever given */
     struct item_class_count classes[ITEM_CLASSES_MAX + 1]; /* by number; none has the number 0 */
@@ -46,7 +51,7 @@ struct keydir_shard {
 struct keydir {
     struct budget *budget;
     uint64_t seed; /* of the hash: a secret of this run, against keys chosen to collide */
-    _Atomic uint64_t queue_bytes[ITEM_QUEUES]; /* what their items take, of all shards */
+    _Atomic uint64_t queue_bytes[TENANTS_MAX][ITEM_QUEUES]; /* what items take, of all shards */
     _Atomic uint32_t turn; /* where to look first the next time */
     struct keydir_shard shards[KEYDIR_SHARDS];
 };
@@ -61,16 +66,17 @@ struct keydir_shard *keydir_shard(struct keydir *keydir, uint64_t hash) FP_NONNU
 struct item *keydir_find_locked(struct keydir_shard *shard, uint64_t hash, struct slice key)
     FP_NONNULL(1);
 
-/* Makes sure that one insert will fit. FP_NO_MEMORY: nothing has changed. */
-enum fp_status keydir_reserve_locked(struct keydir *keydir, struct keydir_shard *shard)
-    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* Makes sure that one insert of an item of the tenant will fit, or one in another's place.
+ * FP_NO_MEMORY: nothing has changed. */
+enum fp_status keydir_reserve_locked(struct keydir_shard *shard, uint8_t tenant)
+    FP_MUST_CHECK FP_NONNULL(1);
 
 /* Puts a new item in, as the newest. Its key must not be there, and room reserved. */
 void keydir_insert_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 
-/* Puts `next` where `old` is, of the same key, in the table and in the order. It must not be
- * mapped. */
+/* Puts `next` where `old` is, of the same key, in the table and in the order; at the start of its
+ * tenant's where that is another. It must not be mapped. */
 void keydir_replace_locked(struct keydir_shard *shard, struct item *old, struct item *next)
     FP_NONNULL(1, 2, 3);
 /* The same where it is stored anew, which is a use. */
@@ -96,10 +102,12 @@ void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool wri
 
 struct keydir_turn { /* whose it is to give something up; a hint: it may have changed */
     struct keydir_shard *shard;
+    uint8_t tenant;
     enum item_queue queue;
 };
-/* False: no item can give way. */
-bool keydir_turn(struct keydir *keydir, struct keydir_turn *turn) FP_MUST_CHECK FP_NONNULL(1, 2);
+/* False: no item of the tenant can give way. */
+bool keydir_turn(struct keydir *keydir, uint8_t tenant, struct keydir_turn *turn)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
 
 /* The item that gives way, for the caller to remove; it is in no queue any more. NULL: there was
  * none among the few that could be looked at; ask for the turn again. force: marks do not count,
@@ -117,13 +125,16 @@ void keydir_check(struct keydir *keydir) FP_NONNULL(1);
 
 /* --- between keydir.c and keydir_order.c ------------------------------------------------------ */
 
-/* Room in the queues for one item more, and one map. False: there is no memory. */
-bool keydir_order_reserve(struct keydir_shard *shard) FP_MUST_CHECK FP_NONNULL(1);
+/* Room in the tenant's queues for one item more, and one map. False: there is no memory. */
+bool keydir_order_reserve(struct keydir_shard *shard, uint8_t tenant) FP_MUST_CHECK FP_NONNULL(1);
 void keydir_order_enter(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_order_leave(struct keydir_shard *shard, struct item *item) FP_NONNULL(1, 2);
 void keydir_order_replace(struct keydir_shard *shard, struct item *old, struct item *next)
     FP_NONNULL(1, 2, 3);
+/* All queues are empty, but for words of what is gone. */
+void keydir_order_clear(struct keydir_shard *shard) FP_NONNULL(1);
+void keydir_order_fini(struct keydir_shard *shard) FP_NONNULL(1);
 void keydir_order_check(struct keydir_shard *shard) FP_NONNULL(1);
-uint64_t keydir_order_bytes(const struct keydir_shard *shard) FP_NONNULL(1);
+uint64_t keydir_order_bytes(struct keydir_shard *shard) FP_NONNULL(1);
 
 #endif

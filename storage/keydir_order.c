@@ -40,14 +40,38 @@ static uint32_t word_of(const struct item *item)
     return hash_of((uint32_t)item->hash) | (uint32_t)item->ticket << WORD_HASH_BITS;
 }
 
+/* One of a tenant's queues in a shard. */
+struct place {
+    uint8_t tenant;
+    enum item_queue queue;
+};
+
+static struct place place_of(const struct item *item)
+{
+    return (struct place){item->tenant, (enum item_queue)item->queue};
+}
+
+/* NULL: the tenant has never had an item here. */
+static struct keydir_queue *queues_of(struct keydir_shard *shard, uint8_t tenant)
+{
+    if (tenant == TENANT_DEFAULT) return shard->queues;
+    return atomic_load_explicit(&shard->others[tenant], memory_order_acquire);
+}
+
+static struct keydir_queue *queue_at(struct keydir_shard *shard, struct place place)
+{
+    return &queues_of(shard, place.tenant)[place.queue];
+}
+
 /* NULL: whose it was has left the queue since. */
-static struct item *find(const struct keydir_shard *shard, enum item_queue queue, uint32_t word)
+static struct item *find(const struct keydir_shard *shard, struct place place, uint32_t word)
 {
     if (shard->item_count == 0) return NULL;
     uint64_t mask = shard->capacity - 1;
     for (uint64_t p = hash_of(word) & mask; shard->table[p] != NULL; p = (p + 1) & mask) {
         struct item *item = shard->table[p];
-        if (item->queue == queue && word_of(item) == word) return item;
+        bool here = item->queue == place.queue && item->tenant == place.tenant;
+        if (here && word_of(item) == word) return item;
     }
     return NULL;
 }
@@ -76,14 +100,15 @@ static bool meet_ghost(const struct keydir_shard *shard, const struct item *item
 
 /* --- entering and leaving --------------------------------------------------------------------- */
 
-static void add(struct keydir_shard *shard, enum item_queue queue, const struct item *item,
-                int change)
+/* To or from the queue that the item is in. */
+static void add(struct keydir_shard *shard, const struct item *item, int change)
 {
     uint64_t bytes = item_memory_bytes(item);
-    _Atomic uint64_t *items = &shard->queues[queue].items;
+    struct place place = place_of(item);
+    _Atomic uint64_t *items = &queue_at(shard, place)->items;
     uint64_t count = atomic_load_explicit(items, memory_order_relaxed);
     atomic_store_explicit(items, count + (uint64_t)change, memory_order_relaxed);
-    atomic_fetch_add_explicit(&shard->keydir->queue_bytes[queue],
+    atomic_fetch_add_explicit(&shard->keydir->queue_bytes[place.tenant][place.queue],
                               change > 0 ? bytes : -bytes, memory_order_relaxed);
 }
 
@@ -91,14 +116,14 @@ static void push(struct keydir_shard *shard, enum item_queue queue, struct item 
 {
     item->queue = (unsigned)queue & 3;
     item->ticket = shard->tickets++ & ((1u << TICKET_BITS) - 1);
-    fifo_push(&shard->queues[queue].fifo, &shard->spares, word_of(item));
-    add(shard, queue, item, 1);
+    fifo_push(&queue_at(shard, place_of(item))->fifo, &shard->spares, word_of(item));
+    add(shard, item, 1);
 }
 
 void keydir_order_leave(struct keydir_shard *shard, struct item *item)
 {
     if (item->queue == ITEM_UNQUEUED) return;
-    add(shard, (enum item_queue)item->queue, item, -1);
+    add(shard, item, -1);
     item->queue = ITEM_UNQUEUED;
 }
 
@@ -110,44 +135,71 @@ void keydir_order_enter(struct keydir_shard *shard, struct item *item)
 
 void keydir_order_replace(struct keydir_shard *shard, struct item *old, struct item *next)
 {
-    enum item_queue queue = (enum item_queue)old->queue;
+    struct place place = place_of(old);
     keydir_order_leave(shard, old);
-    next->queue = (unsigned)queue & 3;
-    next->ticket = old->ticket;
     next->marks = old->marks;
-    add(shard, queue, next, 1);
+    if (next->tenant != old->tenant) {
+        push(shard, place.queue, next);
+        return;
+    }
+    next->queue = (unsigned)place.queue & 3;
+    next->ticket = old->ticket;
+    add(shard, next, 1);
 }
 
 struct sweep {
     const struct keydir_shard *shard;
-    enum item_queue queue;
+    struct place place;
 };
 
 static bool is_wanted(void *opaque, uint32_t word)
 {
     const struct sweep *sweep = opaque;
-    return find(sweep->shard, sweep->queue, word) != NULL;
+    return find(sweep->shard, sweep->place, word) != NULL;
 }
 
-/* Where words of items that are gone have become the most, a chunk of them is looked at with each
- * item that is stored. */
-static void sweep(struct keydir_shard *shard)
+/* Where words of items that are gone have become the most of a tenant's, a chunk of them is looked
+ * at with each item that it stores. */
+static void sweep(struct keydir_shard *shard, uint8_t tenant)
 {
-    uint64_t words[ITEM_QUEUES], gone[ITEM_QUEUES];
+    const struct keydir_queue *queues = queues_of(shard, tenant);
+    uint64_t gone[ITEM_QUEUES], there = shard->mapped_count;
     for (int i = 0; i < ITEM_QUEUES; i++) {
-        words[i] = shard->queues[i].fifo.words;
-        gone[i] = words[i] - atomic_load_explicit(&shard->queues[i].items, memory_order_relaxed);
+        uint64_t items = atomic_load_explicit(&queues[i].items, memory_order_relaxed);
+        gone[i] = queues[i].fifo.words - items;
+        there += items;
     }
-    if (gone[0] + gone[1] <= shard->item_count + 2 * FIFO_CHUNK_WORDS) return;
-    struct sweep context = {shard, gone[0] > gone[1] ? ITEM_QUEUE_SMALL : ITEM_QUEUE_MAIN};
-    fifo_sweep(&shard->queues[context.queue].fifo, &shard->spares, is_wanted, &context);
+    if (gone[0] + gone[1] <= there + 2 * FIFO_CHUNK_WORDS) return;
+    struct place place = {tenant, gone[0] > gone[1] ? ITEM_QUEUE_SMALL : ITEM_QUEUE_MAIN};
+    struct sweep context = {shard, place};
+    fifo_sweep(&queue_at(shard, place)->fifo, &shard->spares, is_wanted, &context);
 }
 
-bool keydir_order_reserve(struct keydir_shard *shard)
+/* Who looks for victims reads the pointer under no lock, so the queues stay. */
+static bool make_queues(struct keydir_shard *shard, uint8_t tenant)
 {
-    uint64_t mapped = (shard->mapped_count + 1) / FIFO_CHUNK_WORDS + 1; /* may all come back */
-    sweep(shard);
-    return fifo_spares_fit(&shard->spares, FIFO_SPARES + (uint32_t)mapped, shard->keydir->budget);
+    enum { BYTES = ITEM_QUEUES * sizeof(struct keydir_queue) };
+    if (queues_of(shard, tenant) != NULL) return true;
+    if (!budget_charge(shard->keydir->budget, BUDGET_KEYDIR, BYTES)) return false;
+    struct keydir_queue *made = calloc(1, BYTES);
+    if (made == NULL) {
+        budget_return(shard->keydir->budget, BUDGET_KEYDIR, BYTES);
+        return false;
+    }
+    shard->other_count++;
+    atomic_store_explicit(&shard->others[tenant], made, memory_order_release);
+    return true;
+}
+
+bool keydir_order_reserve(struct keydir_shard *shard, uint8_t tenant)
+{
+    if (!make_queues(shard, tenant)) return false;
+    sweep(shard, tenant);
+    /* Words wander within a tenant's queues only; and what is mapped may all come back. */
+    uint64_t mapped = (shard->mapped_count + 1) / FIFO_CHUNK_WORDS + 1;
+    uint64_t others = (uint64_t)shard->other_count * FIFO_SPARES;
+    return fifo_spares_fit(&shard->spares, (uint32_t)(FIFO_SPARES + others + mapped),
+                           shard->keydir->budget);
 }
 
 /* --- use -------------------------------------------------------------------------------------- */
@@ -164,7 +216,7 @@ enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, 
     lock_assert_held(&shard->lock);
     if (writes && item->mapped && item->map_writes) return FP_BUSY;
     if (!item->mapped) {
-        if (!keydir_order_reserve(shard)) return FP_NO_MEMORY;
+        if (!keydir_order_reserve(shard, item->tenant)) return FP_NO_MEMORY;
         keydir_order_leave(shard, item);
         shard->mapped_count++;
         item->mapped = true;
@@ -193,18 +245,18 @@ void keydir_unmap_locked(struct keydir_shard *shard, struct item *item, bool wri
 
 /* --- giving way ------------------------------------------------------------------------------- */
 
-static enum item_queue queue_in_turn(const struct keydir *keydir)
+static enum item_queue queue_in_turn(const struct keydir *keydir, uint8_t tenant)
 {
     uint64_t bytes[ITEM_QUEUES];
     for (int i = 0; i < ITEM_QUEUES; i++)
-        bytes[i] = atomic_load_explicit(&keydir->queue_bytes[i], memory_order_relaxed);
+        bytes[i] = atomic_load_explicit(&keydir->queue_bytes[tenant][i], memory_order_relaxed);
     bool small = bytes[ITEM_QUEUE_SMALL] > (bytes[0] + bytes[1]) / SMALL_PART;
     return small ? ITEM_QUEUE_SMALL : ITEM_QUEUE_MAIN;
 }
 
 /* Keys are spread evenly, so the longest queue has the oldest end; the longest of a few is near
  * enough, and keeps them equal. NULL: it is empty everywhere. */
-static struct keydir_shard *longest(struct keydir *keydir, enum item_queue queue)
+static struct keydir_shard *longest(struct keydir *keydir, struct place place)
 {
     uint32_t from = atomic_fetch_add_explicit(&keydir->turn, SHARDS_COMPARED + 1,
                                               memory_order_relaxed);
@@ -212,7 +264,9 @@ static struct keydir_shard *longest(struct keydir *keydir, enum item_queue queue
     uint64_t most = 0;
     for (uint32_t i = 0; i < KEYDIR_SHARDS && (i < SHARDS_COMPARED || found == NULL); i++) {
         struct keydir_shard *shard = &keydir->shards[(from + i) % KEYDIR_SHARDS];
-        uint64_t items = atomic_load_explicit(&shard->queues[queue].items, memory_order_relaxed);
+        const struct keydir_queue *queues = queues_of(shard, place.tenant);
+        if (queues == NULL) continue;
+        uint64_t items = atomic_load_explicit(&queues[place.queue].items, memory_order_relaxed);
         if (items <= most) continue;
         most = items;
         found = shard;
@@ -220,13 +274,14 @@ static struct keydir_shard *longest(struct keydir *keydir, enum item_queue queue
     return found;
 }
 
-bool keydir_turn(struct keydir *keydir, struct keydir_turn *turn)
+bool keydir_turn(struct keydir *keydir, uint8_t tenant, struct keydir_turn *turn)
 {
-    turn->queue = queue_in_turn(keydir);
-    turn->shard = longest(keydir, turn->queue);
+    turn->tenant = tenant;
+    turn->queue = queue_in_turn(keydir, tenant);
+    turn->shard = longest(keydir, (struct place){tenant, turn->queue});
     if (turn->shard != NULL) return true;
     turn->queue = turn->queue == ITEM_QUEUE_SMALL ? ITEM_QUEUE_MAIN : ITEM_QUEUE_SMALL;
-    turn->shard = longest(keydir, turn->queue);
+    turn->shard = longest(keydir, (struct place){tenant, turn->queue});
     return turn->shard != NULL;
 }
 
@@ -247,60 +302,101 @@ struct item *keydir_victim_locked(const struct keydir_turn *turn, bool force)
 {
     struct keydir_shard *shard = turn->shard;
     lock_assert_held(&shard->lock);
+    struct place place = {turn->tenant, turn->queue};
     uint32_t word;
     for (int i = 0; i < LOOKS_PER_TURN; i++) {
-        if (!fifo_pop(&shard->queues[turn->queue].fifo, &shard->spares, &word)) return NULL;
-        struct item *item = find(shard, turn->queue, word);
+        if (!fifo_pop(&queue_at(shard, place)->fifo, &shard->spares, &word)) return NULL;
+        struct item *item = find(shard, place, word);
         if (item == NULL) continue;
         keydir_order_leave(shard, item);
         if (gives_way(shard, turn->queue, item, force)) return item;
-        if (queue_in_turn(shard->keydir) != turn->queue) return NULL;
+        if (queue_in_turn(shard->keydir, turn->tenant) != turn->queue) return NULL;
     }
     return NULL;
 }
 
+/* --- all of them ----------------------------------------------------------------------------- */
+
+/* Calls `each` for all queues that there are. */
+static void each_queue(struct keydir_shard *shard,
+                       void (*each)(struct keydir_shard *shard, struct place place, void *context),
+                       void *context)
+{
+    for (int tenant = 0; tenant < TENANTS_MAX; tenant++) {
+        if (queues_of(shard, (uint8_t)tenant) == NULL) continue;
+        for (int i = 0; i < ITEM_QUEUES; i++)
+            each(shard, (struct place){(uint8_t)tenant, (enum item_queue)i}, context);
+    }
+}
+
+static void clear_queue(struct keydir_shard *shard, struct place place, void *ignored)
+{
+    (void)ignored;
+    fifo_clear(&queue_at(shard, place)->fifo, &shard->spares);
+}
+
+void keydir_order_clear(struct keydir_shard *shard)
+{
+    each_queue(shard, clear_queue, NULL);
+}
+
+void keydir_order_fini(struct keydir_shard *shard)
+{
+    for (int tenant = 1; tenant < TENANTS_MAX; tenant++) {
+        struct keydir_queue *queues = atomic_exchange(&shard->others[tenant], NULL);
+        if (queues == NULL) continue;
+        shard->other_count--;
+        budget_return(shard->keydir->budget, BUDGET_KEYDIR, ITEM_QUEUES * sizeof *queues);
+        free(queues);
+    }
+}
+
 /* --- for tests -------------------------------------------------------------------------------- */
 
-static uint64_t chunks_of(const struct fifo *fifo)
+static void add_bytes(struct keydir_shard *shard, struct place place, void *bytes)
 {
-    uint64_t count = 0;
-    for (const struct fifo_chunk *chunk = fifo->oldest; chunk != NULL; chunk = chunk->next) count++;
-    return count;
+    uint64_t *sum = bytes;
+    bool own = place.tenant != TENANT_DEFAULT;
+    const struct fifo *fifo = &queue_at(shard, place)->fifo;
+    for (const struct fifo_chunk *chunk = fifo->oldest; chunk != NULL; chunk = chunk->next)
+        *sum += FIFO_CHUNK_BYTES;
+    if (own) *sum += sizeof(struct keydir_queue);
 }
 
-uint64_t keydir_order_bytes(const struct keydir_shard *shard)
+uint64_t keydir_order_bytes(struct keydir_shard *shard)
 {
-    uint64_t chunks = shard->spares.count;
-    for (int i = 0; i < ITEM_QUEUES; i++) chunks += chunks_of(&shard->queues[i].fifo);
-    return chunks * FIFO_CHUNK_BYTES;
+    uint64_t bytes = (uint64_t)shard->spares.count * FIFO_CHUNK_BYTES;
+    each_queue(shard, add_bytes, &bytes);
+    return bytes;
 }
 
-static void check_queue(struct keydir_shard *shard, enum item_queue queue)
+static void check_queue(struct keydir_shard *shard, struct place place, void *context)
 {
-    const struct fifo *fifo = &shard->queues[queue].fifo;
-    uint64_t words = 0, found = 0, items = atomic_load(&shard->queues[queue].items);
-    for (const struct fifo_chunk *chunk = fifo->oldest; chunk != NULL; chunk = chunk->next) {
+    const struct keydir_queue *queue = queue_at(shard, place);
+    const uint64_t(*counts)[ITEM_QUEUES + 1] = context;
+    uint64_t words = 0, found = 0, items = atomic_load(&queue->items);
+    for (const struct fifo_chunk *chunk = queue->fifo.oldest; chunk != NULL; chunk = chunk->next) {
         fp_assert(chunk->first < chunk->end && chunk->end <= FIFO_CHUNK_WORDS);
-        fp_assert(chunk->next != NULL || fifo->newest == chunk);
+        fp_assert(chunk->next != NULL || queue->fifo.newest == chunk);
         words += chunk->end - chunk->first;
         for (unsigned i = chunk->first; i < chunk->end; i++)
-            found += find(shard, queue, chunk->words[i]) != NULL;
+            found += find(shard, place, chunk->words[i]) != NULL;
     }
     /* An old word may find an item too, if tickets repeat; one without a word never gives way. */
-    fp_assert(words == fifo->words && found >= items);
+    fp_assert(words == queue->fifo.words && found >= items);
+    fp_assert(counts[place.tenant][place.queue] == items);
 }
 
 void keydir_order_check(struct keydir_shard *shard)
 {
-    uint64_t counts[ITEM_QUEUES + 1] = {0};
+    static const uint64_t none[TENANTS_MAX][ITEM_QUEUES + 1];
+    uint64_t counts[TENANTS_MAX][ITEM_QUEUES + 1];
+    memcpy(counts, none, sizeof counts);
     for (uint64_t p = 0; p < shard->capacity; p++) {
         const struct item *item = shard->table[p];
         if (item == NULL) continue;
-        counts[item->queue]++;
+        counts[item->tenant][item->queue]++;
         fp_assert(item->mapped == (item->queue == ITEM_UNQUEUED));
     }
-    for (int i = 0; i < ITEM_QUEUES; i++) {
-        fp_assert(counts[i] == atomic_load(&shard->queues[i].items));
-        check_queue(shard, (enum item_queue)i);
-    }
+    each_queue(shard, check_queue, counts);
 }

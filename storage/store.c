@@ -37,6 +37,7 @@ enum fp_status store_create(const struct store_options *options, struct store **
     budget_init(&store->budget, options->memory_limit_bytes);
     store->page_bytes = options->page_bytes;
     watermarks_set(&store->watermarks, (struct watermark_levels){100, 100, 100});
+    tenants_init(&store->tenants);
     lock_init(&store->areas_lock, RANK_AREAS);
     lock_init(&store->dictionaries_lock, RANK_DICTIONARIES);
     keydir_init(&store->keydir, &store->budget, options->hash_seed);
@@ -122,6 +123,11 @@ const struct store_counters *store_counters(const struct store *store)
     return &store->counters;
 }
 
+struct tenants *store_tenants(struct store *store)
+{
+    return &store->tenants;
+}
+
 struct watermarks *store_watermarks(struct store *store)
 {
     return &store->watermarks;
@@ -143,8 +149,44 @@ uint64_t store_item_count(struct store *store)
     return keydir_item_count(&store->keydir);
 }
 
+static void tally_items(struct store *store, struct tenant *sums)
+{
+    for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
+        const struct keydir_shard *shard = &store->keydir.shards[i];
+        for (uint64_t place = 0; place < shard->capacity; place++) {
+            const struct item *item = shard->table[place];
+            if (item == NULL) continue;
+            tenant_change(&sums[item->tenant], item_memory_bytes(item), 0);
+            tenant_change_items(&sums[item->tenant], item_memory_bytes(item), 1);
+        }
+    }
+}
+
+/* Whose everything is; with nothing on its way. */
+static void check_tenants(struct store *store)
+{
+    struct tenants sums;
+    tenants_init(&sums);
+    tally_items(store, sums.of);
+    for (unsigned i = 0; i < store->area_places; i++) {
+        const struct area *area = store->areas[i];
+        if (area == NULL) continue;
+        tenant_change(&sums.of[area->tenant], atomic_load(&area->counters.packed_bytes),
+                      atomic_load(&area->counters.stored));
+    }
+    for (int i = 0; i < TENANTS_MAX; i++) {
+        const struct tenant *tenant = &store->tenants.of[i], *sum = &sums.of[i];
+        bool arriving = atomic_load(&store->arriving_bytes) > 0;
+        fp_assert(atomic_load(&tenant->pages) == atomic_load(&sum->pages));
+        fp_assert(atomic_load(&tenant->items) == atomic_load(&sum->items));
+        fp_assert(atomic_load(&tenant->item_bytes) == atomic_load(&sum->item_bytes));
+        fp_assert(arriving || atomic_load(&tenant->bytes) == atomic_load(&sum->bytes));
+    }
+}
+
 void store_check(struct store *store)
 {
+    check_tenants(store);
     keydir_check(&store->keydir);
     zpool_check(store->zpool);
     for (unsigned i = 0; i < store->area_places; i++)

@@ -22,6 +22,7 @@
 #include "storage/compressor.h"
 #include "storage/item.h"
 #include "storage/store_item.h"
+#include "storage/tenant.h"
 #include "storage/watermark.h"
 #include "storage/zpool.h"
 
@@ -73,7 +74,9 @@ struct store_scratch { /* one thread's working memory and its view of the time *
     uint8_t *packed; /* ZPOOL_OBJECT_BYTES_MAX */
     uint64_t now_ms; /* store time: monotonic, 2 s at least */
     uint64_t unix_s;
-    bool met_limit; /* the store's own: the page under way wanted memory beyond the limit, */
+    uint8_t tenant; /* for whom: what is stored is his, and he gives way before others do */
+    struct tenant_need refused; /* the store's own: what a quota refused last; */
+    bool met_limit; /* the page under way wanted memory beyond the limit, */
     bool unpackable; /* or none was had to pack it */
 };
 
@@ -91,6 +94,7 @@ struct budget *store_budget(struct store *store) FP_NONNULL(1);
 struct zpool *store_zpool(struct store *store) FP_NONNULL(1);
 struct compressor_pool *store_compressors(struct store *store) FP_NONNULL(1);
 const struct store_counters *store_counters(const struct store *store) FP_NONNULL(1);
+struct tenants *store_tenants(struct store *store) FP_NONNULL(1);
 struct watermarks *store_watermarks(struct store *store) FP_NONNULL(1);
 /* What is held beyond the low mark, while room is being made for it (watermark.h). */
 uint64_t store_excess_bytes(struct store *store) FP_NONNULL(1);

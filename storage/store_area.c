@@ -44,6 +44,7 @@ static enum fp_status add_locked(struct store *store, const struct area_options 
     if (options.generation == 0) options.generation = store->last_generation + 1;
     options.copies = &store->copies;
     options.budget = &store->budget;
+    options.tenants = &store->tenants;
     if (options.page_bytes == 0) options.page_bytes = store->page_bytes;
     enum fp_status status = area_create(store->zpool, &options, area);
     if (status != FP_OK) return status;

@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "storage/keydir_walk.h"
 #include "storage/store_internal.h"
+#include "storage/store_tenant.h"
 
 enum {
     REAP_ITEMS_PER_STEP = 256, /* some 50 us under the shard's lock where none is in the cache */
@@ -45,6 +46,7 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
         store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
         if (dead) keydir_count_dead_locked(shard, item);
         else keydir_count_evicted_locked(shard, item, scratch->now_ms);
+        if (!dead) store_count(&store->tenants.of[item->tenant].evictions, 1);
         store_unlink_locked(store, shard, item);
         if (shard->item_count < shard->capacity / TABLE_PART_MIN) keydir_fit_locked(shard);
     }
@@ -54,18 +56,45 @@ static struct item *take_victim(struct store *store, struct store_scratch *scrat
     return item;
 }
 
-bool store_drop_one(struct store *store, struct store_scratch *scratch)
+static bool drop_one_of(struct store *store, struct store_scratch *scratch, uint8_t tenant)
 {
-    lock_assert_none();
-    if (store_end_step(store, scratch)) return true;
     struct keydir_turn turn;
-    for (unsigned turns = 0; keydir_turn(&store->keydir, &turn); turns++) {
+    for (unsigned turns = 0; keydir_turn(&store->keydir, tenant, &turn); turns++) {
         struct item *item = take_victim(store, scratch, &turn, turns >= TURNS_BEFORE_FORCE);
         if (item == NULL) continue;
         store_item_release(store, scratch, &item);
         return true;
     }
     return false;
+}
+
+static uint32_t count_tenants(const struct store *store)
+{
+    return atomic_load_explicit(&store->tenants.count, memory_order_relaxed);
+}
+
+bool store_drop_one(struct store *store, struct store_scratch *scratch)
+{
+    lock_assert_none();
+    uint8_t first = TENANT_DEFAULT;
+    if (store_end_step(store, scratch)) return true;
+    (void)!tenants_next_in_need(&store->tenants, TENANT_ITEMS, budget_wanted(&store->budget),
+                                &first);
+    for (uint32_t i = 0, count = count_tenants(store); i < count; i++) /* all its are mapped? */
+        if (drop_one_of(store, scratch, (uint8_t)((first + i) % count))) return true;
+    return false;
+}
+
+/* Who borrows most gives way, whoever wants the memory; where nobody borrows, who wants it. */
+static bool drop_one_for(struct store *store, struct store_scratch *scratch)
+{
+    lock_assert_none();
+    uint8_t victim;
+    if (count_tenants(store) == 1) return drop_one_of(store, scratch, TENANT_DEFAULT);
+    bool found = tenants_most_borrowed(&store->tenants, TENANT_ITEMS,
+                                       budget_wanted(&store->budget), &victim);
+    if (found && drop_one_of(store, scratch, victim)) return true;
+    return drop_one_of(store, scratch, scratch->tenant);
 }
 
 static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
@@ -78,10 +107,44 @@ static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
 bool store_evict_one(struct store *store, struct store_scratch *scratch)
 {
     if (store_end_step(store, scratch)) return true;
-    bool gone = store_evicts(store) ? store_drop_one(store, scratch)
+    bool gone = store_evicts(store) ? drop_one_for(store, scratch)
                                     : drop_dead_ones(store, scratch);
     if (gone) store_count(&store->counters.direct_reclaims, 1);
     return gone;
+}
+
+/* For what a quota of its own refused (scratch->refused), unless all its items would not do. */
+static bool evict_own(struct store *store, struct store_scratch *scratch)
+{
+    const struct tenant *tenant = &store->tenants.of[scratch->tenant];
+    uint64_t quota = atomic_load(&tenant->quota_bytes), items = atomic_load(&tenant->item_bytes);
+    uint64_t held = atomic_load(&tenant->bytes), wanted = scratch->refused.bytes;
+    if (scratch->refused.pages > 0) return false;
+    if (quota == 0) return true; /* a reload took it away */
+    if (wanted > quota || held - min_u64(held, items) > quota - wanted) return false;
+    bool gone = store_evicts(store) ? drop_one_of(store, scratch, scratch->tenant)
+                                    : drop_dead_ones(store, scratch);
+    if (gone) store_count(&store->counters.direct_reclaims, 1);
+    return gone;
+}
+
+bool store_make_way(struct store *store, struct store_scratch *scratch, enum fp_status status)
+{
+    if (status == FP_NO_MEMORY) return store_evict_one(store, scratch);
+    return status == FP_QUOTA && evict_own(store, scratch);
+}
+
+enum fp_status store_tenant_take(struct store *store, struct store_scratch *scratch,
+                                 struct tenant_need need)
+{
+    struct tenant *tenant = &store->tenants.of[scratch->tenant];
+    while (!tenant_take(tenant, need)) {
+        scratch->refused = need;
+        if (store_make_way(store, scratch, FP_QUOTA)) continue;
+        store_count(&tenant->over_quota, 1);
+        return FP_QUOTA;
+    }
+    return FP_OK;
 }
 
 /* --- the crawler ------------------------------------------------------------------------------ */

@@ -17,6 +17,7 @@ struct store {
     struct compressor_pool *compressors;
     struct store_counters counters;
     struct watermarks watermarks;
+    struct tenants tenants;
 
     struct area_copies copies; /* of the areas, for a snapshot; begun under the next */
     struct lock areas_lock; /* guards the four below */
@@ -165,7 +166,7 @@ enum fp_status store_item_build(struct store *store, struct store_scratch *scrat
     FP_MUST_CHECK;
 /* What makes it this very item for all others: its time of use, era and, unless `cas`, the next
  * one. Then it goes into its shard, where room is reserved, in the place of `old` of the same key
- * (may be NULL), which the caller releases as if unlinked. */
+ * (may be NULL), which the caller releases as if unlinked. It must be charged for already. */
 void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
                              struct item *old, struct item *item, const uint64_t *cas);
 uint64_t store_next_cas(struct store *store);

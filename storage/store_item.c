@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "base/arith.h"
+#include "storage/item_class.h"
 #include "storage/store_value_internal.h"
+#include "storage/store_tenant.h"
 
 enum {
     EXPTIME_RELATIVE_MAX_S = 60 * 60 * 24 * 30, /* memcached: above this it is a date */
@@ -100,10 +102,74 @@ static void count_out(struct store *store, const struct item *item)
     store_count(&store->counters.item_packed_bytes, -(uint64_t)item->packed_bytes);
 }
 
+static void discharge(struct store *store, const struct item *item)
+{
+    struct tenant *tenant = &store->tenants.of[item->tenant];
+    uint64_t bytes = item_memory_bytes(item);
+    tenant_change(tenant, -bytes, 0);
+    tenant_change_items(tenant, -bytes, (uint64_t)-1);
+}
+
+void store_item_recharge(struct store *store, const struct item *item, uint64_t more_bytes)
+{
+    struct tenant *tenant = &store->tenants.of[item->tenant];
+    tenant_change(tenant, more_bytes, 0);
+    tenant_change_items(tenant, more_bytes, 0);
+}
+
+struct charge { /* of an item in the place of another */
+    struct tenant *tenant;
+    bool same;           /* the tenant's is the old one, too */
+    uint64_t more, less; /* bytes than it had */
+};
+
+static struct charge charge_of(struct store *store, const struct item *next,
+                               const struct item *old)
+{
+    uint64_t bytes = item_memory_bytes(next);
+    bool same = old != NULL && old->tenant == next->tenant;
+    uint64_t had = same ? item_memory_bytes(old) : 0;
+    return (struct charge){.tenant = &store->tenants.of[next->tenant],
+                           .same = same,
+                           .more = bytes > had ? bytes - had : 0,
+                           .less = bytes < had ? had - bytes : 0};
+}
+
+/* `more` is counted already. */
+static void settle_charge(struct store *store, const struct charge *charge,
+                          const struct item *old)
+{
+    tenant_change(charge->tenant, -charge->less, 0);
+    tenant_change_items(charge->tenant, charge->more - charge->less, !charge->same);
+    if (old != NULL && !charge->same) discharge(store, old);
+}
+
+enum fp_status store_item_charge_locked(struct store *store, struct store_scratch *scratch,
+                                        const struct item *next, const struct item *old)
+{
+    struct charge charge = charge_of(store, next, old);
+    struct tenant_need need = {.bytes = charge.more};
+    if (!tenant_take(charge.tenant, need)) {
+        scratch->refused = need;
+        return FP_QUOTA;
+    }
+    settle_charge(store, &charge, old);
+    return FP_OK;
+}
+
+void store_item_charge_anyway_locked(struct store *store, const struct item *next,
+                                     const struct item *old)
+{
+    struct charge charge = charge_of(store, next, old);
+    tenant_change(charge.tenant, charge.more, 0);
+    settle_charge(store, &charge, old);
+}
+
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
     keydir_remove_locked(shard, item);
     count_out(store, item);
+    discharge(store, item);
 }
 
 static void link_locked(struct store *store, const struct store_scratch *scratch, struct item *old,
@@ -112,7 +178,8 @@ static void link_locked(struct store *store, const struct store_scratch *scratch
     struct keydir_shard *shard = keydir_shard(&store->keydir, next->hash);
     item_used(next, scratch->now_ms);
     if (old != NULL && old->mapped) {
-        store_unlink_locked(store, shard, old);
+        keydir_remove_locked(shard, old);
+        count_out(store, old);
         old = NULL;
     }
     if (old == NULL) {

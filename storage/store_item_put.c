@@ -12,6 +12,7 @@
 
 #include "base/crc32c.h"
 #include "storage/store_value_internal.h"
+#include "storage/store_tenant.h"
 
 static enum fp_status pack_pieces(struct store *store, struct store_scratch *scratch,
                                   struct item *item, struct slice value)
@@ -41,6 +42,7 @@ enum fp_status store_item_begin(struct store *store, struct store_scratch *scrat
         return FP_NO_MEMORY;
     }
     fp_assert(store_item_cost(*item) == bytes);
+    (*item)->tenant = scratch->tenant & ITEM_TENANT_MASK;
     return FP_OK;
 }
 
@@ -137,7 +139,8 @@ static enum fp_status publish_locked(struct store *store, struct store_scratch *
     enum fp_status status = FP_OK;
     if (expected.put != NULL) status = condition(expected.put, current);
     else if (current == NULL || !is_still(expected.rewrite, current)) status = FP_EXISTS;
-    if (status == FP_OK) status = keydir_reserve_locked(&store->keydir, shard);
+    if (status == FP_OK) status = keydir_reserve_locked(shard, next->tenant);
+    if (status == FP_OK) status = store_item_charge_locked(store, scratch, next, current);
     if (status != FP_OK) return status;
     if (current != NULL) inherit(scratch, next, current, expected);
     gone[0] = current;
@@ -163,7 +166,7 @@ static enum fp_status try_to_publish(struct store *store, struct store_scratch *
         lock_drop(&shard->lock);
         for (int i = 0; i < 2; i++)
             if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
-    } while (status == FP_NO_MEMORY && store_evict_one(store, scratch));
+    } while (store_make_way(store, scratch, status));
     return status;
 }
 
@@ -260,7 +263,7 @@ static enum fp_status put_whole(struct store *store, struct store_scratch *scrat
     if (put->whole == NULL) return publish(store, scratch, item, expected);
     status = try_to_publish(store, scratch, item, expected);
     if (status == FP_OK) store_value_give(store, scratch, put->whole);
-    else store_value_take_back(store, scratch, &item); /* a join goes on with it */
+    else store_value_take_back(store, scratch, *put->whole, &item); /* a join goes on with it */
     return status;
 }
 
@@ -328,5 +331,6 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
+    if (status == FP_QUOTA) store_count(&store->tenants.of[scratch->tenant].over_quota, 1);
     return status;
 }

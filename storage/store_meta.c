@@ -11,6 +11,7 @@
 
 #include "storage/item_class.h"
 #include "storage/store_internal.h"
+#include "storage/store_tenant.h"
 
 static struct keydir_shard *shard_of(struct store *store, struct slice key, uint64_t *hash)
 {
@@ -62,54 +63,65 @@ static void see_locked(struct store *store, struct store_scratch *scratch, struc
     item->fetched = true;
 }
 
-/* *fresh (NULL: none yet) goes into the directory where there is nothing, and is NULL then. */
-static struct item *get_locked(struct store *store, struct store_scratch *scratch,
-                               const struct item_look *look, struct item **fresh,
-                               struct item **dead)
+struct getting {
+    const struct item_look *look;
+    struct item *fresh; /* goes into the directory where there is nothing, and is NULL then */
+    struct item *found, *dead;
+};
+
+/* FP_ABSENT: nothing was found, and there is no fresh one. */
+static enum fp_status get_locked(struct store *store, struct store_scratch *scratch,
+                                 struct getting *getting)
 {
     uint64_t hash;
+    const struct item_look *look = getting->look;
     struct keydir_shard *shard = shard_of(store, look->key, &hash);
-    struct item *item = store_find_locked(store, scratch, look->key, hash, dead);
-    if (item != NULL || *fresh == NULL) return item;
-    if (keydir_reserve_locked(&store->keydir, shard) != FP_OK) return NULL;
-    item = *fresh;
-    *fresh = NULL;
-    item->expires_s = store_expiry(scratch, store_created_exptime(&look->times));
-    store_item_enter_locked(store, scratch, NULL, item, look->new_cas);
-    return item;
+    struct item *fresh = getting->fresh;
+    getting->found = store_find_locked(store, scratch, look->key, hash, &getting->dead);
+    if (getting->found != NULL) return FP_OK;
+    if (fresh == NULL) return FP_ABSENT;
+    enum fp_status status = keydir_reserve_locked(shard, fresh->tenant);
+    if (status == FP_OK) status = store_item_charge_locked(store, scratch, fresh, NULL);
+    if (status != FP_OK) return status;
+    getting->found = fresh;
+    getting->fresh = NULL;
+    fresh->expires_s = store_expiry(scratch, store_created_exptime(&look->times));
+    store_item_enter_locked(store, scratch, NULL, fresh, look->new_cas);
+    return FP_OK;
 }
 
-static struct item *get(struct store *store, struct store_scratch *scratch,
-                        const struct item_look *look, struct item **fresh, struct item_seen *seen)
+static enum fp_status get(struct store *store, struct store_scratch *scratch,
+                          struct getting *getting, struct item_seen *seen)
 {
     uint64_t hash;
-    struct keydir_shard *shard = shard_of(store, look->key, &hash);
-    struct item *dead, *offered = *fresh;
+    struct keydir_shard *shard = shard_of(store, getting->look->key, &hash);
+    struct item *offered = getting->fresh;
     lock_take(&shard->lock);
-    struct item *item = get_locked(store, scratch, look, fresh, &dead);
-    if (item != NULL) {
-        item_acquire(item);
-        seen->created = item == offered;
-        see_locked(store, scratch, item, look, seen);
+    enum fp_status status = get_locked(store, scratch, getting);
+    if (status == FP_OK) {
+        item_acquire(getting->found);
+        seen->created = getting->found == offered;
+        see_locked(store, scratch, getting->found, getting->look, seen);
     }
     lock_drop(&shard->lock);
-    if (dead != NULL) store_item_release(store, scratch, &dead);
-    return item;
+    if (getting->dead != NULL) store_item_release(store, scratch, &getting->dead);
+    return status;
 }
 
 struct item *store_meta_get(struct store *store, struct store_scratch *scratch,
                             const struct item_look *look, struct item_seen *seen)
 {
-    struct item *fresh = NULL;
+    struct getting getting = {.look = look};
     store_flush_if_due(store, scratch);
-    struct item *item = get(store, scratch, look, &fresh, seen);
-    if (item != NULL || !look->creates) return item;
-    if (build_empty(store, scratch, look->key, look->key_binary, &fresh) != FP_OK) return NULL;
-    do item = get(store, scratch, look, &fresh, seen);
-    while (item == NULL && store_evict_one(store, scratch)); /* for room in the directory */
-    if (item == NULL) store_count(&store->counters.no_memory, 1);
-    if (fresh != NULL) store_item_release(store, scratch, &fresh);
-    return item;
+    enum fp_status status = get(store, scratch, &getting, seen);
+    if (status == FP_OK || !look->creates) return getting.found;
+    if (build_empty(store, scratch, look->key, look->key_binary, &getting.fresh) != FP_OK)
+        return NULL;
+    do status = get(store, scratch, &getting, seen);
+    while (store_make_way(store, scratch, status)); /* for room in the directory */
+    if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
+    if (getting.fresh != NULL) store_item_release(store, scratch, &getting.fresh);
+    return getting.found;
 }
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -145,7 +157,9 @@ static enum fp_status end_locked(struct store *store, struct store_scratch *scra
     if (item == NULL) return FP_ABSENT;
     if (end->cas != NULL && item_cas(item) != *end->cas) return FP_EXISTS;
     if (end->empties) {
-        if (keydir_reserve_locked(&store->keydir, shard) != FP_OK) return FP_NO_MEMORY;
+        enum fp_status status = keydir_reserve_locked(shard, (*empty)->tenant);
+        if (status == FP_OK) status = store_item_charge_locked(store, scratch, *empty, item);
+        if (status != FP_OK) return status;
         empty_locked(store, scratch, *empty, item, end);
         gone[0] = item;
         item = *empty;
@@ -176,7 +190,7 @@ enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch
         lock_drop(&shard->lock);
         for (int i = 0; i < 2; i++)
             if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
-    } while (status == FP_NO_MEMORY && store_evict_one(store, scratch));
+    } while (store_make_way(store, scratch, status));
     if (empty != NULL) store_item_release(store, scratch, &empty);
     return status;
 }

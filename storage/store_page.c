@@ -10,23 +10,37 @@
 #include "storage/area_pin.h"
 #include "storage/area_stand.h"
 #include "storage/store_internal.h"
+#include "storage/store_tenant.h"
 
-/* Why a page was refused, in zswap's words. */
+/* True: an item of the same tenant has given way to it. */
+static bool item_gives_way(struct store *store, struct store_scratch *scratch,
+                           enum fp_status status, const struct stored *next)
+{
+    if (status != FP_QUOTA || next->quota != QUOTA_OF_TENANT_BYTES) return false;
+    scratch->refused = (struct tenant_need){.bytes = next->name.size_bytes};
+    return store_make_way(store, scratch, status);
+}
+
+/* Why a page was refused, in zswap's words; NULL: it was not even packed. */
 static void count_refusal(struct store *store, const struct store_scratch *scratch,
-                          struct area *area, enum fp_status status, bool packed)
+                          struct area *area, enum fp_status status,
+                          const struct stored *packed)
 {
     struct store_counters *counters = &store->counters;
+    struct tenant *tenant = &store->tenants.of[area->tenant];
     if (status == FP_TOO_BIG) store_count(&counters->reject_compress_poor, 1);
     if (status == FP_QUOTA) {
         store_count(&area->counters.over_quota, 1);
         store_count(&counters->reject_quota, 1);
+        if (packed->quota == QUOTA_RESERVED) store_count(&tenant->over_reserve, 1);
+        else if (packed->quota != QUOTA_OF_AREA) store_count(&tenant->over_quota, 1);
     }
     if (status != FP_NO_MEMORY) return;
     store_count(&area->counters.refused, 1);
     store_count(&counters->no_memory, 1);
     if (scratch->unpackable) store_count(&counters->reject_compress_fail, 1);
     else if (scratch->met_limit) store_count(&counters->reject_reclaim_fail, 1);
-    else if (!packed) store_count(&counters->reject_alloc_fail, 1);
+    else if (packed == NULL) store_count(&counters->reject_alloc_fail, 1);
     else store_count(&counters->reject_kmemcache_fail, 1);
 }
 
@@ -39,18 +53,22 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct zname old;
     store_count(&area->counters.stores, 1);
     scratch->met_limit = scratch->unpackable = false;
+    uint8_t client = scratch->tenant;
+    scratch->tenant = area->tenant; /* its owner's: he gives way, or is given way to */
     enum fp_status status = store_pack_page(store, scratch, fresh, &next);
     bool packed = status == FP_OK;
     if (packed) {
         /* A row of the slot table is memory too: items give way for it as for an object. */
         do status = pin == NULL ? area_put(area, place.slot, &next, &old)
                                 : area_put_pinned(area, pin, &next, &old);
-        while (store_may_retry(store, scratch, status));
+        while (store_may_retry(store, scratch, status) ||
+               item_gives_way(store, scratch, status, &next));
         if (status == FP_OK) store_name_ended(store, scratch, old);
         else store_handle_end(store, scratch, next.handle);
     }
+    scratch->tenant = client;
     if (scratch->met_limit) store_count(&store->counters.pool_limit_hit, 1);
-    if (status != FP_OK) count_refusal(store, scratch, area, status, packed);
+    if (status != FP_OK) count_refusal(store, scratch, area, status, packed ? &next : NULL);
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "storage/keydir_walk.h"
 #include "storage/store_recompress_internal.h"
+#include "storage/store_tenant.h"
 
 enum {
     ITEMS_PER_LOCK = 16,
@@ -111,9 +112,11 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
     next->stale = old->stale;
     next->won = old->won;
     next->key_binary = old->key_binary;
+    next->tenant = old->tenant;
     keydir_replace_locked(shard, old, next);
     store_count(&walk->store->counters.item_packed_bytes,
                 (uint64_t)next->packed_bytes - old->packed_bytes);
+    store_item_recharge(walk->store, next, (uint64_t)next->packed_bytes - old->packed_bytes);
     return true;
 }
 

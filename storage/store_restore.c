@@ -9,6 +9,7 @@
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_value_internal.h"
+#include "storage/store_tenant.h"
 
 enum {
     SLOT_BYTES = 8,
@@ -245,9 +246,10 @@ static enum fp_status publish_locked(struct store_restore *restore, struct keydi
     struct store *store = restore->store;
     struct item *item = restore->item;
     uint64_t cas = restore->about.cas;
-    enum fp_status status = keydir_reserve_locked(&store->keydir, shard);
+    enum fp_status status = keydir_reserve_locked(shard, item->tenant);
     if (status != FP_OK) return status;
     *gone = keydir_find_locked(shard, item->hash, item_key(item));
+    store_item_charge_anyway_locked(store, item, *gone);
     store_item_enter_locked(store, restore->scratch, *gone, item, &cas);
     take_times(restore, item);
     take_marks(restore, item);

@@ -7,6 +7,7 @@
 #include "base/crc32c.h"
 #include "storage/store_internal.h"
 #include "storage/store_value_internal.h"
+#include "storage/store_tenant.h"
 
 enum {
     ROOM_PIECES_MIN = 64, /* a client that announces much and sends nothing costs no more */
@@ -17,6 +18,8 @@ struct store_value {
     uint64_t value_bytes;   /* in all */
     uint64_t packed_bytes;  /* of the pieces there are */
     uint64_t charged_bytes; /* this and the table below */
+    uint64_t tenant_bytes;  /* of packed_bytes, what is counted as the tenant's */
+    uint8_t tenant;         /* whose it is from its beginning */
     uint32_t count, room;
     struct zhandle *pieces; /* `count` of them in room for `room` */
 };
@@ -58,6 +61,7 @@ enum fp_status store_value_begin(struct store *store, struct store_scratch *scra
     }
     value->value_bytes = value_bytes;
     value->charged_bytes = bytes;
+    value->tenant = scratch->tenant;
     *out = value;
     return FP_OK;
 }
@@ -82,6 +86,12 @@ enum fp_status store_value_add(struct store *store, struct store_scratch *scratc
     enum fp_status status = store_pack(store, scratch, plain, crc, &stored);
     if (status != FP_OK) return status;
     uint32_t packed_bytes = entry_packed_bytes(stored.name);
+    status = store_tenant_take(store, scratch, (struct tenant_need){.bytes = packed_bytes});
+    if (status != FP_OK) {
+        store_handle_end(store, scratch, stored.handle);
+        return status;
+    }
+    value->tenant_bytes += packed_bytes;
     value->pieces[value->count++] = stored.handle;
     value->packed_bytes += packed_bytes;
     store_count(&store->arriving_bytes, packed_bytes);
@@ -102,6 +112,13 @@ enum fp_status store_value_read(struct store *store, struct store_scratch *scrat
     return store_piece_read(store, scratch, value->pieces[piece], space);
 }
 
+/* As the value's: an item that has its pieces is counted by itself. */
+static void set_tenant_bytes(struct store *store, struct store_value *value, uint64_t bytes)
+{
+    tenant_change(&store->tenants.of[value->tenant], bytes - value->tenant_bytes, 0);
+    value->tenant_bytes = bytes;
+}
+
 void store_value_end(struct store *store, struct store_scratch *scratch,
                      struct store_value **value_ptr)
 {
@@ -109,6 +126,7 @@ void store_value_end(struct store *store, struct store_scratch *scratch,
     if (value == NULL) return;
     *value_ptr = NULL;
     store_count(&store->arriving_bytes, -value->packed_bytes);
+    set_tenant_bytes(store, value, 0);
     store_end_pieces(store, scratch,
                      &(struct ending_pieces){.pieces = value->pieces,
                                              .count = value->count,
@@ -118,8 +136,7 @@ void store_value_end(struct store *store, struct store_scratch *scratch,
 }
 
 enum fp_status store_value_lend(struct store *store, struct store_scratch *scratch,
-                                struct slice key, const struct store_value *value,
-                                struct item **item)
+                                struct slice key, struct store_value *value, struct item **item)
 {
     fp_assert(store_value_next_bytes(value) == 0);
     enum fp_status status = store_item_begin(store, scratch, key, value->value_bytes, item);
@@ -127,6 +144,8 @@ enum fp_status store_value_lend(struct store *store, struct store_scratch *scrat
     if (value->count > 0)
         memcpy((*item)->pieces, value->pieces, value->count * sizeof *value->pieces);
     (*item)->packed_bytes = (uint32_t)value->packed_bytes;
+    (*item)->tenant = value->tenant & ITEM_TENANT_MASK;
+    set_tenant_bytes(store, value, 0);
     return FP_OK;
 }
 
@@ -137,8 +156,10 @@ void store_value_give(struct store *store, struct store_scratch *scratch,
     store_value_end(store, scratch, value);
 }
 
-void store_value_take_back(struct store *store, struct store_scratch *scratch, struct item **item)
+void store_value_take_back(struct store *store, struct store_scratch *scratch,
+                           struct store_value *value, struct item **item)
 {
+    set_tenant_bytes(store, value, value->packed_bytes);
     memset((*item)->pieces, 0, item_piece_count(*item) * sizeof *(*item)->pieces);
     store_item_release(store, scratch, item);
 }

@@ -14,11 +14,12 @@ enum fp_status store_item_begin(struct store *store, struct store_scratch *scrat
 /* An item that nobody can find, of a whole value's pieces. Then one of two: it was published, and
  * they are its own (give; *value is NULL then); or it was not, and ends without them. */
 enum fp_status store_value_lend(struct store *store, struct store_scratch *scratch,
-                                struct slice key, const struct store_value *value,
-                                struct item **item) FP_MUST_CHECK;
+                                struct slice key, struct store_value *value, struct item **item)
+    FP_MUST_CHECK;
 void store_value_give(struct store *store, struct store_scratch *scratch,
                       struct store_value **value);
-void store_value_take_back(struct store *store, struct store_scratch *scratch, struct item **item);
+void store_value_take_back(struct store *store, struct store_scratch *scratch,
+                           struct store_value *value, struct item **item);
 
 /* A whole value becomes an item that nobody can find; *value is NULL then. FP_NO_MEMORY: it is the
  * caller's still. */

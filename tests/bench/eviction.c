@@ -46,7 +46,7 @@ static struct item *item_of(struct model *model, uint32_t key)
 static bool evict_one(struct model *model, bool force)
 {
     struct keydir_turn turn;
-    if (!keydir_turn(&model->keydir, &turn)) return false;
+    if (!keydir_turn(&model->keydir, TENANT_DEFAULT, &turn)) return false;
     lock_take(&turn.shard->lock);
     struct item *item = keydir_victim_locked(&turn, force);
     if (item != NULL) {
@@ -85,7 +85,7 @@ static bool own_ask(struct model *model, uint32_t key)
     item = item_of(model, key);
     if (item == NULL) abort();
     lock_take(&shard->lock);
-    if (keydir_reserve_locked(&model->keydir, shard) != FP_OK) abort();
+    if (keydir_reserve_locked(shard, TENANT_DEFAULT) != FP_OK) abort();
     keydir_insert_locked(shard, item);
     model->held_bytes += item_memory_bytes(item);
     lock_drop(&shard->lock);

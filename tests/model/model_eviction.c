@@ -155,7 +155,7 @@ static void insert(unsigned k)
     struct key *key = &model.keys[k];
     struct item *item = make(key);
     sweep();
-    fp_assert(keydir_reserve_locked(&model.keydir, model.shard) == FP_OK);
+    fp_assert(keydir_reserve_locked(model.shard, TENANT_DEFAULT) == FP_OK);
     follow_capacity();
     keydir_insert_locked(model.shard, item);
     key->item = item;
@@ -216,11 +216,11 @@ static void evict(void)
     struct keydir_turn turn;
     struct item *item;
     if (model.bytes[SMALL] + model.bytes[MAIN] == 0) {
-        fp_assert(!keydir_turn(&model.keydir, &turn));
+        fp_assert(!keydir_turn(&model.keydir, TENANT_DEFAULT, &turn));
         return;
     }
     do {
-        fp_assert(keydir_turn(&model.keydir, &turn) && turn.shard == model.shard);
+        fp_assert(keydir_turn(&model.keydir, TENANT_DEFAULT, &turn) && turn.shard == model.shard);
         item = keydir_victim_locked(&turn, false);
     } while (item == NULL);
     struct key *key = &model.keys[plain_victim()];
@@ -247,7 +247,7 @@ static void check(void)
     fp_assert(atomic_load(&queues[ITEM_QUEUE_MAIN].items) == counts[MAIN]);
     fp_assert(model.shard->mapped_count == counts[MAPPED]);
     for (int i = 0; i < ITEM_QUEUES; i++)
-        fp_assert(atomic_load(&model.keydir.queue_bytes[i]) == model.bytes[i + SMALL]);
+        fp_assert(atomic_load(&model.keydir.queue_bytes[0][i]) == model.bytes[i + SMALL]);
     lock_drop(&model.shard->lock);
     keydir_check(&model.keydir);
     lock_take(&model.shard->lock);

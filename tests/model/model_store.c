@@ -17,7 +17,7 @@
 #include "storage/store_recompress.h"
 #include "tests/unit/storage/bench.h"
 
-enum { AREAS = 3, SLOTS = 3000, KEYS = 40, VALUE_MAX = 40000, CHECK_EVERY = 500 };
+enum { AREAS = 3, SLOTS = 3000, KEYS = 40, VALUE_MAX = 40000, CHECK_EVERY = 500, TENANTS = 3 };
 
 struct item_model {
     bool known; /* false: the store must not have it */
@@ -290,6 +290,7 @@ static void step(void)
 {
     unsigned area = (unsigned)rng_below(&model.rng, AREAS);
     uint64_t slot = rng_below(&model.rng, SLOTS);
+    model.bench.scratch->tenant = (uint8_t)(slot % TENANTS); /* counted for in store_check */
     switch (rng_below(&model.rng, 100)) {
     case 0:
         step_swap();
@@ -390,6 +391,13 @@ static void open_store(void)
                                     .hash_seed = rng_next(&model.rng)};
     bench_setup(&model.bench, options, SLOTS);
     model.areas[0] = model.bench.area;
+    for (unsigned t = 1; t < TENANTS; t++) {
+        static const struct tenant_limits none;
+        char name[] = {'t', (char)('0' + t), '\0'};
+        uint8_t number;
+        fp_assert(tenants_define(store_tenants(model.bench.store), slice_text(name), &none,
+                                 &number) == FP_OK && number == t);
+    }
     for (unsigned a = 1; a < AREAS; a++) {
         char name[] = {'a', (char)('0' + a), '\0'};
         fp_assert(store_area_open(model.bench.store, slice_text(name), SLOTS, &model.areas[a]) ==

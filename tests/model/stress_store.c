@@ -23,7 +23,7 @@
 #include "tests/model/numbered.h"
 
 enum { TOOL_LZ4, TOOL_ZSTD, TOOLS };
-enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24 };
+enum { THREADS = 4, OWN_SLOTS = 700, SHARED_SLOTS = 64, KEYS = 24, TENANTS = 3 };
 
 struct worker {
     pthread_t thread;
@@ -257,6 +257,7 @@ static void *work(void *argument)
         worker->bench.scratch->now_ms = now_ns / 1000000 + 10000;
         for (int i = 0; i < 16; i++) {
             uint64_t choice = rng_below(&worker->rng, 100);
+            worker->bench.scratch->tenant = (uint8_t)(choice % TENANTS);
             if (choice == 0) swap(worker);
             else if (choice < 3) invalidate(worker);
             else if (choice < 40) own_page(worker);
@@ -323,6 +324,16 @@ static void settle(struct bench *bench, const struct worker *workers)
     }
 }
 
+static void define_tenants(struct store *store)
+{
+    static const struct tenant_limits limits[TENANTS] = {{0}, {.quota_bytes = 100000}, {0}};
+    static const char *const names[TENANTS] = {"default", "limited", "free"};
+    uint8_t number;
+    for (unsigned i = 0; i < TENANTS; i++)
+        fp_assert(tenants_define(store_tenants(store), slice_text(names[i]), &limits[i],
+                                 &number) == FP_OK && number == i);
+}
+
 int main(int argc, char **argv)
 {
     static struct worker workers[THREADS];
@@ -333,6 +344,7 @@ int main(int argc, char **argv)
     (void)fflush(stdout);
     bench_setup(&bench, (struct store_options){.memory_limit_bytes = 2 * BENCH_MIB},
                 SHARED_SLOTS + THREADS * OWN_SLOTS);
+    define_tenants(bench.store);
     run(&bench, workers, seed, seconds);
     settle(&bench, workers);
     bench_teardown(&bench);

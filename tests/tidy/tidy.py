@@ -19,7 +19,7 @@ BASE = {"base"}
 PACK = BASE | {"storage/pages", "storage/idpool", "storage/cells", "storage/zpool",
                "storage/compressor", "codec"}
 STORE = PACK | {"snapshot", "storage/entry", "storage/item", "storage/keydir", "storage/area",
-                "storage/spill", "storage/watermark"}
+                "storage/spill", "storage/tenant", "storage/watermark"}
 MAY_INCLUDE = {
     "base": set(),
     "codec": BASE,
@@ -39,9 +39,10 @@ MAY_INCLUDE = {
     "storage/item": BASE | {"storage/handle"},
     "storage/fifo": BASE,
     "storage/watermark": BASE,
+    "storage/tenant": BASE,
     "storage/spill": BASE | {"storage/pages"},
-    "storage/keydir": BASE | {"storage/fifo", "storage/item"},
-    "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/zpool"},
+    "storage/keydir": BASE | {"storage/fifo", "storage/item", "storage/tenant"},
+    "storage/area": BASE | {"storage/compressor", "storage/entry", "storage/pages", "storage/tenant", "storage/zpool"},
     "storage/store": STORE,
     "server/config": BASE | {"protocol", "codec"},
     "server/options": BASE | {"server/config"},

@@ -12,6 +12,7 @@
 enum { ROW_BYTES = AREA_ROW_SLOTS * 8, THREADS = 4 };
 
 static struct budget budget;
+static struct tenants tenants;
 static struct arena *arena;
 static struct zpool *zpool;
 static struct area *current; /* the test's, whose own cost slot_bytes() leaves out */
@@ -19,6 +20,7 @@ static struct area *current; /* the test's, whose own cost slot_bytes() leaves o
 static void setup(uint64_t limit_bytes)
 {
     budget_init(&budget, limit_bytes);
+    tenants_init(&tenants);
     ck_assert_int_eq(arena_create(&budget, 1 << 18, &arena), FP_OK);
     struct zpool_options options = {.arena = arena, .budget = &budget};
     ck_assert_int_eq(zpool_create(kit_allocator(), &options, &zpool), FP_OK);
@@ -41,6 +43,7 @@ static struct area *area_with(struct area_options options, uint64_t limit_bytes)
     options.page_bytes = 4096;
     options.generation = 9;
     options.budget = &budget;
+    options.tenants = &tenants;
     setup(limit_bytes);
     ck_assert_int_eq(area_create(zpool, &options, &area), FP_OK);
     return current = area;

@@ -34,7 +34,7 @@ static struct item *item_of(const char *key, uint64_t hash)
 static void insert(struct keydir_shard *shard, struct item *item)
 {
     lock_take(&shard->lock);
-    ck_assert_int_eq(keydir_reserve_locked(&keydir, shard), FP_OK);
+    ck_assert_int_eq(keydir_reserve_locked(shard, TENANT_DEFAULT), FP_OK);
     keydir_insert_locked(shard, item);
     lock_drop(&shard->lock);
 }
@@ -188,7 +188,7 @@ START_TEST(a_table_that_may_not_grow_says_so_and_stays)
     struct keydir_shard *shard = keydir_shard(&keydir, 0);
     unsigned count = 0;
     lock_take(&shard->lock);
-    while (keydir_reserve_locked(&keydir, shard) == FP_OK) {
+    while (keydir_reserve_locked(shard, TENANT_DEFAULT) == FP_OK) {
         items[count] = item_of("k", count);
         keydir_insert_locked(shard, items[count++]);
     }
@@ -198,7 +198,7 @@ START_TEST(a_table_that_may_not_grow_says_so_and_stays)
     for (unsigned i = 0; i < count; i++) ck_assert_ptr_eq(find(shard, i, "k"), items[i]);
     drop(shard, items[0]);
     lock_take(&shard->lock);
-    ck_assert_int_eq(keydir_reserve_locked(&keydir, shard), FP_OK);
+    ck_assert_int_eq(keydir_reserve_locked(shard, TENANT_DEFAULT), FP_OK);
     lock_drop(&shard->lock);
     for (unsigned i = 1; i < count; i++) drop(shard, items[i]);
     teardown();
@@ -210,7 +210,7 @@ static unsigned evict(struct keydir_shard *only, bool force)
 {
     struct keydir_turn turn;
     for (;;) {
-        ck_assert(keydir_turn(&keydir, &turn));
+        ck_assert(keydir_turn(&keydir, TENANT_DEFAULT, &turn));
         if (only != NULL) ck_assert_ptr_eq(turn.shard, only);
         lock_take(&turn.shard->lock);
         struct item *item = keydir_victim_locked(&turn, force);
@@ -227,7 +227,7 @@ static unsigned evict(struct keydir_shard *only, bool force)
 static bool nothing_gives_way(void)
 {
     struct keydir_turn turn;
-    return !keydir_turn(&keydir, &turn);
+    return !keydir_turn(&keydir, TENANT_DEFAULT, &turn);
 }
 
 START_TEST(what_was_never_used_goes_in_the_order_it_came)
@@ -388,8 +388,8 @@ START_TEST(what_is_replaced_keeps_its_turn)
     ck_assert(item_idle_ms(anew, 50) < ITEM_ACCESSED_MS);
     static const unsigned order[] = {0, 1, 3, 2};
     for (unsigned i = 0; i < 4; i++) ck_assert_uint_eq(evict(shard, false), order[i]);
-    ck_assert(atomic_load(&keydir.queue_bytes[0]) == 0);
-    ck_assert(atomic_load(&keydir.queue_bytes[1]) == 0);
+    ck_assert(atomic_load(&keydir.queue_bytes[TENANT_DEFAULT][0]) == 0);
+    ck_assert(atomic_load(&keydir.queue_bytes[TENANT_DEFAULT][1]) == 0);
     teardown();
 }
 END_TEST

@@ -31,7 +31,7 @@ static void put(unsigned number, uint64_t hash)
     all[number] = item;
     struct keydir_shard *shard = keydir_shard(&keydir, hash);
     lock_take(&shard->lock);
-    ck_assert_int_eq(keydir_reserve_locked(&keydir, shard), FP_OK);
+    ck_assert_int_eq(keydir_reserve_locked(shard, TENANT_DEFAULT), FP_OK);
     keydir_insert_locked(shard, item);
     lock_drop(&shard->lock);
 }
