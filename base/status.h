@@ -24,6 +24,7 @@
     X(FP_FROZEN, "no changes are taken for now")                                                   \
     X(FP_MOVED, "it is elsewhere now")                                                             \
     X(FP_SPILLED, "it is in the file below memory")                                                \
+    X(FP_LATER, "memory is full and room is being made")                                           \
     X(FP_IO, "the system refused a read or write")
 
 enum fp_status {

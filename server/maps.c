@@ -223,6 +223,7 @@ static enum maps_answer answer_of(enum fp_status status)
     case FP_NOT_STORED:
     case FP_NOT_A_NUMBER:
     case FP_SPILLED:
+    case FP_LATER:
     case FP_IO:
     default:
         return MAPS_NO_MEMORY;

@@ -156,6 +156,15 @@ static struct tenant *tenant_of(const struct area *area)
     return &area->tenants->of[area->tenant];
 }
 
+static void count_spilled(struct area_counters *counters, struct zname next, struct zname old)
+{
+    uint64_t pages = (uint64_t)(next.what == ZSPILLED) - (old.what == ZSPILLED);
+    uint64_t bytes = (next.what == ZSPILLED ? entry_packed_bytes(next) : 0u) -
+                     (uint64_t)(old.what == ZSPILLED ? entry_packed_bytes(old) : 0u);
+    atomic_fetch_add_explicit(&counters->spilled, pages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->spilled_bytes, bytes, memory_order_relaxed);
+}
+
 /* Counts that a slot names `next` now and no longer `old`. Numbers wrap, their sum is right. */
 static void count_change(struct area *area, struct zname next, struct zname old,
                          struct growth reserved)
@@ -172,6 +181,7 @@ static void count_change(struct area *area, struct zname next, struct zname old,
     if (bytes != 0)
         atomic_fetch_add_explicit(&counters->packed_bytes, bytes, memory_order_relaxed);
     tenant_change(tenant_of(area), bytes, pages);
+    if (next.what == ZSPILLED || old.what == ZSPILLED) count_spilled(counters, next, old);
 }
 
 /* --- quotas ----------------------------------------------------------------------------------- */
@@ -354,6 +364,16 @@ struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored
     return old;
 }
 
+struct zname area_spill_locked(struct area *area, uint64_t slot, uint64_t place)
+{
+    lock_assert_held(stripe_of(area, slot));
+    fp_assert(!area_pinned_locked(area, slot));
+    struct zhandle handle = area_handle_locked(area, slot);
+    struct zname old = zpool_spill(area->zpool, handle, place);
+    count_change(area, zpool_look(area->zpool, handle), old, (struct growth){0});
+    return old;
+}
+
 /* Moves *slot over rows that hold nothing. True: the caller has to come back, or it is the end.
  * What is stored there while this looks is stored after the clearing, in the order of things. */
 static bool skip_unused(const struct area *area, uint64_t *slot, uint64_t end)
@@ -478,6 +498,8 @@ static void tally_row_locked(const struct area *area, uint64_t index, struct are
         sum->same_filled += entry_same_filled(name);
         sum->incompressible += entry_incompressible(name);
         sum->packed_bytes += entry_packed_bytes(name);
+        sum->spilled += name.what == ZSPILLED;
+        sum->spilled_bytes += name.what == ZSPILLED ? entry_packed_bytes(name) : 0u;
     }
     fp_assert(sum->stored - before == used);
 }
@@ -494,4 +516,6 @@ void area_check(struct area *area)
     fp_assert(sum.same_filled == atomic_load(&area->counters.same_filled));
     fp_assert(sum.incompressible == atomic_load(&area->counters.incompressible));
     fp_assert(sum.packed_bytes == atomic_load(&area->counters.packed_bytes));
+    fp_assert(sum.spilled == atomic_load(&area->counters.spilled));
+    fp_assert(sum.spilled_bytes == atomic_load(&area->counters.spilled_bytes));
 }

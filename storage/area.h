@@ -96,6 +96,7 @@ struct area {
     struct area_forward forward; /* once it is moved; then it does not change */
     _Atomic uint64_t reaped_slot; /* how far it is emptied; this and the next are store_area.c's */
     bool leaving; /* moved and not emptied; under RANK_AREAS */
+    uint64_t spill_hand; /* the slot that is looked at next for being cold; store_spill.c's */
     /* private to area.c */
     struct zpool *zpool;
     struct budget *budget;
@@ -153,7 +154,6 @@ static inline unsigned area_stripe(uint64_t slot)
 {
     return (unsigned)(slot / AREA_ROW_SLOTS % AREA_STRIPES);
 }
-
 struct area_pin;
 
 /* Lets the slot name what *next does, and clears its handle; *old is what ended: what it named
@@ -177,6 +177,10 @@ enum fp_status area_clear_pinned(struct area *area, const struct area_pin *pin,
 struct zname area_replace_locked(struct area *area, uint64_t slot, struct stored *next)
     FP_NONNULL(1, 3);
 
+/* The slot's object is at `place` of the file below memory now, in which it may have been before.
+ * It is not mapped; enter holding the slot's lock. Returns what the slot named. */
+struct zname area_spill_locked(struct area *area, uint64_t slot, uint64_t place) FP_NONNULL(1);
+
 /* The next slot from `slot` on whose row holds something, or slot_count, or where this stopped
  * after AREA_SKIP_ROWS rows. A hint: looks under no lock. */
 uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK FP_NONNULL(1);
@@ -188,7 +192,7 @@ uint64_t area_skip_unused(const struct area *area, uint64_t slot) FP_MUST_CHECK 
 unsigned area_clear_some(struct area *area, uint64_t *slot, uint64_t end, struct zname *ended,
                          unsigned max) FP_NONNULL(1, 2, 4);
 
-/* Slots of a row that name something; a hint, under no lock. */
+/* Slots of a row that name something; a hint. */
 uint32_t area_row_used(const struct area *area, uint64_t row) FP_NONNULL(1);
 
 void area_check(struct area *area) FP_NONNULL(1); /* recomputes the counts: slow */

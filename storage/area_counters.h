@@ -7,6 +7,7 @@
 
 struct area_counters {
     _Atomic uint64_t stored, same_filled, incompressible, packed_bytes;
+    _Atomic uint64_t spilled, spilled_bytes; /* of those, the ones in the file below memory */
     _Atomic uint64_t stores, loads, absent, corrupt, invalidations, refused, over_quota;
     _Atomic uint64_t duplicates; /* stores over a page that was there */
 };

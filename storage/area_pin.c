@@ -79,6 +79,7 @@ static enum fp_status create_locked(struct area *area, uint64_t slot, enum area_
     struct zhandle handle = area_handle_locked(area, slot);
     struct zname name = zpool_look(area->zpool, handle);
     if (name.what == ZNOTHING && !takes_nothing(use)) return FP_ABSENT;
+    if (name.what == ZSPILLED) return FP_SPILLED;
     struct area_pin *pin = calloc(1, sizeof *pin);
     if (pin == NULL) return FP_NO_MEMORY;
     pin->slot = slot;

@@ -38,7 +38,7 @@ enum area_pin_use {
 enum { AREA_PIN_BYTES = 192 };
 
 /* Pins the slot's page for one more map. FP_ABSENT. FP_BUSY: there is a writer already.
- * FP_CORRUPT: the cell leads to no object. FP_NO_MEMORY. */
+ * FP_CORRUPT: the cell leads to no object. FP_SPILLED: promote it first. FP_NO_MEMORY. */
 enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_use use,
                                 struct area_pin **pin) FP_MUST_CHECK FP_NONNULL(1, 4);
 /* The same for the store itself, that reads and lets the area stand as it will: enter holding the

@@ -2,10 +2,12 @@
  * cells - what each handle names: 8 bytes between those who own handles and the backend that keeps
  * the objects. Seen by zpool.c and the backends only.
  *
- *   bits 0-1  what: nothing, a value, an object
+ *   bits 0-1  what: nothing, a value, an object, an object that is elsewhere
  *   value:    bits 2-63, the owner's number
  *   object:   bits 2-25 the owner's note, 26 whether it was touched, 27-63 its place, in the
  *             backend's own terms
+ *   spilled:  bits 2-11 the lowest of the note, 12-25 the lower part of its place, 26 whether it
+ *             was touched, 27-42 its size less one, 43-63 the upper part of its place
  *
  * An object is born touched. The bit is a hint, nothing else hangs on it: a move at the same moment
  * may lose one, and who compares two cells of an object leaves it out (cell_said).
@@ -28,7 +30,12 @@ enum {
     CELL_TOUCHED_SHIFT = CELL_WHAT_BITS + ZPOOL_NOTE_BITS,
     CELL_PLACE_SHIFT = CELL_TOUCHED_SHIFT + 1,
     CELL_PLACE_BITS = 64 - CELL_PLACE_SHIFT,
+    CELL_LOW_SHIFT = CELL_WHAT_BITS + ZPOOL_SPILLED_NOTE_BITS, /* of one that is elsewhere */
+    CELL_LOW_BITS = CELL_TOUCHED_SHIFT - CELL_LOW_SHIFT,
+    CELL_SIZE_BITS = 16,
+    CELL_HIGH_SHIFT = CELL_PLACE_SHIFT + CELL_SIZE_BITS,
 };
+_Static_assert(CELL_LOW_BITS + 64 - CELL_HIGH_SHIFT == ZPOOL_SPILLED_PLACE_BITS, "a place fits");
 #define CELL_TOUCHED (1ull << CELL_TOUCHED_SHIFT)
 
 struct cells {
@@ -94,14 +101,36 @@ static inline uint64_t cell_moved(uint64_t cell, uint64_t place)
 {
     return (cell & ((1ull << CELL_PLACE_SHIFT) - 1)) | place << CELL_PLACE_SHIFT;
 }
+static inline uint64_t cell_spilled(uint32_t note, uint32_t size_bytes, uint64_t place)
+{
+    uint64_t low = place & ((1u << CELL_LOW_BITS) - 1);
+    return ZSPILLED |
+           (uint64_t)(note & ((1u << ZPOOL_SPILLED_NOTE_BITS) - 1)) << CELL_WHAT_BITS |
+           low << CELL_LOW_SHIFT | (uint64_t)(size_bytes - 1) << CELL_PLACE_SHIFT |
+           place >> CELL_LOW_BITS << CELL_HIGH_SHIFT;
+}
+static inline struct zname cell_spilled_name(uint64_t cell)
+{
+    uint64_t low = cell >> CELL_LOW_SHIFT & ((1u << CELL_LOW_BITS) - 1);
+    return (struct zname){
+        .what = ZSPILLED,
+        .note = (uint32_t)(cell >> CELL_WHAT_BITS) & ((1u << ZPOOL_SPILLED_NOTE_BITS) - 1),
+        .size_bytes = (uint32_t)(cell >> CELL_PLACE_SHIFT & ((1u << CELL_SIZE_BITS) - 1)) + 1,
+        .value = low | cell >> CELL_HIGH_SHIFT << CELL_LOW_BITS};
+}
+/* Whether it has the hint at all. */
+static inline bool cell_has_hint(uint64_t cell)
+{
+    return cell_what(cell) >= ZOBJECT;
+}
 static inline bool cell_touched(uint64_t cell)
 {
-    return cell_what(cell) == ZOBJECT && (cell & CELL_TOUCHED) != 0;
+    return cell_has_hint(cell) && (cell & CELL_TOUCHED) != 0;
 }
 /* What it names, to be compared: all but the hint. */
 static inline uint64_t cell_said(uint64_t cell)
 {
-    return cell_what(cell) == ZOBJECT ? cell & ~CELL_TOUCHED : cell;
+    return cell_has_hint(cell) ? cell & ~CELL_TOUCHED : cell;
 }
 
 #endif

@@ -112,6 +112,8 @@ static inline bool entry_note_matches(uint32_t note, uint16_t head, uint32_t crc
            (whole || head == entry_head(crc));
 }
 
+_Static_assert(2 + 8 == ZPOOL_SPILLED_NOTE_BITS, "form and seat are known of what is spilled");
+
 /* --- what a handle names or named, as it is counted ------------------------------------------- */
 
 static inline bool entry_same_filled(struct zname name)
@@ -121,13 +123,13 @@ static inline bool entry_same_filled(struct zname name)
 }
 static inline bool entry_incompressible(struct zname name)
 {
-    return name.what == ZOBJECT &&
+    return name.what >= ZOBJECT &&
            (entry_form(name.note) == ENTRY_PLAIN || entry_form(name.note) == ENTRY_WHOLE);
 }
 /* The bytes in the object, without the head; none of a same-filled one. Needs the object's size. */
 static inline uint32_t entry_packed_bytes(struct zname name)
 {
-    if (name.what != ZOBJECT || entry_same_filled(name)) return 0;
+    if (name.what < ZOBJECT || entry_same_filled(name)) return 0;
     return name.size_bytes - entry_head_bytes(entry_form(name.note));
 }
 

@@ -169,13 +169,15 @@ static bool charge_fresh_locked(struct spill_file *file)
     return true;
 }
 
-static enum fp_status take_locked(struct spill_file *file, struct spill_extent *out)
+static enum fp_status take_locked(struct spill_file *file, enum spill_which which,
+                                  struct spill_extent *out)
 {
     uint32_t number = file->free;
+    uint64_t kept = which == SPILL_NOT_LAST ? 1 : 0;
+    if (file->used_count + kept >= file->extent_count) return FP_TOO_BIG;
     if (number != NO_EXTENT) {
         file->free = file->table[number].next;
     } else {
-        if (file->fresh == file->extent_count) return FP_TOO_BIG;
         if (!charge_fresh_locked(file)) return FP_NO_MEMORY;
         number = file->fresh++;
     }
@@ -185,10 +187,11 @@ static enum fp_status take_locked(struct spill_file *file, struct spill_extent *
     return FP_OK;
 }
 
-enum fp_status spill_extent_take(struct spill_file *file, struct spill_extent *extent)
+enum fp_status spill_extent_take(struct spill_file *file, enum spill_which which,
+                                 struct spill_extent *extent)
 {
     lock_take(&file->lock);
-    enum fp_status status = take_locked(file, extent);
+    enum fp_status status = take_locked(file, which, extent);
     lock_drop(&file->lock);
     return status;
 }
@@ -337,20 +340,24 @@ void spill_read_end(struct spill_file *file, struct spill_read *read)
 
 /* --- closing gaps ----------------------------------------------------------------------------- */
 
-bool spill_extent_sparsest(struct spill_file *file, uint32_t live_bytes_max,
-                           struct spill_extent *out)
+static bool is_sparse(const struct extent *extent, uint32_t live_bytes_max)
+{
+    return extent->state == EXTENT_LIVE && extent->live_bytes > 0 &&
+           extent->live_bytes <= live_bytes_max;
+}
+
+bool spill_extent_sparse(struct spill_file *file, uint32_t *hand, uint32_t live_bytes_max,
+                         struct spill_extent *out)
 {
     struct extent *found = NULL;
     lock_take(&file->lock);
-    for (uint32_t i = 0; i < file->fresh; i++) {
-        struct extent *extent = &file->table[i];
-        if (extent->state != EXTENT_LIVE || extent->live_bytes > live_bytes_max) continue;
-        if (extent->live_bytes == 0) continue; /* somebody reads of it what is no more */
-        if (found == NULL || extent->live_bytes < found->live_bytes) found = extent;
-    }
-    if (found != NULL) {
+    for (uint32_t i = 0; i < file->fresh && found == NULL; i++) {
+        uint32_t number = (*hand + i) % file->fresh;
+        if (!is_sparse(&file->table[number], live_bytes_max)) continue;
+        found = &file->table[number];
         found->uses++;
-        *out = (struct spill_extent){(uint32_t)(found - file->table), found->sequence};
+        *out = (struct spill_extent){number, found->sequence};
+        *hand = number + 1;
     }
     lock_drop(&file->lock);
     return found != NULL;

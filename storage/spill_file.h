@@ -84,9 +84,11 @@ struct spill_extent {
     uint64_t sequence; /* for its records */
 };
 
+/* The last free extent is kept for who empties others into it. */
+enum spill_which { SPILL_NOT_LAST, SPILL_LAST_TOO };
 /* A free extent, to be filled. FP_TOO_BIG: the file is full. FP_NO_MEMORY: its descriptor. */
-enum fp_status spill_extent_take(struct spill_file *file, struct spill_extent *extent)
-    FP_MUST_CHECK FP_NONNULL(1, 2);
+enum fp_status spill_extent_take(struct spill_file *file, enum spill_which which,
+                                 struct spill_extent *extent) FP_MUST_CHECK FP_NONNULL(1, 3);
 /* Writes `bytes` (a multiple of SPILL_ALIGN_BYTES, aligned to it) at its beginning; once it answers
  * FP_OK they are the disk's business. FP_TOO_BIG: the disk has no room. FP_IO. */
 enum fp_status spill_extent_write(struct spill_file *file, const struct spill_extent *extent,
@@ -126,10 +128,10 @@ void spill_read_end(struct spill_file *file, struct spill_read *read) FP_NONNULL
 
 /* --- closing gaps ----------------------------------------------------------------------------- */
 
-/* The live extent with the fewest live bytes, held, at most `live_bytes_max`; read it with
- * spill_extent_read. False: there is none. */
-bool spill_extent_sparsest(struct spill_file *file, uint32_t live_bytes_max,
-                           struct spill_extent *extent) FP_MUST_CHECK FP_NONNULL(1, 3);
+/* The next extent from *hand on, in a circle, with live bytes but no more than live_bytes_max; it
+ * is held, and *hand behind it. False: there is none. */
+bool spill_extent_sparse(struct spill_file *file, uint32_t *hand, uint32_t live_bytes_max,
+                         struct spill_extent *extent) FP_MUST_CHECK FP_NONNULL(1, 2, 4);
 /* Reads it whole into `bytes` (extent_bytes, aligned). FP_IO. */
 enum fp_status spill_extent_read(struct spill_file *file, const struct spill_extent *extent,
                                  uint8_t *bytes) FP_MUST_CHECK FP_NONNULL(1, 2, 3);

@@ -70,6 +70,7 @@ void store_destroy(struct store **store_ptr)
     struct store *store = *store_ptr;
     if (store == NULL) return;
     forget_everything(store);
+    store_spill_close(store);
     keydir_fini(&store->keydir);
     zpool_destroy(&store->zpool);
     arena_destroy(&store->arena);

@@ -69,11 +69,15 @@ struct store_counters {
 #undef X
 };
 
+struct store_read;
+
 struct store_scratch { /* one thread's working memory and its view of the time */
     struct codec_scratch *codec;
     uint8_t *packed; /* ZPOOL_OBJECT_BYTES_MAX */
     uint64_t now_ms; /* store time: monotonic, 2 s at least */
     uint64_t unix_s;
+    bool may_wait; /* who is refused for memory can come again: FP_LATER (store_spill.h) */
+    const struct store_read *arrived; /* a list: what was read for the request under way */
     uint8_t tenant; /* for whom: what is stored is his, and he gives way before others do */
     struct tenant_need refused; /* the store's own: what a quota refused last; */
     bool met_limit; /* the page under way wanted memory beyond the limit, */
@@ -116,11 +120,13 @@ struct page_place {
 };
 
 /* Keeps page_bytes from `page`, whose CRC32C is `crc`, in the slot. FP_NO_MEMORY, FP_QUOTA:
- * refused, the old page is still there. FP_RANGE. FP_LOST, FP_MOVED, FP_FROZEN: area_writes. */
+ * refused, the old page is still there. FP_LATER: not yet; only with scratch->may_wait. FP_RANGE.
+ * FP_LOST, FP_MOVED, FP_FROZEN: area_writes. */
 enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const uint8_t *page, uint32_t crc)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4);
-/* Writes the page to out (page_bytes) and its checksum to *crc. FP_ABSENT, FP_CORRUPT, FP_RANGE,
+/* Writes the page to out (page_bytes) and its checksum to *crc. FP_SPILLED: it is in the file below
+ * memory and not in scratch->arrived (store_spill.h). FP_ABSENT, FP_CORRUPT, FP_RANGE,
  * FP_LOST, FP_MOVED: what is in out then is not to be shown to anybody. */
 enum fp_status store_page_load(struct store *store, struct store_scratch *scratch,
                                struct page_place place, uint8_t *out, uint32_t *crc)

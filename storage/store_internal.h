@@ -9,6 +9,8 @@
 #include "storage/store.h"
 #include "storage/store_packed.h"
 
+struct store_spill;
+
 struct store {
     struct budget budget;
     uint32_t page_bytes;
@@ -29,6 +31,7 @@ struct store {
     _Atomic unsigned areas_leaving; /* moved and not emptied */
 
     struct lock dictionaries_lock; /* which dictionary and seat each area has */
+    struct store_spill *spill; /* store_spill_internal.h; NULL: there is no file */
     struct keydir keydir;
     _Atomic uint64_t last_cas;
     _Atomic uint32_t era; /* items of an earlier one are flushed */
@@ -52,6 +55,12 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
  * not be frozen. */
 void store_page_empty_some(struct store *store, struct store_scratch *scratch, struct area *area,
                            uint64_t *slot, uint64_t end);
+
+/* --- store_spill.c ---------------------------------------------------------------------------- */
+
+void store_spill_close(struct store *store); /* nothing is spilled any more */
+/* A handle that named what is spilled does so no more. May be called with a slot's lock held. */
+void store_spill_forget(struct store *store, struct zname name);
 
 /* --- store_pack.c: between plain bytes and handles ------------------------------------------- */
 
@@ -108,7 +117,8 @@ struct fetched {
 };
 
 /* First half of reading: copies the object out, so that the caller may let go of what keeps it
- * alive. May be called with a slot's or shard's lock held. FP_ABSENT: the handle names nothing. */
+ * alive. May be called with a slot's or shard's lock held. FP_ABSENT: the handle names nothing.
+ * FP_SPILLED: its object is in the file below memory. */
 enum fp_status store_fetch(struct store *store, struct store_scratch *scratch,
                            struct zhandle handle, struct space out, struct fetched *fetched)
     FP_MUST_CHECK;
@@ -127,6 +137,10 @@ struct mapped {
     struct zname name;
     struct zmap map; /* of an object */
 };
+/* As store_fetch_to, from an object that is not in the pool; map->note is its whole note. */
+enum fp_status store_fetch_from(struct store *store, struct store_scratch *scratch,
+                                const struct zmap *map, const struct rooms *rooms,
+                                struct fetched *fetched) FP_MUST_CHECK;
 /* Fills and checks out from it, as store_fetch and store_unpack do, without a copy between. */
 enum fp_status store_unpack_mapped(struct store *store, struct store_scratch *scratch,
                                    const struct mapped *mapped, struct space out) FP_MUST_CHECK;
@@ -151,50 +165,6 @@ enum fp_status store_page_fetch(struct store *store, struct store_scratch *scrat
                                 struct page_place place, const struct rooms *rooms,
                                 struct fetched *fetched) FP_MUST_CHECK;
 
-/* --- store_item.c, store_item_put.c ---------------------------------------------------------- */
-
-bool store_item_dead(const struct store *store, const struct store_scratch *scratch,
-                     const struct item *item);
-/* Takes an item out of its shard; the caller gives the directory's reference up, unlocked. */
-void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item);
-/* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
-struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
-                               struct slice key, uint64_t hash, struct item **dead);
-/* Builds an item with its value packed, to be published. FP_NO_MEMORY. */
-enum fp_status store_item_build(struct store *store, struct store_scratch *scratch,
-                                struct slice key, struct slice value, struct item **item)
-    FP_MUST_CHECK;
-/* What makes it this very item for all others: its time of use, era and, unless `cas`, the next
- * one. Then it goes into its shard, where room is reserved, in the place of `old` of the same key
- * (may be NULL), which the caller releases as if unlinked. It must be charged for already. */
-void store_item_enter_locked(struct store *store, const struct store_scratch *scratch,
-                             struct item *old, struct item *item, const uint64_t *cas);
-uint64_t store_next_cas(struct store *store);
-
-/* Another value of an item: flags and key as they are. */
-struct rewrite {
-    const struct item *item; /* the directory must still have it, */
-    uint64_t item_cas;       /* with this cas */
-    struct slice value;
-    bool keeps_marks;        /* it counts as the same value still: stale, won, fetched */
-    const uint64_t *cas;     /* NULL: the next one */
-    const struct item_times *times; /* NULL: its time as it is; or, with what it had and has: */
-    struct item_ttls *ttls;
-    struct item_stored *stored; /* may be NULL */
-};
-/* Packs and publishes it. FP_EXISTS: not the item any more, or not with that cas. FP_NO_MEMORY. */
-enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
-                                  const struct rewrite *rewrite) FP_MUST_CHECK;
-/* What an item is charged for: its record, not its objects. */
-uint64_t store_item_cost(const struct item *item);
-/* The live item with one reference, or NULL. It does not count as used. */
-struct item *store_item_hold(struct store *store, struct store_scratch *scratch, struct slice key);
-struct item_ttls store_item_ttls(const struct store_scratch *scratch, uint32_t expires_s,
-                                 const struct item_times *times);
-int64_t store_created_exptime(const struct item_times *times);
-/* memcached's exptime as store time in seconds; 0 never. */
-uint32_t store_expiry(const struct store_scratch *scratch, int64_t exptime);
-/* Applies a flush_all whose time has come. */
-void store_flush_if_due(struct store *store, const struct store_scratch *scratch);
+#include "storage/store_item_internal.h"
 
 #endif

@@ -296,7 +296,8 @@ enum fp_status store_pack(struct store *store, struct store_scratch *scratch, st
 void store_name_ended(struct store *store, struct store_scratch *scratch, struct zname name)
 {
     lock_assert_none();
-    if (name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED)
+    if (name.what == ZSPILLED) store_spill_forget(store, name);
+    if (name.what >= ZOBJECT && entry_form(name.note) == ENTRY_PACKED)
         compressor_object_died(store->compressors, entry_seat(name.note), scratch->codec);
 }
 
@@ -376,10 +377,20 @@ enum fp_status store_fetch_to(struct store *store, struct store_scratch *scratch
         fetched->word = entry_value_word(name.value);
         return FP_OK;
     }
+    if (name.what == ZSPILLED) return FP_SPILLED;
     struct zmap map;
     if (zpool_map(store->zpool, handle, ZACCESS_READ, &map) != FP_OK) return FP_CORRUPT;
     enum fp_status status = take_out(&map, rooms, fetched);
     zpool_unmap(store->zpool, &map);
+    return status == FP_OK ? take_compressor(store, scratch, fetched) : status;
+}
+
+enum fp_status store_fetch_from(struct store *store, struct store_scratch *scratch,
+                                const struct zmap *map, const struct rooms *rooms,
+                                struct fetched *fetched)
+{
+    *fetched = (struct fetched){.name = {.what = ZOBJECT, .note = map->note}};
+    enum fp_status status = take_out(map, rooms, fetched);
     return status == FP_OK ? take_compressor(store, scratch, fetched) : status;
 }
 

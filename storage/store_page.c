@@ -9,7 +9,7 @@
 
 #include "storage/area_pin.h"
 #include "storage/area_stand.h"
-#include "storage/store_internal.h"
+#include "storage/store_spill_internal.h"
 #include "storage/store_tenant.h"
 
 /* True: an item of the same tenant has given way to it. */
@@ -51,7 +51,6 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct area *area = place.area;
     struct stored next;
     struct zname old;
-    store_count(&area->counters.stores, 1);
     scratch->met_limit = scratch->unpackable = false;
     uint8_t client = scratch->tenant;
     scratch->tenant = area->tenant; /* its owner's: he gives way, or is given way to */
@@ -67,6 +66,9 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
         else store_handle_end(store, scratch, next.handle);
     }
     scratch->tenant = client;
+    bool later = status == FP_NO_MEMORY && scratch->met_limit && scratch->may_wait;
+    if (later && store_spill_makes_room(store)) return FP_LATER;
+    store_count(&area->counters.stores, 1);
     if (scratch->met_limit) store_count(&store->counters.pool_limit_hit, 1);
     if (status != FP_OK) count_refusal(store, scratch, area, status, packed ? &next : NULL);
     return status;
@@ -94,18 +96,38 @@ enum fp_status store_page_sample(struct store *store, struct store_scratch *scra
     return status == FP_OK ? store_unpack(store, scratch, &fetched, space, &crc) : status;
 }
 
+/* From what was read for the request, if the slot still names that. */
+static enum fp_status fetch_arrived_locked(struct store *store, struct store_scratch *scratch,
+                                           struct page_place place, const struct rooms *rooms,
+                                           struct fetched *fetched)
+{
+    struct zhandle handle = area_handle_locked(place.area, place.slot);
+    const struct store_read *read = store_read_find_locked(store, scratch, place, handle);
+    if (read == NULL) return FP_SPILLED;
+    if (read->status != FP_OK)
+        return read->status == FP_NO_MEMORY ? FP_NO_MEMORY : FP_CORRUPT;
+    struct zmap map = {.bytes = (uint8_t *)(uintptr_t)read->read.bytes,
+                       .size_bytes = read->read.size_bytes,
+                       .note = read->read.record.note};
+    store_count(&store->spill->counters.spilled_loads, 1);
+    return store_fetch_from(store, scratch, &map, rooms, fetched);
+}
+
 enum fp_status store_page_fetch(struct store *store, struct store_scratch *scratch,
                                 struct page_place place, const struct rooms *rooms,
                                 struct fetched *fetched)
 {
     struct area *area = place.area;
-    store_count(&area->counters.loads, 1);
     area_slot_take(area, place.slot);
     struct zhandle handle = area_handle_locked(area, place.slot);
     enum fp_status status = area_reads(area); /* what is being emptied is never absent */
     if (status == FP_OK) status = store_fetch_to(store, scratch, handle, rooms, fetched);
+    if (status == FP_SPILLED)
+        status = fetch_arrived_locked(store, scratch, place, rooms, fetched);
     if (fetched->name.what == ZOBJECT) zpool_touch(store->zpool, handle);
     area_slot_drop(area, place.slot);
+    if (status == FP_SPILLED) return status; /* it comes again */
+    store_count(&area->counters.loads, 1);
     if (status == FP_CORRUPT) store_count(&store->counters.corrupt, 1);
     if (status == FP_ABSENT) store_count(&area->counters.absent, 1);
     if (status == FP_CORRUPT) store_count(&area->counters.corrupt, 1);

@@ -91,7 +91,7 @@ uint64_t zpool_says(const struct zpool *pool, struct zhandle handle)
 void zpool_touch(struct zpool *pool, struct zhandle handle)
 {
     uint64_t cell = cells_load(&pool->cells, handle.number);
-    if (cell_what(cell) == ZOBJECT && !cell_touched(cell))
+    if (cell_has_hint(cell) && !cell_touched(cell))
         atomic_fetch_or_explicit(cells_at(&pool->cells, handle.number), CELL_TOUCHED,
                                  memory_order_relaxed);
 }
@@ -111,6 +111,7 @@ bool zpool_touched(const struct zpool *pool, struct zhandle handle)
 static struct zname name_of(uint64_t cell)
 {
     struct zname name = {.what = cell_what(cell)};
+    if (name.what == ZSPILLED) return cell_spilled_name(cell);
     if (name.what == ZVALUE) name.value = cell >> CELL_WHAT_BITS;
     if (name.what == ZOBJECT) name.note = cell_note(cell);
     return name;
@@ -168,6 +169,16 @@ struct zname zpool_replace(struct zpool *pool, struct zhandle handle, struct zha
     struct zname name = zpool_clear(pool, handle);
     zpool_move(pool, *from, handle);
     zpool_handle_give(pool, from);
+    return name;
+}
+
+struct zname zpool_spill(struct zpool *pool, struct zhandle handle, uint64_t place)
+{
+    bool touched = zpool_look(pool, handle).what == ZSPILLED && zpool_touched(pool, handle);
+    struct zname name = zpool_clear(pool, handle);
+    fp_assert(name.what >= ZOBJECT && place >> ZPOOL_SPILLED_PLACE_BITS == 0);
+    uint64_t cell = cell_spilled(name.note, name.size_bytes, place);
+    cells_store(&pool->cells, handle.number, touched ? cell | CELL_TOUCHED : cell);
     return name;
 }
 

@@ -6,7 +6,8 @@
  *
  * Life of an object:  none -(alloc)-> movable -(map)-> pinned -(unmap)-> movable -(free)-> none
  *
- * A handle names an object, a value (a number of the owner's, which needs no object), or nothing.
+ * A handle names an object, a value (a number of the owner's, which needs no object), an object
+ * that its owner keeps elsewhere (spilled: then it is nothing of the pool's), or nothing.
  * Behind it is a cell of 8 bytes. Tables of thousands of handles take them in rows: a row is a run
  * of handles in order, so that its table is the cells themselves and nothing else.
  *
@@ -31,6 +32,7 @@
 #include "base/status.h"
 #include "storage/handle.h"
 #include "storage/pages.h"
+#include "storage/zpool_fill.h"
 
 enum { ZPOOL_OBJECT_BYTES_MAX = 64 << 10 };
 
@@ -79,30 +81,6 @@ struct zpool_reclaimer {
     unsigned pages_max; /* to be tried until one is freed, 1 or more */
     void *owner;        /* passed on */
     enum fp_status (*give)(void *owner, const struct zpool_offer *offer);
-};
-enum { ZPOOL_FULLNESS_GROUPS = 11 };
-struct zpool_class { /* one row of `stats classes`; its pages are object, rounding, header and free
-                      * bytes and nothing else */
-    uint32_t slot_bytes;
-    uint32_t slots_per_zspage;
-    uint32_t pages_per_zspage;
-    uint64_t object_count;
-    uint64_t slot_count;
-    uint64_t zspage_count;
-    uint64_t freeable_pages; /* what compaction could win at most, from the counts alone */
-    uint64_t object_bytes;   /* what was asked of alloc */
-    uint64_t rounding_bytes; /* objects to slots, and what no slot can use */
-    uint64_t header_bytes;   /* what the backend keeps beside objects */
-    uint64_t free_bytes;     /* for more objects: what is partly filled */
-    uint64_t fullness[ZPOOL_FULLNESS_GROUPS]; /* zspages by used tenths; the last one is full */
-};
-struct zpool_fill { /* the sums of all rows, and what is no class's */
-    uint64_t object_count;
-    uint64_t zspage_count;
-    uint64_t held_pages;
-    uint64_t object_bytes, rounding_bytes, header_bytes, free_bytes; /* add up to held_pages */
-    uint64_t table_bytes; /* descriptors and handles, without those in rows */
-    uint64_t pinned_count;
 };
 
 /* Makes an empty pool of the backend `name`. FP_INVALID: no such backend. */
@@ -156,9 +134,14 @@ struct zname zpool_look(const struct zpool *pool, struct zhandle handle) FP_NONN
 /* The same in one word, to be compared with what was said before. */
 uint64_t zpool_says(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
 
-/* Whether an object was used: set at its birth and by touch, cleared by untouch; of what is no
- * object, never. A hint, which a move at the same moment may lose or bring back. The handle is one
- * that was given out. */
+/* Ends the object that the handle names, which its owner has put elsewhere, or has moved there:
+ * from here on it names `place` (below 2^ZPOOL_SPILLED_PLACE_BITS), untouched. Of the note the
+ * lowest bits are kept, and the size. Cannot fail. Returns what it named. */
+struct zname zpool_spill(struct zpool *pool, struct zhandle handle, uint64_t place) FP_NONNULL(1);
+
+/* Whether an object, spilled or not, was used: set at its birth and by touch, cleared by untouch
+ * and as it is spilled; of anything else, never. A hint, which a move at the same moment may lose
+ * or bring back. The handle is one that was given out. */
 void zpool_touch(struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
 void zpool_untouch(struct zpool *pool, struct zhandle handle) FP_NONNULL(1);
 bool zpool_touched(const struct zpool *pool, struct zhandle handle) FP_NONNULL(1);

@@ -193,6 +193,7 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     case FP_FROZEN:
     case FP_MOVED:
     case FP_SPILLED:
+    case FP_LATER:
     case FP_IO:
     default:
         answer(request, output, REPLY_OUT_OF_MEMORY);

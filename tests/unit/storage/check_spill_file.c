@@ -60,7 +60,7 @@ static struct written write_extent(unsigned count)
     struct written written = {.count = count};
     uint8_t *room = aligned(EXTENT_BYTES);
     uint32_t at = 0, span = spill_record_span(OBJECT_BYTES);
-    ck_assert_int_eq(spill_extent_take(file, &written.extent), FP_OK);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_LAST_TOO, &written.extent), FP_OK);
     for (unsigned i = 0; i < count; i++, at += span) {
         struct rng rng = {i + 1};
         rng_fill(&rng, room + at + SPILL_RECORD_BYTES, OBJECT_BYTES);
@@ -158,10 +158,11 @@ START_TEST(a_full_file_says_so_and_takes_more_when_something_went)
     struct written written[EXTENTS];
     struct spill_extent extent;
     for (unsigned i = 0; i < EXTENTS; i++) written[i] = write_extent(3);
-    ck_assert_int_eq(spill_extent_take(file, &extent), FP_TOO_BIG);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_LAST_TOO, &extent), FP_TOO_BIG);
     forget(&written[1]);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_NOT_LAST, &extent), FP_TOO_BIG);
     written[1] = write_extent(5);
-    ck_assert_int_eq(spill_extent_take(file, &extent), FP_TOO_BIG);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_LAST_TOO, &extent), FP_TOO_BIG);
     for (unsigned i = 0; i < 5; i++) ck_assert_int_eq(read_one(written[1].place[i], i), FP_OK);
     for (unsigned i = 0; i < EXTENTS; i++) forget(&written[i]);
     teardown();
@@ -181,10 +182,10 @@ START_TEST(an_extent_is_not_written_again_while_somebody_reads_of_it)
         others[i] = write_extent(1);
         ck_assert_uint_ne(others[i].extent.number, first.extent.number);
     }
-    ck_assert_int_eq(spill_extent_take(file, &extent), FP_TOO_BIG);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_LAST_TOO, &extent), FP_TOO_BIG);
     ck_assert_int_eq(spill_read_run(file, &read), FP_OK);
     spill_read_end(file, &read);
-    ck_assert_int_eq(spill_extent_take(file, &extent), FP_OK);
+    ck_assert_int_eq(spill_extent_take(file, SPILL_LAST_TOO, &extent), FP_OK);
     ck_assert_uint_eq(extent.number, first.extent.number);
     spill_extent_done(file, &extent);
     for (unsigned i = 0; i + 1 < EXTENTS; i++) forget(&others[i]);
@@ -250,15 +251,16 @@ START_TEST(a_truncated_file_is_no_page)
 }
 END_TEST
 
-START_TEST(the_sparsest_extent_is_found_to_be_emptied)
+START_TEST(a_sparse_extent_is_found_to_be_emptied)
 {
     setup();
     struct written many = write_extent(40), few = write_extent(3);
     struct spill_extent extent;
     uint8_t *room = aligned(EXTENT_BYTES);
     struct spill_record record;
-    ck_assert(!spill_extent_sparsest(file, 2 * spill_record_span(OBJECT_BYTES), &extent));
-    ck_assert(spill_extent_sparsest(file, EXTENT_BYTES, &extent));
+    uint32_t hand = 0, span = spill_record_span(OBJECT_BYTES);
+    ck_assert(!spill_extent_sparse(file, &hand, 2 * span, &extent));
+    ck_assert(spill_extent_sparse(file, &hand, 3 * span, &extent));
     ck_assert_uint_eq(extent.number, few.extent.number);
     ck_assert_int_eq(spill_extent_read(file, &extent, room), FP_OK);
     ck_assert(spill_record_read(room, OBJECT_BYTES, &record));
@@ -282,7 +284,7 @@ START_TEST(a_table_of_extents_is_charged_as_it_is_used)
     ck_assert_msg(spill_file_open(&options, &large, why) == FP_OK, "%s", why);
     ck_assert_uint_eq(budget_held(&budget, BUDGET_SPILL), 0);
     struct spill_extent extent;
-    ck_assert_int_eq(spill_extent_take(large, &extent), FP_OK);
+    ck_assert_int_eq(spill_extent_take(large, SPILL_NOT_LAST, &extent), FP_OK);
     ck_assert_uint_eq(budget_held(&budget, BUDGET_SPILL), 4096);
     spill_extent_done(large, &extent);
     spill_file_close(&large);
@@ -368,7 +370,7 @@ int main(void)
                      flipped_bytes_are_found_wherever_they_are,
                      bytes_of_an_older_writing_are_not_taken_for_what_should_be_there,
                      a_truncated_file_is_no_page,
-                     the_sparsest_extent_is_found_to_be_emptied,
+                     a_sparse_extent_is_found_to_be_emptied,
                      a_table_of_extents_is_charged_as_it_is_used,
                      a_file_of_somebody_else_is_left_alone,
                      a_link_is_not_followed_and_an_empty_file_is_ours,
