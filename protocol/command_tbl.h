@@ -46,6 +46,7 @@
     X(COMMAND_SHUTDOWN, "shutdown", SHAPE_REST, "shutdown [graceful]")                             \
     X(COMMAND_COMPACT, "compact", SHAPE_BARE, "compact")                                           \
     X(COMMAND_COMPRESSOR, "compressor", SHAPE_REST, "compressor [set ALGORITHM[:LEVEL]]")          \
+    X(COMMAND_CONFIG, "config", SHAPE_REST, "config get [KEY] | set KEY VALUE | reload")           \
     X(COMMAND_DICTIONARY, "dictionary", SHAPE_REST, "dictionary [train AREA [BYTES] | drop AREA]") \
     X(COMMAND_EXPORT, "export", SHAPE_REST, "export recreate NAME")                                \
     X(COMMAND_HEALTH, "health", SHAPE_BARE, "health")                                              \

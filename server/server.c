@@ -40,6 +40,7 @@ struct server {
     struct shared shared;
     struct event_base *base;
     struct event *signals[HANDLED_SIGNALS];
+    struct event *again; /* a reload that had to wait */
     struct maintainer *maintainer;
     struct recompressor *recompressor;
     struct worker *workers[WORKERS_MAX];
@@ -76,10 +77,12 @@ static enum exit_code fail(struct server *server, enum exit_code code, const cha
 /* Monitors are told that it stops until it has. */
 static void close_listeners(struct server *server, bool all)
 {
-    const struct config *config = server->shared.config;
-    for (uint32_t i = 0; i < config->listeners_count; i++)
-        if (all || config->listeners[i].protocol != CONFIG_HTTP)
-            listener_close(&server->listeners[i]);
+    for (uint32_t i = 0; i < CONFIG_LISTENERS_MAX; i++) {
+        struct listener **listener = &server->listeners[i];
+        bool monitors =
+            *listener != NULL && listener_config(*listener)->protocol == CONFIG_HTTP;
+        if (all || !monitors) listener_close(listener);
+    }
 }
 
 static void begin_stop(struct server *server, const char *signal_name)
@@ -87,7 +90,9 @@ static void begin_stop(struct server *server, const char *signal_name)
     struct shared *shared = &server->shared;
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t deadline = now_ns; /* a second signal: no more patience */
+    lock_take(&shared->config_lock);
     if (!server->stopping) add_u64(now_ns, shared->config->server.stop_timeout_ns, &deadline);
+    lock_drop(&shared->config_lock);
     atomic_store(&shared->stop_deadline_ns, deadline);
     log_event(&server->log, LOG_INFO, server->stopping ? "stopping at once" : "stopping",
               log_text("signal", signal_name),
@@ -106,11 +111,15 @@ static void tell_ready(struct server *server)
     notify_ready(&server->notify, status);
 }
 
+/* While a client changes the configuration, the signal waits for its turn. */
 static void read_again(struct server *server)
 {
+    static const struct timeval soon = {0, 10000};
+    struct change_report report = {0};
     notify_reloading(&server->notify);
-    reload(&server->shared, server->options);
+    bool busy = reload(&server->shared, &report) == CHANGE_BUSY;
     tell_ready(server);
+    if (busy) (void)event_add(server->again, &soon);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *opaque)
@@ -121,8 +130,16 @@ static void on_signal(evutil_socket_t number, short what, void *opaque)
     else begin_stop(server, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+static void on_again(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    read_again(opaque);
+}
+
 static bool handle_signals(struct server *server)
 {
+    server->again = event_new(server->base, -1, 0, on_again, server);
+    if (server->again == NULL) return false;
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return false;
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++) {
         server->signals[i] = evsignal_new(server->base, handled_signals[i], on_signal, server);
@@ -455,6 +472,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     memset(server, 0, sizeof *server);
     *out = server;
     server->options = options;
+    server->shared.options = options;
     server->notify.fd = -1;
     log_init(&server->log, STDERR_FILENO, (*config)->log.level, (*config)->log.format);
     struct shared *shared = &server->shared;
@@ -526,6 +544,7 @@ void server_destroy(struct server **server_ptr)
     pulse_destroy(&server->pulse);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);
+    if (server->again != NULL) event_free(server->again);
     if (server->base != NULL) event_base_free(server->base);
     if (server->stopping) exports_stop(&shared->exports);
     exports_fini(&shared->exports, shared->store);

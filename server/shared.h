@@ -16,6 +16,7 @@
 #include "server/exports.h"
 #include "server/http_counts.h"
 #include "server/openers.h"
+#include "server/options.h"
 #include "server/prefixes.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
@@ -71,6 +72,8 @@ struct shared {
     _Atomic bool started;                 /* all is there, and clients may come */
     struct http_counts http;
     struct reload_result reloads;
+    const struct options *options; /* what the program was started with */
+    _Atomic bool changing;         /* the configuration is */
     struct debug_clock debug_clock;
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */

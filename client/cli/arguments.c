@@ -416,6 +416,27 @@ static void print_about_health(void)
            "  2  it does not answer\n");
 }
 
+static void print_about_config(void)
+{
+    printf("\nThe last column is where a value is from: default, FILE:LINE, --set:N of the\n"
+           "server's command line, set (farpage set), or command (another one changed it\n"
+           "since, such as compressor set). KEY may be the beginning of several, as storage is.\n");
+}
+
+static void print_about_set(void)
+{
+    printf("\nThe change does not outlive a restart, and the next reload takes it back: what\n"
+           "is to stay goes into the file. Refused, with the reason: keys that need a restart,\n"
+           "values that do not go together, limits below what is used, and what would let\n"
+           "nobody in.\n");
+}
+
+static void print_about_reload(void)
+{
+    printf("\nAs SIGHUP: all of it is applied, or nothing is, and the exit code is 1. What was\n"
+           "set by commands since goes, for the file wins.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -454,6 +475,9 @@ void arguments_print_help(enum cli_command command)
     }
     if (command == CLI_STATS) print_about_stats();
     if (command == CLI_HEALTH) print_about_health();
+    if (command == CLI_CONFIG) print_about_config();
+    if (command == CLI_SET) print_about_set();
+    if (command == CLI_RELOAD) print_about_reload();
     if (command == CLI_COMPRESSOR) print_about_compressor();
     if (command == CLI_DICTIONARY) print_about_dictionary();
     if (command == CLI_ADVISE) print_about_advise();

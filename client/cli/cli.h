@@ -39,6 +39,13 @@ struct cli {
     X(AREAS, "areas", "[create | delete NAME]", 0, 2, cli_areas,                                   \
       "show the server's areas and who has them open, create one, or delete it")                   \
     X(HEALTH, "health", "", 0, 0, cli_health, "say whether the server serves, and exit 0, 1 or 2") \
+    X(CONFIG, "config", "[KEY]", 0, 1, cli_config,                                                 \
+      "show what the server's configuration is, and where each value is from")                     \
+    X(GET, "get", "KEY", 1, 1, cli_get, "print the value of a key of the configuration")           \
+    X(SET, "set", "KEY VALUE", 2, 2, cli_set,                                                      \
+      "change a key of the configuration until the next reload or restart")                        \
+    X(RELOAD, "reload", "", 0, 0, cli_reload,                                                      \
+      "have the server read its configuration again, and see what that came to")                   \
     X(SESSIONS, "sessions", "", 0, 0, cli_sessions,                                                \
       "show who is connected, since when, and what he has open")                                   \
     X(MAPS, "maps", "", 0, 0, cli_maps, "show what is mapped, by whom and for how long")           \

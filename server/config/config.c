@@ -104,7 +104,7 @@ static bool set_value(struct config_build *build, struct slice path, struct slic
     return true;
 }
 
-static enum fp_status load_set(struct config_build *build, uint32_t line)
+enum fp_status config_set_one(struct config_build *build, uint32_t line)
 {
     struct slice text = slice_text(build->sets.arguments[line - 1]);
     const uint8_t *equals = text.size_bytes ? memchr(text.bytes, '=', text.size_bytes) : NULL;
@@ -142,7 +142,7 @@ static enum fp_status load_sources(struct config_build *build, uint8_t *bytes, s
     enum fp_status status = build->file.name != NULL ? load_file(build, bytes, room) : FP_OK;
     build->source = &build->sets;
     for (size_t i = 0; i < build->sets.argument_count && status != FP_NO_MEMORY; i++) {
-        enum fp_status next = load_set(build, (uint32_t)i + 1);
+        enum fp_status next = config_set_one(build, (uint32_t)i + 1);
         if (next != FP_OK) status = next;
     }
     /* Half a file says nothing about what goes together. */

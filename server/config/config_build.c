@@ -21,7 +21,9 @@ static struct config_origin *origin_of(const struct config_target *target,
 static struct config_origin origin_here(const struct config_build *build, struct config_place place)
 {
     return (struct config_origin){
-        .from = build->source == &build->file ? CONFIG_FROM_FILE : CONFIG_FROM_SET,
+        .from = build->running                  ? CONFIG_FROM_RUNNING
+                : build->source == &build->file ? CONFIG_FROM_FILE
+                                                : CONFIG_FROM_SET,
         .line = place.line,
         .column = place.column,
         .width = place.width,

@@ -16,6 +16,7 @@ struct config_build {
     struct config_source file; /* its text is borrowed from who reads it */
     struct config_source sets;
     const struct config_source *source; /* the one being read */
+    bool running; /* a running server's is changed: its sources are not there any more */
 };
 
 /* What keys are assigned to: the configuration itself, or an item of a list. */
@@ -53,6 +54,9 @@ void config_assign(struct config_build *build, const struct config_target *targe
 void config_unknown_key(struct config_build *build, const struct config_target *target,
                         struct slice word, struct config_place place);
 void config_unknown_path(struct config_build *build, struct slice path, struct config_place place);
+
+/* Reads "key=value", argument `line` of build->sets. */
+enum fp_status config_set_one(struct config_build *build, uint32_t line) FP_MUST_CHECK;
 
 /* Reads build->file. FP_INVALID where it had to stop before the end; build->errors tells why. */
 enum fp_status config_yaml_file(struct config_build *build) FP_MUST_CHECK;

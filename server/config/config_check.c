@@ -17,7 +17,9 @@ const struct config_origin *config_origin_of(const struct config *config, const 
 struct config_place config_place_of(const struct config_build *build,
                                     const struct config_origin *origin)
 {
-    fp_assert(origin->from != CONFIG_FROM_DEFAULT); /* the defaults agree with each other */
+    /* The defaults agree with each other, and what a running server has does so too. */
+    if (build->running) return (struct config_place){.source = &build->sets};
+    fp_assert(origin->from != CONFIG_FROM_DEFAULT);
     const struct config_source *source =
         origin->from == CONFIG_FROM_FILE ? &build->file : &build->sets;
     return (struct config_place){source, origin->line, origin->column, origin->width};

@@ -32,22 +32,42 @@ static void path_of(const struct config_key *key, const struct config_section *s
 }
 
 void config_visit(const struct config *config,
-                  void (*visit)(void *context, const char *key, const char *value), void *context)
+                  void (*visit)(void *context, const char *key, const char *value,
+                                const struct config_origin *origin),
+                  void *context)
 {
     struct config_section section;
     for (size_t s = 0; config_section_at(s, &section); s++) {
         uint32_t items = section.is_list ? config_item_count(&section, config) : 1;
         for (uint32_t i = 0; i < items; i++) {
             const void *base = base_of(&section, config, i);
+            const struct config_origin *origins =
+                section.is_list ? config_item_at(&section, config, i)->origins
+                                : &config->origins[config_key_row(section.keys)];
             for (size_t k = 0; k < section.key_count; k++) {
                 char path[PATH_BYTES];
                 char text[CONFIG_VALUE_BYTES];
                 path_of(&section.keys[k], &section, i, path);
                 config_value_text(&section.keys[k], value_at(base, &section.keys[k]), text);
-                visit(context, path, text);
+                visit(context, path, text, &origins[k]);
             }
         }
     }
+}
+
+void config_origin_text(const struct config *config, const struct config_origin *origin,
+                        char text[CONFIG_ORIGIN_BYTES])
+{
+    if (origin->from == CONFIG_FROM_DEFAULT)
+        snprintf(text, CONFIG_ORIGIN_BYTES, "default");
+    else if (origin->from == CONFIG_FROM_RUNNING)
+        snprintf(text, CONFIG_ORIGIN_BYTES, "set");
+    else
+        snprintf(text, CONFIG_ORIGIN_BYTES, "%.110s:%" PRIu32,
+                 origin->from == CONFIG_FROM_SET || config->file == NULL ? "--set" : config->file,
+                 origin->line);
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~') *text = '?';
 }
 
 /* Two configurations being compared. */

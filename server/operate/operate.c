@@ -14,6 +14,7 @@ static const struct operate_row {
     operate_run *run;
 } rows[] = {
     {COMMAND_COMPRESSOR, operate_compressor},
+    {COMMAND_CONFIG, operate_config},
     {COMMAND_DICTIONARY, operate_dictionary},
     {COMMAND_EXPORT, operate_export},
     {COMMAND_HEALTH, operate_health},

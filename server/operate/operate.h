@@ -7,7 +7,7 @@
  * sentence. A refused command has changed nothing.
  *
  * Threads: any, each with an answer of its own. Blocks: never, but for short locks, and `export`
- *          for a line to the disk; what takes long is only begun here.
+ *          and `config` for small files; what takes long is only begun here.
  */
 #ifndef FARPAGE_SERVER_OPERATE_H
 #define FARPAGE_SERVER_OPERATE_H
@@ -43,7 +43,7 @@ enum operate operate_refuse(struct answer *answer, enum operate how, const char 
     __attribute__((format(printf, 3, 4))) FP_NONNULL(1, 3);
 
 typedef enum operate operate_run(struct shared *shared, struct slice rest, struct answer *answer);
-operate_run operate_compressor, operate_dictionary, operate_export, operate_health,
+operate_run operate_compressor, operate_config, operate_dictionary, operate_export, operate_health,
     operate_recompress;
 
 #endif

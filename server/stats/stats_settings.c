@@ -7,8 +7,10 @@
 #include "server/config/config_compare.h"
 #include "server/stats/stats_internal.h"
 
-static void emit_setting(void *context, const char *key, const char *value)
+static void emit_setting(void *context, const char *key, const char *value,
+                         const struct config_origin *origin)
 {
+    (void)origin;
     stats_text(context, key, value);
 }
 

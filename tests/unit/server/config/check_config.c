@@ -479,8 +479,10 @@ START_TEST(a_reload_is_told_what_differs)
 }
 END_TEST
 
-static void note_value(void *context, const char *key, const char *value)
+static void note_value(void *context, const char *key, const char *value,
+                       const struct config_origin *origin)
 {
+    (void)origin;
     char *text = context;
     size_t used = strlen(text);
     snprintf(text + used, 4096 - used, "%s %s\n", key, value);
@@ -498,9 +500,42 @@ START_TEST(every_value_can_be_visited)
 }
 END_TEST
 
+START_TEST(a_running_configuration_is_changed_in_a_copy)
+{
+    static const struct {
+        const char *pair, *why; /* NULL: it is good */
+    } rows[] = {
+        {"log.level=debug", NULL},
+        {"server.threads=2", NULL}, /* whether that needs a restart is not asked here */
+        {"log.level=loud", "log.level: 'loud' is not error, warn, info or debug"},
+        {"log.levle=debug", "unknown key 'log.levle'; did you mean 'log.level'?"},
+        {"storage.item_size_max=1GiB", NULL},
+        {"session.mapped_total_max=1GiB",
+         "session.mapped_total_max: 1GiB is more than half of storage.memory_limit (1GiB)"},
+        {"areas=[{name: b}]", "areas[0] has no 'size', which every item needs"},
+        {"nothing", "no '='; --set takes KEY=VALUE"},
+    };
+    struct loading loading = load_set("areas=[{name: a, size: 4KiB}]");
+    for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
+        struct config_errors errors;
+        struct config *next;
+        config_errors_init(&errors);
+        enum fp_status status = config_change(loading.config, rows[i].pair, &next, &errors);
+        ck_assert_msg(status == (rows[i].why != NULL ? FP_INVALID : FP_OK), "%s", rows[i].pair);
+        if (rows[i].why != NULL)
+            ck_assert_str_eq(config_error_message(config_errors_at(&errors, 0)), rows[i].why);
+        config_errors_fini(&errors);
+        config_destroy(&next);
+    }
+    ck_assert_int_eq(loading.config->log.level, LOG_INFO);
+    unload(&loading);
+}
+END_TEST
+
 int main(void)
 {
-    return suite_run("config", without_a_file_all_is_default,
+    return suite_run("config", a_running_configuration_is_changed_in_a_copy,
+                     without_a_file_all_is_default,
                      the_shipped_file_is_what_the_table_says, bad_files_say_what_is_expected,
                      good_files_load_and_so_do_their_dumps, every_value_of_a_file_arrives,
                      set_wins_over_the_file_and_the_last_over_the_first,
