@@ -114,6 +114,39 @@ static int make_uffd(void)
     return uffd;
 }
 
+/* Where pages go that are about to leave. 0 where there is no room for it. */
+static uint64_t map_stage(void)
+{
+    void *stage = mmap(NULL, AGENT_STAGE_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stage == MAP_FAILED) return 0;
+    bool good = madvise(stage, AGENT_STAGE_BYTES, MADV_DONTFORK) == 0;
+    (void)madvise(stage, AGENT_STAGE_BYTES, MADV_NOHUGEPAGE); /* as well */
+    if (!good) (void)munmap(stage, AGENT_STAGE_BYTES);
+    return good ? (uint64_t)(uintptr_t)stage : 0;
+}
+
+static void close_all(int count, const int fds[])
+{
+    for (int i = 0; i < count; i++) {
+        if (fds[i] >= 0) close(fds[i]);
+    }
+}
+
+/* What the hello brings: all of it, or none and the reason in hello->error. */
+static void make_gifts(struct agent_hello *hello, int gifts[AGENT_GIFTS])
+{
+    for (int i = 0; i < AGENT_GIFTS && hello->error == 0; i++) {
+        gifts[i] = make_uffd();
+        if (gifts[i] < 0) hello->error = errno;
+    }
+    if (hello->error == 0) hello->stage_from = map_stage();
+    if (hello->error == 0 && hello->stage_from == 0) hello->error = ENOMEM;
+    if (hello->error == 0) return;
+    close_all(AGENT_GIFTS, gifts);
+    for (int i = 0; i < AGENT_GIFTS; i++) gifts[i] = -1;
+}
+
 static int call_pager(void)
 {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -133,19 +166,20 @@ union control {
     char bytes[CMSG_SPACE(AGENT_FDS * sizeof(int))];
 };
 
-static bool send_hello(int socket, const struct agent_hello *hello, int uffd)
+static bool send_hello(int socket, const struct agent_hello *hello, const int gifts[AGENT_GIFTS])
 {
+    enum { BYTES = AGENT_GIFTS * sizeof(int) };
     union control control = {.bytes = {0}};
     struct iovec part = {(void *)(uintptr_t)hello, sizeof *hello};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (uffd >= 0) {
+    if (gifts[0] >= 0) {
         message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof uffd);
+        message.msg_controllen = CMSG_SPACE(BYTES);
         struct cmsghdr *head = CMSG_FIRSTHDR(&message);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof uffd);
-        memcpy(CMSG_DATA(head), &uffd, sizeof uffd);
+        head->cmsg_len = CMSG_LEN(BYTES);
+        memcpy(CMSG_DATA(head), gifts, BYTES);
     }
     ssize_t sent;
     do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -159,7 +193,7 @@ static bool take_welcome(int socket, struct agent_welcome *welcome, int fds[AGEN
     union control control;
     struct iovec part = {welcome, sizeof *welcome};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
+                             .msg_controllen = CMSG_LEN(AGENT_FDS * sizeof(int))};
     ssize_t got;
     do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
@@ -185,14 +219,14 @@ static void *map_apart(size_t bytes, int fd)
 }
 
 /* The thread's own stack, struct and the little that code of libc may want of a thread. */
-static bool start_thread(struct agent_ring *ring, int socket, int bell, int uffd)
+static bool start_thread(const struct agent_thread *as)
 {
     uint8_t *memory = map_apart(STACK_BYTES + TLS_BYTES, -1);
     if (memory == NULL) return false;
     uint8_t *tls = memory + STACK_BYTES + TLS_BYTES / 2;
     memcpy(tls, &tls, sizeof tls); /* of x86-64: the thread's pointer to itself */
     struct agent_thread *thread = (void *)(memory + STACK_BYTES - 256);
-    *thread = (struct agent_thread){.ring = ring, .socket = socket, .bell = bell, .uffd = uffd};
+    *thread = *as;
     uint64_t all = UINT64_MAX, before = 0;
     (void)CALL(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
     int tid = clone(agent_thread_main, thread,
@@ -204,61 +238,55 @@ static bool start_thread(struct agent_ring *ring, int socket, int bell, int uffd
     return tid >= 0;
 }
 
-static void close_all(int count, const int fds[])
+/* What was given and what the welcome brought become a thread. False with errno. */
+static bool settle(int socket, const int gifts[AGENT_GIFTS], const int fds[AGENT_FDS])
 {
-    for (int i = 0; i < count; i++) {
-        if (fds[i] >= 0) close(fds[i]);
-    }
-}
-
-/* What the welcome brought becomes a thread. False with errno. */
-static bool settle(int socket, const int fds[AGENT_FDS], int uffd)
-{
-    if (fds[AGENT_FD_UFFD] >= 0) uffd = fds[AGENT_FD_UFFD];
-    if (fds[AGENT_FD_RING] < 0 || fds[AGENT_FD_BELL] < 0 || uffd < 0) {
+    struct agent_thread thread = {
+        .socket = socket, .bell = fds[AGENT_FD_BELL], .stage = gifts[AGENT_GIFT_STAGE],
+        .uffd = fds[AGENT_FD_UFFD] >= 0 ? fds[AGENT_FD_UFFD] : gifts[AGENT_GIFT_UFFD]};
+    if (fds[AGENT_FD_RING] < 0 || thread.bell < 0 || thread.uffd < 0) {
         errno = EPROTO;
         return false;
     }
-    struct agent_ring *ring = map_apart(sizeof *ring, fds[AGENT_FD_RING]);
-    if (ring == NULL) return false;
-    if (!start_thread(ring, socket, fds[AGENT_FD_BELL], uffd)) {
+    thread.ring = map_apart(sizeof *thread.ring, fds[AGENT_FD_RING]);
+    if (thread.ring == NULL) return false;
+    if (!start_thread(&thread)) {
         int error = errno;
-        (void)munmap(ring, sizeof *ring);
+        (void)munmap(thread.ring, sizeof *thread.ring);
         errno = error;
         return false;
     }
-    atomic_store(&agent.ring, ring);
+    atomic_store(&agent.ring, thread.ring);
     return true;
 }
 
 /* Says hello and lives by the answer. `parent` and `fork` are 0 for a program that just began. */
-static enum agent_verdict enter(uint64_t parent, uint32_t fork, bool needs_uffd)
+static enum agent_verdict enter(uint64_t parent, uint32_t fork, bool gives)
 {
     struct agent_hello hello = {
         .magic = AGENT_MAGIC, .version = AGENT_VERSION, .pid = getpid(), .parent = parent,
         .fork = fork, .own_from = agent.own_from, .own_to = agent.own_to};
     memcpy(hello.token, agent.token, sizeof hello.token);
-    int uffd = needs_uffd ? make_uffd() : -1;
-    if (needs_uffd && uffd < 0) hello.error = errno;
-    int socket = call_pager(); /* who calls is expected to speak at once */
-    if (socket < 0) {
-        say("farpage: the pager cannot be reached: %s\n", strerror(errno));
-        return AGENT_UNWANTED;
-    }
-    struct agent_welcome welcome = {0};
-    int fds[AGENT_FDS];
+    int gifts[AGENT_GIFTS] = {-1, -1}, fds[AGENT_FDS];
+    if (gives) make_gifts(&hello, gifts);
     enum agent_verdict verdict = AGENT_UNWANTED;
-    if (send_hello(socket, &hello, uffd) && take_welcome(socket, &welcome, fds)) {
+    int socket = call_pager(); /* who calls is expected to speak at once */
+    if (socket < 0) say("farpage: the pager cannot be reached: %s\n", strerror(errno));
+    struct agent_welcome welcome = {0};
+    if (socket >= 0 && send_hello(socket, &hello, gifts) && take_welcome(socket, &welcome, fds)) {
         verdict = (enum agent_verdict)welcome.verdict;
         agent.id = welcome.id;
         agent.follows_forks = welcome.follows_forks != 0;
-        if (verdict == AGENT_TAKEN && !settle(socket, fds, uffd)) {
+        if (verdict == AGENT_TAKEN && !settle(socket, gifts, fds)) {
             say("farpage: the agent cannot start: %s\n", strerror(errno));
             verdict = AGENT_UNWANTED;
         }
         close_all(AGENT_FDS, fds);
     }
-    close_all(2, (const int[]){socket, uffd});
+    if (verdict != AGENT_TAKEN && hello.stage_from != 0)
+        (void)munmap((void *)(uintptr_t)hello.stage_from, AGENT_STAGE_BYTES);
+    close_all(1, &socket);
+    close_all(AGENT_GIFTS, gifts);
     return verdict;
 }
 

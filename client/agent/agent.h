@@ -15,7 +15,9 @@
  * never takes it away and a child never has it. */
 struct agent_thread {
     struct agent_ring *ring;
-    int socket, bell, uffd; /* in the thread's own table of descriptors */
+    int socket, bell; /* in the thread's own table of descriptors, as those below */
+    int stage;        /* staging's userfaultfd; -1: there is none, and nothing moves */
+    int uffd;         /* the process's, to be kept */
 };
 
 /* What clone(2) runs; never returns before the process ends. */

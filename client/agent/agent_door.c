@@ -2,7 +2,6 @@
 #include "client/agent/agent_door.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64, PATIENCE_MS = 100 };
+enum { BACKLOG = 64 };
 
 static int make_folder(struct agent_door *door)
 {
@@ -75,23 +74,25 @@ void agent_door_variable(const struct agent_door *door, char text[AGENT_VARIABLE
 
 union control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(AGENT_GIFTS * sizeof(int))];
 };
 
-/* At most one descriptor fits; the kernel closes what does not. */
+int agent_door_answer(struct agent_door *door)
+{
+    return accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+/* No more descriptors fit than those wanted; the kernel closes what does not. */
 static ssize_t take_hello(struct agent_guest *guest)
 {
     union control control;
     struct iovec part = {&guest->hello, sizeof guest->hello};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-    struct pollfd said = {.fd = guest->socket, .events = POLLIN};
-    if (poll(&said, 1, PATIENCE_MS) <= 0) return -1;
+                             .msg_controllen = CMSG_LEN(AGENT_GIFTS * sizeof(int))};
     ssize_t got = recvmsg(guest->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     const struct cmsghdr *head = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(sizeof guest->uffd))
-        memcpy(&guest->uffd, CMSG_DATA(head), sizeof guest->uffd);
+    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(guest->gifts, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
     return got;
 }
 
@@ -105,21 +106,23 @@ static bool same_token(const uint8_t *a, const uint8_t *b)
 static void close_guest(struct agent_guest *guest)
 {
     if (guest->socket >= 0) close(guest->socket);
-    if (guest->uffd >= 0) close(guest->uffd);
-    guest->socket = guest->uffd = -1;
+    for (int i = 0; i < AGENT_GIFTS; i++) {
+        if (guest->gifts[i] >= 0) close(guest->gifts[i]);
+        guest->gifts[i] = -1;
+    }
+    guest->socket = -1;
 }
 
-bool agent_door_take(struct agent_door *door, struct agent_guest *guest)
+bool agent_door_hear(const struct agent_door *door, int socket, struct agent_guest *guest)
 {
-    *guest = (struct agent_guest){.uffd = -1};
-    guest->socket = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (guest->socket < 0) return false;
+    *guest = (struct agent_guest){.socket = socket, .gifts = {-1, -1}};
     struct ucred peer;
     socklen_t bytes = sizeof peer;
-    bool known = getsockopt(guest->socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+    bool known = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
                  take_hello(guest) == sizeof guest->hello &&
                  guest->hello.magic == AGENT_MAGIC && guest->hello.version == AGENT_VERSION &&
-                 same_token(guest->hello.token, door->token);
+                 same_token(guest->hello.token, door->token) &&
+                 (guest->gifts[0] < 0) == (guest->gifts[AGENT_GIFTS - 1] < 0);
     if (known) guest->pid = peer.pid;
     if (!known) close_guest(guest);
     return known;

@@ -4,7 +4,7 @@
  * Whoever knows the token may come in; it is in the environment of the programs that were started
  * with it, which their user alone can read. What they say is checked.
  *
- * Threads: one. Blocks: agent_door_take, a tenth of a second at most.
+ * Threads: one. Blocks: never.
  */
 #ifndef FARPAGE_CLIENT_AGENT_AGENT_DOOR_H
 #define FARPAGE_CLIENT_AGENT_AGENT_DOOR_H
@@ -24,9 +24,9 @@ struct agent_door {
     char folder[AGENT_PATH_BYTES - 16], path[AGENT_PATH_BYTES];
 };
 
-/* Who came in. The descriptors are the caller's; uffd is -1 where none came. */
+/* Who came in. The descriptors are the caller's; gifts are all there, or all -1. */
 struct agent_guest {
-    int socket, uffd;
+    int socket, gifts[AGENT_GIFTS];
     pid_t pid; /* as the kernel knows it */
     struct agent_hello hello;
 };
@@ -39,9 +39,13 @@ void agent_door_close(struct agent_door *door) FP_NONNULL(1); /* the folder goes
 void agent_door_variable(const struct agent_door *door, char text[AGENT_VARIABLE_BYTES])
     FP_NONNULL(1, 2);
 
-/* False: nobody came, or nobody with the token who speaks as we do. */
-bool agent_door_take(struct agent_door *door, struct agent_guest *guest)
-    FP_MUST_CHECK FP_NONNULL(1, 2);
+/* The socket of who knocks, which becomes readable when he speaks; -1: nobody. */
+int agent_door_answer(struct agent_door *door) FP_MUST_CHECK FP_NONNULL(1);
+
+/* What he says. The socket is the guest's; or it is closed, and false: he does not know the token,
+ * or speaks another language. */
+bool agent_door_hear(const struct agent_door *door, int socket, struct agent_guest *guest)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
 
 /* Sends a welcome other than AGENT_TAKEN and closes what the guest brought. */
 void agent_guest_refuse(struct agent_guest *guest, enum agent_verdict verdict) FP_NONNULL(1);

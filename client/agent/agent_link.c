@@ -119,8 +119,9 @@ bool agent_link_done(struct agent_link *link, struct agent_order *order)
     struct agent_order said = link->ring->orders[seat];
     *order = link->orders[seat];
     order->error = said.error > 0 && said.error < 4096 ? said.error : said.error == 0 ? 0 : EIO;
-    order->moved = said.moved < order->bytes ? said.moved : order->bytes;
-    if (order->kind == AGENT_STAGE) order->to = said.to;
+    uint64_t all = order->pages >= 64 ? UINT64_MAX : (1ull << order->pages) - 1;
+    order->done = said.done & all;
+    if (order->done != all && order->error == 0) order->error = EIO;
     return true;
 }
 
@@ -168,9 +169,4 @@ void agent_link_answer(struct agent_link *link)
 void agent_link_announce(struct agent_link *link, uint32_t pages)
 {
     atomic_store_explicit(&link->ring->announce_pages, pages, memory_order_relaxed);
-}
-
-const uint8_t *agent_link_buffer(const struct agent_link *link, uint64_t at)
-{
-    return link->ring->buffer + at;
 }

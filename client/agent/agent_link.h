@@ -46,8 +46,8 @@ void agent_link_give(struct agent_link *link) FP_NONNULL(1);
 /* Orders that were filled and are not done. */
 uint32_t agent_link_under_way(const struct agent_link *link) FP_NONNULL(1);
 
-/* The oldest order, if it is done: its kind and bounds as they were given, its error and what was
- * moved as the agent says. False: it is not done, or there is none. */
+/* The oldest order, if it is done: what was wanted as it was given, what was done and the error as
+ * the agent says. False: it is not done, or there is none. */
 bool agent_link_done(struct agent_link *link, struct agent_order *order)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
@@ -62,8 +62,5 @@ void agent_link_answer(struct agent_link *link) FP_NONNULL(1);
 
 /* Mappings of at least so many pages are to be asked for from now on; 0: none. */
 void agent_link_announce(struct agent_link *link, uint32_t pages) FP_NONNULL(1);
-
-/* The bytes that AGENT_READ brought to `at`; at most what is left of the buffer. */
-const uint8_t *agent_link_buffer(const struct agent_link *link, uint64_t at) FP_NONNULL(1);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Life: closes every descriptor but its three, in a table that it shares with nobody, so that it
+ * Life: closes every descriptor but its four, in a table that it shares with nobody, so that it
  * keeps no pipe of the program's open and the program cannot close its own -> carries out orders in
  * the order given -> sleeps at the doorbell -> the pager is gone: ends the program.
  *
@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 #include "base/attrs.h"
 #include "client/agent/agent.h"
@@ -25,59 +24,65 @@ struct move {
     int64_t moved;
 };
 #define MOVE_CALL 0xc028aa05u
-enum { MOVE_HOLES = 2 }; /* a hole in the source is no error */
+enum { DONT_WAKE = 1, PAGE_SHIFT = 12 };
 
 /* --- orders --------------------------------------------------------------------------------- */
 
+static uint64_t bits(uint64_t count)
+{
+    return count >= 64 ? UINT64_MAX : (1ull << count) - 1;
+}
+
+/* As many as go in one call; then those behind the page that did not. */
 static void do_move(const struct agent_thread *thread, struct agent_order *order)
 {
-    struct move move = {.to = order->to, .from = order->from, .bytes = order->bytes};
-    long result = CALL(SYS_ioctl, thread->uffd, MOVE_CALL, (long)&move);
-    order->moved = move.moved > 0 ? (uint64_t)move.moved : 0;
-    order->error = (int32_t)-result;
+    for (uint64_t at = 0; at < order->pages;) {
+        struct move move = {.to = order->to + (at << PAGE_SHIFT),
+                            .from = order->from + (at << PAGE_SHIFT),
+                            .bytes = (order->pages - at) << PAGE_SHIFT, .mode = DONT_WAKE};
+        long result = CALL(SYS_ioctl, thread->stage, MOVE_CALL, (long)&move);
+        uint64_t moved = move.moved > 0 ? (uint64_t)move.moved >> PAGE_SHIFT : 0;
+        order->done |= bits(moved) << at;
+        at += moved;
+        if (at >= order->pages) break;
+        order->error = result < 0 ? (int32_t)-result : EAGAIN;
+        if (order->error == EAGAIN || order->error == ENOTTY || order->error == EBADF) break;
+        at++;
+    }
 }
 
 static void do_drop(struct agent_order *order)
 {
-    long result = CALL(SYS_madvise, (long)order->from, (long)order->bytes, MADV_DONTNEED);
-    order->moved = result == 0 ? order->bytes : 0;
+    long result = CALL(SYS_madvise, (long)order->from, (long)(order->pages << PAGE_SHIFT),
+                       MADV_DONTNEED);
+    order->done = result == 0 ? bits(order->pages) : 0;
     order->error = (int32_t)-result;
 }
 
-/* By a call, so that memory which has gone meanwhile is an error and no signal. */
-static void do_read(struct agent_ring *ring, struct agent_order *order)
+/* A page of a file that has none. */
+static void do_lose(struct agent_order *order)
 {
-    order->moved = 0;
-    order->error = EINVAL;
-    if (order->to > sizeof ring->buffer || order->bytes > sizeof ring->buffer - order->to) return;
-    struct iovec into = {ring->buffer + order->to, (size_t)order->bytes};
-    struct iovec from = {(void *)(uintptr_t)order->from, (size_t)order->bytes};
-    long self = CALL(SYS_getpid, 0);
-    long result = CALL(SYS_process_vm_readv, self, (long)&into, 1, (long)&from, 1, 0);
-    order->moved = result > 0 ? (uint64_t)result : 0;
-    order->error = result < 0 ? (int32_t)-result : order->moved < order->bytes ? EFAULT : 0;
-}
-
-static void do_stage(struct agent_order *order)
-{
-    long result = CALL(SYS_mmap, 0, (long)order->bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    order->moved = 0;
-    order->error = result < 0 && result > -4096 ? (int32_t)-result : 0;
-    if (order->error != 0) return;
-    order->to = (uint64_t)result;
-    order->moved = order->bytes;
-    (void)CALL(SYS_madvise, result, (long)order->bytes, MADV_DONTFORK);
-    (void)CALL(SYS_madvise, result, (long)order->bytes, MADV_NOHUGEPAGE);
+    static const char name[] = "farpage-lost";
+    long fd = CALL(SYS_memfd_create, (long)name, 0);
+    long result = fd;
+    if (fd >= 0) {
+        result = CALL(SYS_mmap, (long)order->from, (long)(order->pages << PAGE_SHIFT),
+                      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        (void)CALL(SYS_close, fd);
+    }
+    bool failed = result < 0 && result > -4096;
+    order->done = failed ? 0 : bits(order->pages);
+    order->error = failed ? (int32_t)-result : 0;
 }
 
 static void carry_out(const struct agent_thread *thread, struct agent_order *order)
 {
+    order->done = 0;
+    order->error = 0;
     switch (order->kind) {
     case AGENT_MOVE: do_move(thread, order); break;
     case AGENT_DROP: do_drop(order); break;
-    case AGENT_READ: do_read(thread->ring, order); break;
-    case AGENT_STAGE: do_stage(order); break;
+    case AGENT_LOSE: do_lose(order); break;
     default: order->error = EINVAL;
     }
 }
@@ -144,19 +149,19 @@ static void close_between(long first, long last)
 
 static void close_others(const struct agent_thread *thread)
 {
-    int kept[3] = {thread->socket, thread->bell, thread->uffd};
-    for (int i = 0; i < 2; i++) { /* sorts three */
-        for (int j = 0; j < 2 - i; j++) {
-            if (kept[j] <= kept[j + 1]) continue;
-            int higher = kept[j];
-            kept[j] = kept[j + 1];
-            kept[j + 1] = higher;
+    int kept[] = {thread->socket, thread->bell, thread->stage, thread->uffd};
+    enum { KEPT = FP_COUNT_OF(kept) };
+    for (int i = 0; i < KEPT; i++) { /* sorts them */
+        for (int j = i; j > 0 && kept[j - 1] > kept[j]; j--) {
+            int higher = kept[j - 1];
+            kept[j - 1] = kept[j];
+            kept[j] = higher;
         }
     }
-    close_between(0, kept[0] - 1);
-    close_between(kept[0] + 1, kept[1] - 1);
-    close_between(kept[1] + 1, kept[2] - 1);
-    close_between(kept[2] + 1, 0x7fffffff);
+    for (int i = 0; i < KEPT; i++) {
+        close_between(i == 0 ? 0 : kept[i - 1] + 1, kept[i] - 1);
+    }
+    close_between(kept[KEPT - 1] + 1, 0x7fffffff);
 }
 
 int agent_thread_main(void *context)

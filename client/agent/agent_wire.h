@@ -26,7 +26,8 @@ enum {
     AGENT_MAGIC = 0x46504147,
     AGENT_TOKEN_BYTES = 16,
     AGENT_ORDERS = 512,         /* in the ring at once; a power of two */
-    AGENT_BUFFER_PAGES = 64,    /* room for what AGENT_READ brings */
+    AGENT_ORDER_PAGES = 64,     /* in one order; a bit each */
+    AGENT_STAGE_BYTES = 64 << 20,
     AGENT_PAGE_BYTES = 4096,
     AGENT_WATCH_NS = 100000000, /* how long a pager's death may stay unnoticed */
 };
@@ -37,20 +38,25 @@ enum agent_how {
     AGENT_USER_MODE = 'u', /* userfaultfd(2) that sees no fault of the kernel's own */
 };
 
-/* With it comes the process's userfaultfd, not yet asked for any feature; none where `error` says
- * why, and in a forked child where the kernel gives one to the pager. */
+/* Two userfaultfds that have not been asked for any feature yet come with it: the process's, and
+ * staging's. None comes where `error` says why, and none of a forked child where the kernel gives
+ * the pager one. */
+enum agent_gift { AGENT_GIFT_UFFD, AGENT_GIFT_STAGE, AGENT_GIFTS };
+
 struct agent_hello {
     uint32_t magic, version;
     uint8_t token[AGENT_TOKEN_BYTES];
     int32_t pid;       /* as the program sees it; the pager believes the socket's */
-    int32_t error;     /* errno of making the userfaultfd, or 0 */
+    int32_t error;     /* errno of making the userfaultfds or staging, or 0 */
     uint64_t parent;   /* the id that the pager gave the process it was forked from; 0: none */
     uint32_t fork;     /* which of its forks; 0: a program that was just started */
     uint32_t unused;
     uint64_t own_from, own_to; /* the agent's code and data: never to be paged */
+    uint64_t stage_from;       /* AGENT_STAGE_BYTES, where userfaultfds came along */
 };
 
-/* Descriptors that come with AGENT_TAKEN, in this order; UFFD where the hello had none. */
+/* Descriptors that come with AGENT_TAKEN, in this order; UFFD where the hello had none. The agent
+ * keeps its own of a userfaultfd: with the last of them what is away would read as zeros. */
 enum agent_fd { AGENT_FD_RING, AGENT_FD_BELL, AGENT_FD_UFFD, AGENT_FDS };
 
 enum agent_verdict {
@@ -68,18 +74,18 @@ struct agent_welcome {
 };
 
 enum agent_order_kind {
-    AGENT_MOVE,  /* UFFDIO_MOVE of `bytes` from `from` to `to`, where the page is, atomically */
-    AGENT_DROP,  /* MADV_DONTNEED */
-    AGENT_READ,  /* copies to the ring's buffer, `to` bytes from its beginning */
-    AGENT_STAGE, /* maps `bytes` of private anonymous memory that a fork leaves out: `to` */
+    AGENT_MOVE, /* UFFDIO_MOVE from `from` to `to` in staging; a page that cannot stays */
+    AGENT_DROP, /* MADV_DONTNEED */
+    AGENT_LOSE, /* who touches it gets SIGBUS from now on */
 };
 
-/* One order. Filled by the pager; `moved` and `error` by the agent. */
+/* One order for pages side by side. Filled by the pager; `done` and `error` by the agent. */
 struct agent_order {
     uint32_t kind; /* enum agent_order_kind */
-    int32_t error; /* 0, or errno */
-    uint64_t to, from, bytes;
-    uint64_t moved; /* bytes that were carried out, also where the rest failed */
+    int32_t error;  /* errno of the last page that could not, or 0 */
+    uint64_t to, from;
+    uint64_t pages; /* 1 to AGENT_ORDER_PAGES */
+    uint64_t done;  /* the bit of each page with which it was carried out */
 };
 
 enum agent_ask_kind {
@@ -107,7 +113,6 @@ struct agent_ring {
     _Atomic uint32_t announce_pages; /* mappings of so many pages are asked for; 0: none */
     struct agent_ask ask;
     struct agent_order orders[AGENT_ORDERS];
-    uint8_t buffer[AGENT_BUFFER_PAGES * AGENT_PAGE_BYTES];
 };
 
 #endif

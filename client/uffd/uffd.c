@@ -142,6 +142,15 @@ int uffd_open(uint32_t wanted, bool user_mode, uint32_t *got, enum uffd_way *way
     return fd;
 }
 
+int uffd_agree(int fd, uint32_t abilities)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    for (size_t i = 0; i < FP_COUNT_OF(ABILITIES); i++) {
+        if ((abilities & ABILITIES[i].ability) != 0) api.features |= ABILITIES[i].features;
+    }
+    return ioctl(fd, UFFDIO_API, &api) == 0 ? 0 : errno;
+}
+
 int uffd_register(int fd, uint64_t start, uint64_t bytes, bool protect)
 {
     struct uffdio_register wish = {.range = {start, bytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};

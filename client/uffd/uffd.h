@@ -52,6 +52,10 @@ enum uffd_ability {
 int uffd_open(uint32_t wanted, bool user_mode, uint32_t *got, enum uffd_way *way)
     FP_MUST_CHECK FP_NONNULL(3, 4);
 
+/* Agrees with the kernel on these abilities, which uffd_open got, for a descriptor that another
+ * process has made and that has agreed on nothing yet. 0 or errno. */
+int uffd_agree(int fd, uint32_t abilities) FP_MUST_CHECK;
+
 /* Faults on what is not there in [start, start + bytes) are told from now on, and with `protect`
  * writes to what is protected. The range is private anonymous memory of one process, or EINVAL. */
 int uffd_register(int fd, uint64_t start, uint64_t bytes, bool protect) FP_MUST_CHECK;

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +67,9 @@ static void start_process(struct subject *subject)
 static void take_guest(struct subject *subject)
 {
     ck_assert(readable(subject->door.fd));
-    ck_assert(agent_door_take(&subject->door, &subject->guest));
+    int socket = agent_door_answer(&subject->door);
+    ck_assert(readable(socket));
+    ck_assert(agent_door_hear(&subject->door, socket, &subject->guest));
     ck_assert_int_eq(subject->guest.hello.error, 0);
 }
 
@@ -107,7 +110,7 @@ static void start(struct subject *subject, uint64_t features)
     ck_assert_int_eq(subject->guest.pid, subject->pid);
     ck_assert_uint_eq(subject->guest.hello.fork, 0);
     ck_assert_uint_gt(subject->guest.hello.own_to, subject->guest.hello.own_from);
-    ask_for_features(subject->guest.uffd, features);
+    ask_for_features(subject->guest.gifts[0], features);
     bool follows = (features & UFFD_FEATURE_EVENT_FORK) != 0;
     ck_assert_int_eq(agent_link_open(&subject->link, &subject->guest, 1, follows, -1), 0);
     read_address(subject, &subject->memory);
@@ -121,7 +124,7 @@ static int end(struct subject *subject)
     fclose(subject->from);
     close(subject->errors);
     agent_link_close(&subject->link);
-    close(subject->guest.uffd);
+    close(subject->guest.gifts[0]);
     agent_door_close(&subject->door);
     return status;
 }
@@ -157,54 +160,74 @@ static struct agent_wish await_wish(struct subject *subject)
 
 /* --- orders --------------------------------------------------------------------------------- */
 
-START_TEST(pages_move_to_the_stage_are_read_there_and_come_back)
+START_TEST(pages_go_to_the_stage_and_the_rest_is_told)
 {
     struct subject s;
+    struct agent_order order;
     start(&s, 0);
-    struct agent_order stage = {.kind = AGENT_STAGE, .bytes = PAGE * 4};
-    stage = run(&s, stage);
-    ck_assert_int_eq(stage.error, 0);
-    watch(s.guest.uffd, stage.to, PAGE * 4);
-    watch(s.guest.uffd, s.memory, PAGE * PAGES);
-    struct agent_order out = {.kind = AGENT_MOVE, .to = stage.to, .from = s.memory + 2 * PAGE,
-                              .bytes = 2 * PAGE};
-    out = run(&s, out);
-    if (out.error == ENOTTY || out.error == EINVAL) { /* before 6.8 */
+    int uffd = s.guest.gifts[AGENT_GIFT_UFFD], staging = s.guest.gifts[AGENT_GIFT_STAGE];
+    uint64_t stage = s.guest.hello.stage_from;
+    ask_for_features(staging, 0);
+    watch(staging, stage, AGENT_STAGE_BYTES);
+    watch(uffd, s.memory, PAGE * PAGES);
+    order = (struct agent_order){.kind = AGENT_MOVE, .to = stage, .from = s.memory, .pages = 3};
+    order = run(&s, order);
+    if (order.error == ENOTTY || (order.done == 0 && order.error == EINVAL)) { /* before 6.8 */
         (void)end(&s);
         return;
     }
-    ck_assert_int_eq(out.error, 0);
-    ck_assert_uint_eq(out.moved, 2 * PAGE);
-    struct agent_order copy = run(&s, (struct agent_order){.kind = AGENT_READ, .to = PAGE,
-                                                           .from = stage.to, .bytes = 2 * PAGE});
-    ck_assert_uint_eq(copy.moved, 2 * PAGE);
-    ck_assert_uint_eq(agent_link_buffer(&s.link, PAGE)[0], 'c');
-    ck_assert_uint_eq(agent_link_buffer(&s.link, PAGE)[PAGE], 'd');
-    tell(&s, 'v'); /* waits for the pages */
-    ck_assert(readable(s.guest.uffd));
-    out = (struct agent_order){.kind = AGENT_MOVE, .to = s.memory + 2 * PAGE, .from = stage.to,
-                               .bytes = 2 * PAGE};
-    ck_assert_int_eq(run(&s, out).error, 0);
+    ck_assert_int_eq(order.error, 0);
+    ck_assert_uint_eq(order.done, 7);
+    /* The first three are gone already; the rest goes, but what has no place. */
+    order = (struct agent_order){.kind = AGENT_MOVE, .to = stage + PAGE, .from = s.memory,
+                                 .pages = PAGES};
+    order = run(&s, order);
+    ck_assert_uint_eq(order.done, 0xf8);
+    ck_assert_int_eq(order.error, ENOENT);
+    uint8_t pages[PAGES * PAGE];
+    struct iovec into = {pages, PAGE * 6}, from = {(void *)(uintptr_t)stage, PAGE * 3};
+    ck_assert_int_eq(process_vm_readv(s.pid, &into, 1, &from, 1, 0), PAGE * 3);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(pages[i * PAGE + 17], 'a' + i);
+    from = (struct iovec){(void *)(uintptr_t)(stage + 4 * PAGE), PAGE * 5};
+    into = (struct iovec){pages + 3 * PAGE, PAGE * 5};
+    ck_assert_int_eq(process_vm_readv(s.pid, &into, 1, &from, 1, 0), PAGE * 5);
+    order = (struct agent_order){.kind = AGENT_DROP, .from = stage, .pages = 16};
+    ck_assert_uint_eq(run(&s, order).done, 0xffff);
+    tell(&s, 'v'); /* waits for what we have */
+    ck_assert(readable(uffd));
+    struct uffdio_copy copy = {.dst = s.memory, .src = (uint64_t)(uintptr_t)pages,
+                               .len = PAGES * PAGE};
+    ck_assert_int_eq(ioctl(uffd, UFFDIO_COPY, &copy), 0);
     expect(&s, "intact\n");
+    close(staging);
     ck_assert_int_eq(end(&s), 0);
 }
 END_TEST
 
-START_TEST(what_cannot_be_done_is_an_error_and_no_signal)
+START_TEST(a_page_that_is_lost_is_a_bus_error)
 {
     struct subject s;
     start(&s, 0);
-    struct agent_order order = {.kind = AGENT_READ, .from = 4096, .bytes = PAGE};
-    ck_assert_int_eq(run(&s, order).error, EFAULT);
-    order = (struct agent_order){.kind = AGENT_READ, .from = s.memory, .bytes = UINT64_MAX};
+    struct agent_order order = {.kind = AGENT_LOSE, .from = s.memory + PAGE, .pages = 1};
+    ck_assert_uint_eq(run(&s, order).done, 1);
+    tell(&s, 'v');
+    int status = end(&s);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+END_TEST
+
+START_TEST(what_cannot_be_done_is_an_error)
+{
+    struct subject s;
+    start(&s, 0);
+    struct agent_order order = {.kind = AGENT_DROP, .from = s.memory + 1, .pages = 1};
     ck_assert_int_eq(run(&s, order).error, EINVAL);
-    order = (struct agent_order){.kind = AGENT_READ, .to = (AGENT_BUFFER_PAGES - 1) * PAGE,
-                                 .from = s.memory, .bytes = 2 * PAGE};
+    order = (struct agent_order){.kind = 77, .pages = 64};
     ck_assert_int_eq(run(&s, order).error, EINVAL);
-    order = (struct agent_order){.kind = AGENT_DROP, .from = s.memory + 1, .bytes = PAGE};
-    ck_assert_int_eq(run(&s, order).error, EINVAL);
-    order = (struct agent_order){.kind = 77};
-    ck_assert_int_eq(run(&s, order).error, EINVAL);
+    order = (struct agent_order){.kind = AGENT_MOVE, .to = s.memory, .from = 4096, .pages = 64};
+    order = run(&s, order);
+    ck_assert_uint_eq(order.done, 0);
+    ck_assert_int_ne(order.error, 0);
     tell(&s, 'v');
     expect(&s, "intact\n");
     ck_assert_int_eq(end(&s), 0);
@@ -219,14 +242,15 @@ START_TEST(many_orders_are_done_in_their_order)
     for (uint32_t i = 0; i < AGENT_ORDERS; i++) {
         struct agent_order *order = agent_link_order(&s.link);
         ck_assert_ptr_nonnull(order);
-        *order = (struct agent_order){.kind = AGENT_READ, .from = s.memory + i % PAGES * PAGE,
-                                      .to = i % AGENT_BUFFER_PAGES * PAGE, .bytes = 1 + i % PAGE};
+        *order = (struct agent_order){.kind = AGENT_DROP, .from = s.guest.hello.stage_from,
+                                      .pages = 1 + i % 64};
     }
     ck_assert_ptr_null(agent_link_order(&s.link));
     agent_link_give(&s.link);
     for (uint32_t i = 0; i < AGENT_ORDERS;) {
         if (!agent_link_done(&s.link, &done)) continue;
-        ck_assert_uint_eq(done.moved, 1 + i % PAGE);
+        ck_assert_uint_eq(done.pages, 1 + i % 64);
+        ck_assert_int_eq(__builtin_popcountll(done.done), 1 + (int)i % 64);
         i++;
     }
     ck_assert(!agent_link_done(&s.link, &done));
@@ -244,16 +268,16 @@ START_TEST(a_ring_that_lies_is_not_believed)
     atomic_store(&s.link.ring->done, 5); /* of none */
     ck_assert(!agent_link_done(&s.link, &done));
     atomic_store(&s.link.ring->done, 0);
-    struct agent_order order = {.kind = AGENT_READ, .from = s.memory, .bytes = 10};
+    struct agent_order order = {.kind = AGENT_DROP, .from = s.memory, .pages = 2};
     *agent_link_order(&s.link) = order;
     agent_link_give(&s.link);
     while (atomic_load(&s.link.ring->done) == 0) continue;
-    s.link.ring->orders[0].moved = UINT64_MAX;
+    s.link.ring->orders[0].done = UINT64_MAX;
     s.link.ring->orders[0].error = INT32_MIN;
-    s.link.ring->orders[0].bytes = 1u << 30;
+    s.link.ring->orders[0].pages = 1u << 30;
     ck_assert(agent_link_done(&s.link, &done));
-    ck_assert_uint_eq(done.moved, 10);
-    ck_assert_uint_eq(done.bytes, 10);
+    ck_assert_uint_eq(done.done, 3);
+    ck_assert_uint_eq(done.pages, 2);
     ck_assert_int_eq(done.error, EIO);
     ck_assert_int_eq(end(&s), 0);
 }
@@ -264,7 +288,7 @@ START_TEST(who_does_not_know_the_token_is_not_let_in)
     struct agent_door door;
     struct agent_guest guest;
     ck_assert_int_eq(agent_door_open(&door, AGENT_BY_CALL), 0);
-    ck_assert(!agent_door_take(&door, &guest));
+    ck_assert_int_eq(agent_door_answer(&door), -1);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, door.path, strlen(door.path));
     struct agent_hello hello = {.magic = AGENT_MAGIC, .version = AGENT_VERSION};
@@ -277,7 +301,7 @@ START_TEST(who_does_not_know_the_token_is_not_let_in)
         size_t bytes = way == 2 ? sizeof hello - 1 : sizeof hello;
         if (way != 3) ck_assert_int_eq(send(fd, &hello, bytes, 0), (ssize_t)bytes);
         if (way == 4) shutdown(fd, SHUT_RDWR); /* is let in, and found to be gone later */
-        ck_assert_int_eq(agent_door_take(&door, &guest), way == 4);
+        ck_assert_int_eq(agent_door_hear(&door, agent_door_answer(&door), &guest), way == 4);
         if (way == 4) agent_guest_refuse(&guest, AGENT_LEFT);
         close(fd);
     }
@@ -329,10 +353,10 @@ START_TEST(another_program_in_the_same_process_comes_in_anew)
     tell(&s, 'x');
     ck_assert(readable(s.link.socket)); /* hung up */
     agent_link_close(&s.link);
-    close(s.guest.uffd);
+    close(s.guest.gifts[0]);
     take_guest(&s);
     ck_assert_int_eq(s.guest.pid, s.pid);
-    ask_for_features(s.guest.uffd, 0);
+    ask_for_features(s.guest.gifts[0], 0);
     ck_assert_int_eq(agent_link_open(&s.link, &s.guest, 2, false, -1), 0);
     read_address(&s, &s.memory);
     tell(&s, 'v');
@@ -351,8 +375,8 @@ static void lead_through_a_fork(struct subject *s, int *uffd)
     agent_link_answer(&s->link);
     struct uffd_msg message;
     if (*uffd == -1) {
-        ck_assert(readable(s->guest.uffd));
-        ck_assert_int_eq(read(s->guest.uffd, &message, sizeof message), sizeof message);
+        ck_assert(readable(s->guest.gifts[0]));
+        ck_assert_int_eq(read(s->guest.gifts[0], &message, sizeof message), sizeof message);
         ck_assert_uint_eq(message.event, UFFD_EVENT_FORK);
         *uffd = (int)message.arg.fork.ufd;
     }
@@ -365,11 +389,11 @@ START_TEST(a_forked_child_comes_in_with_what_the_kernel_gave)
     struct subject s, child;
     int uffd = -1;
     start(&s, UFFD_FEATURE_EVENT_FORK);
-    watch(s.guest.uffd, s.memory, PAGE * PAGES);
+    watch(s.guest.gifts[0], s.memory, PAGE * PAGES);
     lead_through_a_fork(&s, &uffd);
     child = s;
     take_guest(&child);
-    ck_assert_int_eq(child.guest.uffd, -1);
+    ck_assert_int_eq(child.guest.gifts[0], -1);
     ck_assert_uint_eq(child.guest.hello.parent, 1);
     ck_assert_uint_eq(child.guest.hello.fork, 1);
     ck_assert_int_ne(child.guest.pid, s.pid);
@@ -390,14 +414,14 @@ START_TEST(a_forked_child_brings_its_own_where_the_kernel_gives_none)
     lead_through_a_fork(&s, &none);
     child = s;
     take_guest(&child);
-    ck_assert_int_ge(child.guest.uffd, 0);
+    ck_assert_int_ge(child.guest.gifts[0], 0);
     ck_assert_uint_eq(child.guest.hello.fork, 1);
-    ask_for_features(child.guest.uffd, 0);
-    watch(child.guest.uffd, s.memory, PAGE * PAGES); /* from here, on memory that is there */
+    ask_for_features(child.guest.gifts[0], 0);
+    watch(child.guest.gifts[0], s.memory, PAGE * PAGES); /* from here, on memory that is there */
     ck_assert_int_eq(agent_link_open(&child.link, &child.guest, 2, false, -1), 0);
     expect(&s, "child 7\n");
     agent_link_close(&child.link);
-    close(child.guest.uffd);
+    close(child.guest.gifts[0]);
     ck_assert_int_eq(end(&s), 0);
 }
 END_TEST
@@ -449,8 +473,8 @@ int main(void)
     }
     close(uffd);
     return suite_run(
-        "agent", pages_move_to_the_stage_are_read_there_and_come_back,
-        what_cannot_be_done_is_an_error_and_no_signal, many_orders_are_done_in_their_order,
+        "agent", pages_go_to_the_stage_and_the_rest_is_told, a_page_that_is_lost_is_a_bus_error,
+        what_cannot_be_done_is_an_error, many_orders_are_done_in_their_order,
         a_ring_that_lies_is_not_believed, who_does_not_know_the_token_is_not_let_in,
         a_program_ends_with_its_pager_and_says_so, a_refused_program_runs_on_without_us,
         another_program_in_the_same_process_comes_in_anew,
