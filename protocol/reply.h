@@ -47,6 +47,7 @@
     "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"
 #define REPLY_BAD_LINE "CLIENT_ERROR bad command line format\r\n"
 #define REPLY_OUT_OF_MEMORY "SERVER_ERROR out of memory storing object\r\n"
+#define REPLY_OVER_QUOTA "SERVER_ERROR quota exceeded storing object\r\n"
 #define REPLY_TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
 #define REPLY_META_ABSENT "EN\r\n"
 #define REPLY_META_NOTHING "MN\r\n"

@@ -41,6 +41,7 @@ struct conn_row {
     _Atomic uint64_t active_ns; /* monotonic: when it last asked something */
     _Atomic uint64_t bytes_in, bytes_out, pending_bytes;
     _Atomic uint64_t areas; /* open */
+    _Atomic uint8_t tenant; /* whose it is; its worker writes it (tenancy.h) */
     _Atomic bool noticed;   /* there is something to be told that the client did not ask for */
     uint64_t opened_ns;
     _Atomic uint64_t maps, mapped_bytes; /* what it has mapped, sent or not */

@@ -91,6 +91,7 @@ static enum fp_status make_locked(struct exports *exports, const struct config_e
     struct area_options wanted = {.name = area_name,
                                   .slot_count = rule->size_bytes / rule->page_bytes,
                                   .page_bytes = (uint32_t)rule->page_bytes,
+                                  .tenant = exports->tenants[rule - exports->rules],
                                   .lifetime = template ? AREA_STAYS : AREA_CONFIGURED};
     struct budget *budget = store_budget(exports->store);
     if (before != NULL) wanted.quota_pages = before->quota_pages;
@@ -122,6 +123,9 @@ static enum fp_status make_configured_locked(struct exports *exports, const stru
         struct config_export *rule = &exports->rules[exports->rule_count++];
         struct export *made;
         *rule = config->exports[i];
+        fp_assert(rule->tenant[0] == '\0' ||
+                  tenants_find(store_tenants(exports->store), slice_text(rule->tenant),
+                               &exports->tenants[i]));
         rule->page_bytes = config_export_page_bytes(config, rule);
         if (config_export_is_template(rule)) continue;
         status = make_locked(exports, rule, slice_text(rule->name), NULL, &made);

@@ -72,6 +72,7 @@ struct exports {
     const uint8_t *boot_id;
     struct handouts handouts;
     struct config_export *rules;
+    uint8_t tenants[CONFIG_EXPORTS_MAX]; /* whose areas each rule makes */
     uint32_t rule_count;
     struct export *first;
     uint32_t connections; /* of all */

@@ -46,8 +46,9 @@ static FP_PRINTF(2, 3) enum fp_status fail(char *reason, const char *format, ...
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-static void name_peer(int fd, const union any_address *peer, char text[CONN_ADDRESS_BYTES])
+static void name_peer(int fd, const union any_address *peer, struct arrival *arrival)
 {
+    char *text = arrival->peer;
     struct ucred who;
     socklen_t size = sizeof who;
     char host[INET6_ADDRSTRLEN] = "";
@@ -60,6 +61,8 @@ static void name_peer(int fd, const union any_address *peer, char text[CONN_ADDR
     } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
         snprintf(text, CONN_ADDRESS_BYTES, "unix:pid=%ld,uid=%lu", (long)who.pid,
                  (unsigned long)who.uid);
+        arrival->local = true;
+        arrival->uid = who.uid;
     } else {
         snprintf(text, CONN_ADDRESS_BYTES, "unix:");
     }
@@ -123,7 +126,7 @@ static void welcome(struct listener *listener, int fd, const union any_address *
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
-    name_peer(fd, peer, arrival.peer);
+    name_peer(fd, peer, &arrival);
     if (listener->config.protocol == CONFIG_HTTP) {
         welcome_monitor(listener, &arrival);
         return;

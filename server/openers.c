@@ -139,6 +139,7 @@ static enum fp_status make_area(const struct open_request *request, struct area 
                                    .page_bytes = open->page_bytes,
                                    .quota_pages = open->quota_pages,
                                    .quota_bytes = open->quota_bytes,
+                                   .tenant = request->tenant,
                                    .lifetime = transient ? AREA_TRANSIENT : AREA_STAYS};
     return store_area_create(request->store, &options, area);
 }

@@ -62,6 +62,7 @@ struct open_request {
     struct store *store;
     const struct frame_open *open;
     const uint8_t *boot_id; /* this server's */
+    uint8_t tenant;         /* whose an area is that is made */
 };
 
 /* Lets the opener, which has only its row yet, have the area that the request names; makes it

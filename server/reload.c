@@ -11,6 +11,7 @@
 #include "server/config/config_compare.h"
 #include "server/config/config_doors.h"
 #include "server/memory_limit.h"
+#include "server/tenancy.h"
 #include "codec/compressor_text.h"
 
 struct compressor_config reload_compressor(const struct config *config)
@@ -139,6 +140,7 @@ static enum fp_status apply(const struct change_walk *walk, const struct config 
     apply_settings(walk, next);
     log_configure(shared->log, next->log.level, next->log.format);
     memory_watermarks_set(shared->store, next);
+    tenancy_apply(shared, next);
     store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
     return FP_OK;
 }
@@ -169,6 +171,8 @@ static enum change apply_if_good(struct change_walk *walk, const struct config *
                                                    next->storage.item_bytes_max);
         if (refusal != NULL) return refuse(walk->report, refusal);
     }
+    const char *crowded = tenancy_refusal(shared, next);
+    if (crowded != NULL) return refuse(walk->report, crowded);
     if (credentials_read(next, &credentials, why) != FP_OK) return refuse(walk->report, why);
     enum fp_status status = apply(walk, next, &credentials);
     credentials_drop(&credentials);

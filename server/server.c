@@ -26,6 +26,7 @@
 #include "server/recompressor.h"
 #include "server/reload.h"
 #include "server/sandbox.h"
+#include "server/tenancy.h"
 #include "server/trainer.h"
 #include "server/watch_events.h"
 #include "server/worker.h"
@@ -186,6 +187,7 @@ static enum exit_code create_store(struct server *server)
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
     memory_watermarks_set(server->shared.store, config);
+    tenancy_apply(&server->shared, config);
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);
     server->shared.watchers.budget = server->shared.prefixes.budget =
         store_budget(server->shared.store);
@@ -200,6 +202,7 @@ static enum exit_code create_store(struct server *server)
                                       .page_bytes = (uint32_t)page_bytes,
                                       .quota_pages = area->quota_pages,
                                       .quota_bytes = area->quota_bytes,
+                                      .tenant = tenancy_number(&server->shared, area->tenant),
                                       .as_they_are = area->compressor == CONFIG_AREA_NONE,
                                       .lifetime = AREA_CONFIGURED};
         struct area *opened;

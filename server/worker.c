@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "server/conn/conn.h"
 #include "server/nbd/nbd_conn.h"
+#include "server/tenancy.h"
 
 static const struct timespec sweep_every = {0, WORKER_SWEEP_MS * 1000000};
 
@@ -36,6 +37,7 @@ void worker_register(struct worker *worker, const struct arrival *arrival, struc
     snprintf(row->peer, sizeof row->peer, "%s", arrival->peer);
     snprintf(row->listener, sizeof row->listener, "%s", arrival->listener);
     atomic_init(&row->active_ns, worker->now_ns);
+    if (arrival->local) tenancy_of_uid(worker->shared, arrival->uid, &row->tenant);
     conns_link(&worker->shared->conns, row);
 }
 

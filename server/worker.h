@@ -33,6 +33,8 @@ struct arrival { /* an accepted connection on its way to its worker */
     int fd;
     bool tls;   /* it must be spoken */
     bool login; /* wanted, where there are users */
+    bool local; /* it came by a unix socket: */
+    uint32_t uid; /* whose it is */
     enum config_protocol protocol;
     char peer[CONN_ADDRESS_BYTES];
     char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */

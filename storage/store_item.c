@@ -165,6 +165,11 @@ void store_item_charge_anyway_locked(struct store *store, const struct item *nex
     settle_charge(store, &charge, old);
 }
 
+void store_count_over_quota(struct store *store, const struct item *item, enum fp_status status)
+{
+    if (status == FP_QUOTA) store_count(&store->tenants.of[item->tenant].over_quota, 1);
+}
+
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
     keydir_remove_locked(shard, item);

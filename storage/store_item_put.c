@@ -167,6 +167,7 @@ static enum fp_status try_to_publish(struct store *store, struct store_scratch *
         for (int i = 0; i < 2; i++)
             if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
     } while (store_make_way(store, scratch, status));
+    store_count_over_quota(store, next, status);
     return status;
 }
 
@@ -331,6 +332,5 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
-    if (status == FP_QUOTA) store_count(&store->tenants.of[scratch->tenant].over_quota, 1);
     return status;
 }

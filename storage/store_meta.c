@@ -120,6 +120,7 @@ struct item *store_meta_get(struct store *store, struct store_scratch *scratch,
     do status = get(store, scratch, &getting, seen);
     while (store_make_way(store, scratch, status)); /* for room in the directory */
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
+    if (getting.fresh != NULL) store_count_over_quota(store, getting.fresh, status);
     if (getting.fresh != NULL) store_item_release(store, scratch, &getting.fresh);
     return getting.found;
 }
@@ -191,6 +192,7 @@ enum fp_status store_meta_end(struct store *store, struct store_scratch *scratch
         for (int i = 0; i < 2; i++)
             if (gone[i] != NULL) store_item_release(store, scratch, &gone[i]);
     } while (store_make_way(store, scratch, status));
+    if (empty != NULL) store_count_over_quota(store, empty, status);
     if (empty != NULL) store_item_release(store, scratch, &empty);
     return status;
 }

@@ -12,6 +12,8 @@ enum fp_status store_item_charge_locked(struct store *store, struct store_scratc
 /* The same, whatever the quota: of what was stored once. */
 void store_item_charge_anyway_locked(struct store *store, const struct item *next,
                                      const struct item *old);
+/* Counts a refusal, if it was one, when nothing can make way any more. */
+void store_count_over_quota(struct store *store, const struct item *item, enum fp_status status);
 /* What is counted of it becomes more or less by so much, whatever the quota. */
 void store_item_recharge(struct store *store, const struct item *item, uint64_t more_bytes);
 /* True: something has given way for what was refused so, and it may be tried again: FP_NO_MEMORY,

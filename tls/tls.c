@@ -415,6 +415,48 @@ bool tls_has_more(const struct tls *tls)
     return tls->ended || tls->failed || SSL_pending(tls->ssl) > 0;
 }
 
+static bool common_name(const X509 *certificate, unsigned i, char name[TLS_PEER_NAME_BYTES])
+{
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (i != 0 || at < 0) return false;
+    ASN1_STRING *text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+    int size = ASN1_STRING_length(text);
+    if (size <= 0 || size >= TLS_PEER_NAME_BYTES) return false;
+    memcpy(name, ASN1_STRING_get0_data(text), (size_t)size);
+    name[size] = '\0';
+    return strlen(name) == (size_t)size;
+}
+
+/* The i-th one that fits. */
+static bool dns_name(const X509 *certificate, unsigned i, char name[TLS_PEER_NAME_BYTES])
+{
+    bool found = false;
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int k = 0; k < sk_GENERAL_NAME_num(names) && !found; k++) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, k);
+        if (one->type != GEN_DNS) continue;
+        int size = ASN1_STRING_length(one->d.dNSName);
+        const unsigned char *bytes = ASN1_STRING_get0_data(one->d.dNSName);
+        if (size <= 0 || size >= TLS_PEER_NAME_BYTES) continue;
+        if (memchr(bytes, '\0', (size_t)size) != NULL || i-- > 0) continue;
+        memcpy(name, bytes, (size_t)size);
+        name[size] = '\0';
+        found = true;
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+bool tls_peer_name(const struct tls *tls, unsigned i, char name[TLS_PEER_NAME_BYTES])
+{
+    const X509 *certificate = tls->established ? SSL_get0_peer_certificate(tls->ssl) : NULL;
+    char first[TLS_PEER_NAME_BYTES];
+    if (certificate == NULL || SSL_get_verify_result(tls->ssl) != X509_V_OK) return false;
+    if (!common_name(certificate, 0, first)) return dns_name(certificate, i, name);
+    return i == 0 ? common_name(certificate, 0, name) : dns_name(certificate, i - 1, name);
+}
+
 const char *tls_version_name(const struct tls *tls)
 {
     return tls->established ? SSL_get_version(tls->ssl) : "";

@@ -30,6 +30,7 @@ enum {
      * are, up to two records more. */
     TLS_IDLE_BYTES = 20 << 10,
     TLS_HANDSHAKE_BYTES = 48 << 10, /* until it is agreed on */
+    TLS_PEER_NAME_BYTES = 256,
 };
 
 /* --- what both ends must agree on ------------------------------------------------------------- */
@@ -105,6 +106,12 @@ bool tls_wants_write(const struct tls *tls) FP_NONNULL(1);
 
 /* tls_read has something to say although the socket may be silent. */
 bool tls_has_more(const struct tls *tls) FP_NONNULL(1);
+
+/* The names in the certificate that the other end showed and that was verified: its common name,
+ * then its DNS names. False: there are no more. One that is longer, or has a zero in it, is passed
+ * over. */
+bool tls_peer_name(const struct tls *tls, unsigned i, char name[TLS_PEER_NAME_BYTES])
+    FP_MUST_CHECK FP_NONNULL(1, 3);
 
 /* "TLSv1.3"; "" before the handshake is done. */
 const char *tls_version_name(const struct tls *tls) FP_NONNULL(1);

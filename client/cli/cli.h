@@ -48,6 +48,8 @@ struct cli {
       "have the server read its configuration again, and see what that came to")                   \
     X(SESSIONS, "sessions", "", 0, 0, cli_sessions,                                                \
       "show who is connected, since when, and what he has open")                                   \
+    X(TENANTS, "tenants", "", 0, 0, cli_tenants,                                                   \
+      "show who shares the server, what each holds, may hold and has borrowed")                    \
     X(MAPS, "maps", "", 0, 0, cli_maps, "show what is mapped, by whom and for how long")           \
     X(STORE, "store", "AREA FILE", 2, 2, cli_store, "keep the pages of a file in an area")         \
     X(LOAD, "load", "AREA FILE", 2, 2, cli_load, "write an area's pages to a file, - for stdout")  \

@@ -24,6 +24,7 @@
 #include "server/config/config_error.h"
 #include "server/config/config_export.h"
 #include "server/config/config_item.h"
+#include "server/config/config_tenant.h"
 
 enum {
     CONFIG_FILE_BYTES_MAX = 64 << 10,
@@ -66,6 +67,7 @@ struct config_area {
     uint32_t quota_pages; /* at most what it has; 0: none */
     uint64_t quota_bytes; /* at most size_bytes; 0: none */
     enum config_area_compressor compressor;
+    char tenant[AREA_NAME_BYTES_MAX + 1]; /* one that is configured; "": the default one */
 };
 
 struct config {
@@ -131,9 +133,11 @@ struct config {
     uint32_t listeners_count; /* at least 1 */
     uint32_t areas_count;
     uint32_t exports_count;
+    uint32_t tenants_count;
     struct config_listener listeners[CONFIG_LISTENERS_MAX];
     struct config_area areas[CONFIG_AREAS_MAX];
     struct config_export exports[CONFIG_EXPORTS_MAX];
+    struct config_tenant tenants[CONFIG_TENANTS_MAX];
     struct config_origin origins[CONFIG_KEYS_MAX]; /* by row; of list keys see the items */
     char *file;                                    /* as it was named; NULL where there is none */
 };
@@ -168,6 +172,9 @@ void config_write_annotated(FILE *out) FP_NONNULL(1);
 
 /* The keys for --help. */
 void config_write_help(FILE *out) FP_NONNULL(1);
+
+/* Whether areas may be a tenant's of that name: a configured one's, or the default one's. */
+bool config_knows_tenant(const struct config *config, const char *name) FP_NONNULL(1, 2);
 
 const char *config_protocol_name(enum config_protocol protocol);
 const char *config_algorithm_name(enum config_algorithm algorithm);

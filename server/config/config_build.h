@@ -69,6 +69,7 @@ enum fp_status config_yaml_list(struct config_build *build, const struct config_
 void config_check(struct config_build *build);
 void config_check_doors(struct config_build *build); /* parts of it */
 void config_check_exports(struct config_build *build);
+void config_check_tenants(struct config_build *build);
 
 /* Of a key by its path. */
 const struct config_origin *config_origin_of(const struct config *config, const char *path);

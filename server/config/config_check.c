@@ -139,7 +139,7 @@ static void check_listeners(struct config_build *build)
 
 /* In the order of config_table.h. */
 enum area_row { AREA_ROW_NAME, AREA_ROW_SIZE, AREA_ROW_PAGE_SIZE, AREA_ROW_QUOTA_PAGES,
-                AREA_ROW_QUOTA_BYTES };
+                AREA_ROW_QUOTA_BYTES, AREA_ROW_COMPRESSOR, AREA_ROW_TENANT };
 
 static void check_area_size(struct config_build *build, uint32_t i)
 {
@@ -196,6 +196,14 @@ static void check_area(struct config_build *build, uint32_t i)
     check_area_quotas(build, i);
 }
 
+static void check_area_tenant(struct config_build *build, uint32_t i)
+{
+    const struct config_area *area = &build->config->areas[i];
+    if (config_knows_tenant(build->config, area->tenant)) return;
+    config_error_add(build->errors, config_place_in_item(build, &area->item, AREA_ROW_TENANT),
+                     "areas[%" PRIu32 "].tenant: there is no tenant \"%s\"", i, area->tenant);
+}
+
 static void check_area_name(struct config_build *build, uint32_t i)
 {
     const struct config_area *areas = build->config->areas;
@@ -220,7 +228,9 @@ void config_check(struct config_build *build)
     config_check_doors(build);
     for (uint32_t i = 0; i < build->config->areas_count; i++) {
         check_area_name(build, i);
+        check_area_tenant(build, i);
         check_area(build, i);
     }
     config_check_exports(build);
+    config_check_tenants(build);
 }

@@ -15,7 +15,7 @@ enum {
 
 /* In the order of config_table.h. */
 enum export_row { ROW_NAME, ROW_SIZE, ROW_AREA, ROW_PAGE_SIZE, ROW_READ_ONLY, ROW_DESCRIPTION,
-                  ROW_LIFETIME, ROW_GRACE, ROW_RECREATE };
+                  ROW_LIFETIME, ROW_GRACE, ROW_RECREATE, ROW_INSTANCES_MAX, ROW_TENANT };
 
 static bool is_bad(const struct config_export *export, enum export_row row)
 {
@@ -108,6 +108,15 @@ static void check_area(struct config_build *build, uint32_t i)
         check_same_shape(build, i, other, earlier->size_bytes,
                          config_export_page_bytes(config, earlier));
     }
+}
+
+static void check_tenant(struct config_build *build, uint32_t i)
+{
+    const struct config_export *export = &build->config->exports[i];
+    char why[160];
+    if (config_knows_tenant(build->config, export->tenant)) return;
+    snprintf(why, sizeof why, "there is no tenant \"%s\"", export->tenant);
+    complain(build, i, ROW_TENANT, "tenant", why);
 }
 
 static void check_listeners(struct config_build *build)
@@ -203,5 +212,6 @@ void config_check_exports(struct config_build *build)
         check_template(build, i);
         check_area(build, i);
         check_recreate(build, i);
+        check_tenant(build, i);
     }
 }

@@ -103,6 +103,14 @@ static void compare_keys(struct comparison *comparison, const struct config_sect
     }
 }
 
+/* A list may change its length where all that its items say may change. */
+static bool is_reloadable(const struct config_section *section)
+{
+    bool all = true;
+    for (size_t i = 0; i < section->key_count; i++) all &= section->keys[i].reloadable;
+    return all;
+}
+
 static void compare_list(struct comparison *comparison, const struct config_section *section)
 {
     uint32_t running = config_item_count(section, comparison->running);
@@ -111,7 +119,8 @@ static void compare_list(struct comparison *comparison, const struct config_sect
     char next_text[CONFIG_VALUE_BYTES];
     snprintf(running_text, sizeof running_text, "%" PRIu32, running);
     snprintf(next_text, sizeof next_text, "%" PRIu32, next);
-    tell(comparison, (struct config_difference){section->name, running_text, next_text, false});
+    tell(comparison, (struct config_difference){section->name, running_text, next_text,
+                                                is_reloadable(section)});
     for (uint32_t i = 0; i < running && i < next; i++) compare_keys(comparison, section, i);
 }
 

@@ -24,6 +24,7 @@ struct config_export { /* an area as a block device */
     uint64_t grace_ns;             /* of a template's: from its last client on */
     enum config_recreate recreate; /* what a restart means to clients that come back */
     uint32_t instances_max;        /* of a template: so many exist at once */
+    char tenant[AREA_NAME_BYTES_MAX + 1]; /* whose areas it makes; as an area's */
 };
 
 /* Its name ends in a star, which stands for what a client puts there. */

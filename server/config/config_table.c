@@ -4,10 +4,12 @@
 #include "base/check.h"
 #include "server/config/config_doors.h"
 
-enum when { RESTART, RELOAD, NEEDED };
+enum when { RESTART, RELOAD, NEEDED, NEEDED_RELOAD };
 
 #define KEY_ROW(path, kind, structure, member, initial, least, most, choices, when, help)          \
-    {path,    kind,  when == RELOAD, when == NEEDED, offsetof(structure, member),                  \
+    {path,    kind,                                                                                \
+     when == RELOAD || when == NEEDED_RELOAD, when == NEEDED || when == NEEDED_RELOAD,             \
+     offsetof(structure, member),                                                                  \
      initial, least, most,           choices,        help},
 static const struct config_key keys[] = {CONFIG_KEYS(KEY_ROW)};
 #undef KEY_ROW
@@ -25,6 +27,7 @@ _Static_assert(FP_COUNT_OF(keys) <= CONFIG_KEYS_MAX, "struct config has room for
 _Static_assert(offsetof(struct config_listener, item) == 0, "items begin with struct config_item");
 _Static_assert(offsetof(struct config_area, item) == 0, "items begin with struct config_item");
 _Static_assert(offsetof(struct config_export, item) == 0, "items begin with struct config_item");
+_Static_assert(offsetof(struct config_tenant, item) == 0, "items begin with struct config_item");
 _Static_assert(sizeof(enum config_algorithm) == sizeof(unsigned) &&
                    sizeof(enum log_level) == sizeof(unsigned),
                "a choice is written through an unsigned");

@@ -27,11 +27,14 @@
          "Areas of page slots that exist from the start; clients may create more.")                \
     LIST("exports", struct config_export, exports, 0, CONFIG_EXPORTS_MAX,                          \
          "Areas as network block devices, for listeners whose protocol is nbd (docs/nbd.md).")     \
+    LIST("tenants", struct config_tenant, tenants, 0, CONFIG_TENANTS_MAX,                          \
+         "Who shares the server: what each may hold, and can count on (docs/limits.md).")          \
     MAP("log", "What is written to standard error.")
 
 /* X(path, kind, structure, member, default or NULL, least, most, choices or NULL, when, help)
  * when: RELOAD or RESTART, after which a changed value takes effect; NEEDED: as RESTART, and each
- * item of the list must give it. */
+ * item of the list must give it; NEEDED_RELOAD: the same as RELOAD. A list all of whose keys are
+ * reloadable may become longer or shorter. */
 #define CONFIG_KEYS(X)                                                                             \
     X("server.threads", KIND_COUNT, struct config, server.threads, "0", 0, 256, NULL, RESTART,     \
       "Worker threads, each with its own event loop; 0 means one per processor.")                  \

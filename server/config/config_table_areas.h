@@ -21,6 +21,8 @@
     X("areas[].compressor", KIND_CHOICE, struct config_area, compressor, "default", 0, 0,          \
       CONFIG_CHOICES("default", "none"), RESTART,                                                  \
       "none: each page is kept as it is, so that no time taken tells what is in it (SECURITY.md).")\
+    X("areas[].tenant", KIND_NAME, struct config_area, tenant, "", 0, 0, NULL, RESTART,            \
+      "Whose it is, whoever stores in it; empty: default.")                                        \
     X("exports[].name", KIND_PATTERN, struct config_export, name, NULL, 1, 0, NULL, NEEDED,        \
       "What clients ask for. swap/* makes one for each name a client puts in the star's place.")   \
     X("exports[].size", KIND_SIZE, struct config_export, size_bytes, NULL, PAGE_BYTES_MIN,         \
@@ -46,6 +48,22 @@
       "After a restart: refused until farpage export recreate (needs storage.state_dir), or "      \
       "handed out again, empty, as if it were the same disk.")                                     \
     X("exports[].instances_max", KIND_COUNT, struct config_export, instances_max, "8", 1, 512,     \
-      NULL, RESTART, "So many exports of a template exist at once.")
+      NULL, RESTART, "So many exports of a template exist at once.")                               \
+    X("exports[].tenant", KIND_NAME, struct config_export, tenant, "", 0, 0, NULL, RESTART,        \
+      "Whose the areas are that it makes; empty: default.")                                        \
+    X("tenants[].name", KIND_NAME, struct config_tenant, name, NULL, 1, 0, NULL, NEEDED_RELOAD,    \
+      "What it is called; default is whoever belongs to no other.")                                \
+    X("tenants[].members", KIND_TEXT, struct config_tenant, members, "", 0, CONFIG_MEMBERS_BYTES,  \
+      NULL, RELOAD,                                                                                \
+      "Who belongs to it, blank separated: user:NAME who authenticated, uid:NUMBER at a unix "     \
+      "socket, cert:NAME in the client's certificate.")                                            \
+    X("tenants[].quota_bytes", KIND_SIZE, struct config_tenant, quota_bytes, "0B", 0,              \
+      CONFIG_TIB(64), NULL, RELOAD,                                                                \
+      "What its items and pages may take, packed; its own items give way. 0 means no limit.")      \
+    X("tenants[].quota_pages", KIND_COUNT, struct config_tenant, quota_pages, "0", 0, UINT32_MAX,  \
+      NULL, RELOAD, "Pages that its areas may hold together; 0 means no limit.")                   \
+    X("tenants[].guaranteed", KIND_SIZE, struct config_tenant, guaranteed_bytes, "0B", 0,          \
+      CONFIG_TIB(64), NULL, RELOAD,                                                                \
+      "What it can count on, packed, whatever others store; beyond it is borrowed.")
 
 #endif

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "server/conn/conn_parts.h"
 #include "server/patience.h"
+#include "server/tenancy.h"
 #include "server/conn/conn_value.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
@@ -134,6 +135,7 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
         return;
     }
     conn->session.row = &conn->row;
+    conn->login.tenant = &conn->row.tenant;
     maps_init(&conn->session.maps, &worker->dispatcher, &conn->row);
     conn->charged_bytes = fixed_bytes(conn);
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
@@ -150,6 +152,13 @@ void conn_open(struct worker *worker, const struct arrival *arrival)
 struct conn *conn_next(const struct conn *conn)
 {
     return conn->next;
+}
+
+/* What follows is done for its tenant. */
+static void conn_tick(struct conn *conn)
+{
+    worker_tick(conn->worker);
+    conn->worker->dispatcher.scratch->tenant = atomic_load(&conn->row.tenant);
 }
 
 /* --- input that is kept ----------------------------------------------------------------------- */
@@ -415,7 +424,7 @@ static ssize_t receive(struct conn *conn, uint8_t *at, size_t room)
 static void shake_hands(void *opaque)
 {
     struct conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         conn_count(conn, COUNTER_ssl_handshake_errors, 1);
@@ -430,6 +439,7 @@ static void shake_hands(void *opaque)
     if (step != TLS_DONE) return;
     conn->handshaking = false;
     conn_count(conn, COUNTER_farpage_tls_handshakes, 1);
+    tenancy_of_peer(conn->worker->shared, conn->tls, &conn->row.tenant);
     settle(conn, STEP_WAIT);
 }
 
@@ -449,7 +459,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     struct conn *conn = opaque;
     uint8_t *at;
     size_t room;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (conn->handshaking) {
         await_turn(conn);
         return;
@@ -482,7 +492,7 @@ static void on_watch(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
     struct conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (output_pending(&conn->output) == 0) settle(conn, STEP_WAIT);
     else conn_watch_wait(&conn->watch);
 }
@@ -491,7 +501,7 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
     struct conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (event_pending(&conn->read_event, EV_READ, NULL)) on_read(conn->row.fd, EV_READ, conn);
     else resume(conn);
 }
@@ -500,7 +510,7 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
     struct conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (conn->handshaking) {
         await_turn(conn);
         return;

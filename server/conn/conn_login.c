@@ -4,6 +4,7 @@
 #include "protocol/login.h"
 #include "protocol/reply.h"
 #include "server/dispatch/dispatch.h"
+#include "server/tenancy.h"
 
 static struct slice skip(struct slice input, size_t bytes)
 {
@@ -32,6 +33,7 @@ static enum login_step text(struct conn_login *login, struct dispatcher *dispatc
         login->wanted =
             !credentials_admit(&dispatcher->shared->credentials, said.user, said.password);
     }
+    if (!login->wanted) tenancy_of_user(dispatcher->shared, said.user, login->tenant);
     *input = skip(*input, said.size_bytes);
     if (!login->wanted) {
         output_text(output, REPLY_STORED);

@@ -13,6 +13,7 @@ struct conn_login {
     bool wanted; /* until it was good */
     uint8_t refused;
     const char *why; /* of LOGIN_CLOSE, for the log */
+    _Atomic uint8_t *tenant; /* the connection's, which a good login settles */
 };
 
 enum login_step {

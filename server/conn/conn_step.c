@@ -159,6 +159,7 @@ static enum step step_login(struct conn *conn, struct slice *input)
 {
     enum login_step next = conn_login(&conn->login, &conn->worker->dispatcher, input,
                                       &conn->need_bytes, &conn->output);
+    conn->worker->dispatcher.scratch->tenant = atomic_load(&conn->row.tenant);
     if (next != LOGIN_CLOSE) return next == LOGIN_ON ? STEP_ON : STEP_WAIT;
     conn_log_closed(conn, GATE_LOGIN, "connection closed: not authenticated", conn->login.why);
     return STEP_CLOSE;

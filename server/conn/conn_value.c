@@ -30,12 +30,13 @@ uint64_t conn_value_no_memory(struct dispatcher *dispatcher, struct slice begun,
     return request.size_bytes + request.swallow_bytes;
 }
 
-/* It cannot be taken in for want of memory: what is still to come of it is swallowed. */
+/* It cannot be taken in for want of memory or quota: what is still to come of it is swallowed. */
 static enum dispatch give_up(struct conn_value *turn, const struct request *request,
-                             uint64_t rest_bytes)
+                             uint64_t rest_bytes, enum fp_status why)
 {
     dispatch_no_memory(turn->dispatcher, request);
-    if (!request->noreply) output_text(turn->output, REPLY_OUT_OF_MEMORY);
+    if (!request->noreply)
+        output_text(turn->output, why == FP_QUOTA ? REPLY_OVER_QUOTA : REPLY_OUT_OF_MEMORY);
     turn->swallow_bytes = rest_bytes;
     return DISPATCH_DONE;
 }
@@ -46,7 +47,8 @@ enum dispatch conn_value_begin(struct conn_value *turn, const struct request *re
     struct slice line = slice_of(input->bytes, request->size_bytes);
     bool begun = value_in_begin(turn->dispatcher, turn->session, request, line);
     uint64_t value_bytes = request->value_bytes + (request->bare ? 1 : 2);
-    enum dispatch result = begun ? DISPATCH_DONE : give_up(turn, request, value_bytes);
+    enum dispatch result =
+        begun ? DISPATCH_DONE : give_up(turn, request, value_bytes, FP_NO_MEMORY);
     skip(input, line.size_bytes);
     return result;
 }
@@ -57,10 +59,10 @@ static enum dispatch take_piece(struct conn_value *turn, struct slice *input)
     size_t now = value_in_wants(in, input->size_bytes, &turn->need_bytes);
     if (now == 0) return DISPATCH_DONE;
     turn->need_bytes = 0;
-    bool taken = value_in_take(turn->dispatcher, in, slice_of(input->bytes, now));
+    enum fp_status status = value_in_take(turn->dispatcher, in, slice_of(input->bytes, now));
     skip(input, now);
-    if (taken) return DISPATCH_DONE;
-    enum dispatch result = give_up(turn, &in->request, value_in_rest_bytes(in) - now);
+    if (status == FP_OK) return DISPATCH_DONE;
+    enum dispatch result = give_up(turn, &in->request, value_in_rest_bytes(in) - now, status);
     value_in_drop(turn->dispatcher, turn->session);
     return result;
 }

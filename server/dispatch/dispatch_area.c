@@ -92,7 +92,8 @@ enum dispatch dispatch_open(const struct context *context)
     struct dispatcher *dispatcher = context->dispatcher;
     struct shared *shared = dispatcher->shared;
     struct open_request request = {
-        .store = shared->store, .open = &open, .boot_id = shared->boot_id};
+        .store = shared->store, .open = &open, .boot_id = shared->boot_id,
+        .tenant = dispatcher->scratch->tenant};
     char why[REFUSAL_BYTES_MAX];
     uint32_t number;
     enum fp_status status;

@@ -114,7 +114,7 @@ static const char *put_answer(struct dispatcher *dispatcher, const struct reques
     count(dispatcher, COUNTER_store_no_memory);
     /* As memcached: better no value than one the client believes it has replaced. */
     if (request->command == COMMAND_SET) dispatch_forget(dispatcher, request);
-    return REPLY_OUT_OF_MEMORY;
+    return status == FP_QUOTA ? REPLY_OVER_QUOTA : REPLY_OUT_OF_MEMORY;
 }
 
 static enum dispatch put(struct dispatcher *dispatcher, struct session *session,
@@ -181,6 +181,9 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     case FP_CORRUPT:
         answer(request, output, REPLY_CORRUPT);
         break;
+    case FP_QUOTA:
+        answer(request, output, REPLY_OVER_QUOTA);
+        break;
     case FP_NO_MEMORY:
     case FP_TOO_BIG:
     case FP_EXISTS:
@@ -188,7 +191,6 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     case FP_RANGE:
     case FP_INVALID:
     case FP_BUSY:
-    case FP_QUOTA:
     case FP_LOST:
     case FP_FROZEN:
     case FP_MOVED:

@@ -39,8 +39,9 @@ static const char *text_of(enum maps_answer answer, bool writing)
         return writing ? REPLY_MAPPED_RO : REPLY_MAPPED_WO;
     case MAPS_CHANGED:
         return REPLY_EXISTS;
-    case MAPS_QUOTA: /* this and the next are said of areas only */
-    case MAPS_FROZEN:
+    case MAPS_QUOTA:
+        return REPLY_OVER_QUOTA;
+    case MAPS_FROZEN: /* this and the next are said of areas only */
     case MAPS_LOST:
     case MAPS_MOVED:
     case MAPS_DONE:

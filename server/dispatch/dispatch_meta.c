@@ -281,7 +281,7 @@ static enum dispatch set(struct meta *meta)
     }
     count(meta, COUNTER_store_no_memory);
     dispatch_forget(meta->dispatcher, request);
-    return answer_text(meta, REPLY_OUT_OF_MEMORY);
+    return answer_text(meta, status == FP_QUOTA ? REPLY_OVER_QUOTA : REPLY_OUT_OF_MEMORY);
 }
 
 /* --- md --------------------------------------------------------------------------------------- */
@@ -303,6 +303,7 @@ static enum dispatch end(struct meta *meta)
     note_delete_begins(meta->dispatcher, &note);
     enum fp_status status =
         store_meta_end(meta->dispatcher->shared->store, meta->dispatcher->scratch, &wish);
+    if (status == FP_QUOTA) return answer_text(meta, REPLY_OVER_QUOTA);
     if (status == FP_NO_MEMORY) return answer_text(meta, REPLY_OUT_OF_MEMORY);
     if (status != FP_OK) count(meta, COUNTER_delete_misses);
     else if (!wish.invalidates) count(meta, COUNTER_delete_hits);
@@ -364,6 +365,7 @@ static enum dispatch change_number(struct meta *meta)
     }
     if (status == FP_EXISTS) return answer(meta, "EX");
     if (status == FP_NOT_A_NUMBER) return answer_text(meta, REPLY_NOT_A_NUMBER);
+    if (status == FP_QUOTA) return answer_text(meta, REPLY_OVER_QUOTA);
     return answer_text(meta, status == FP_CORRUPT ? REPLY_CORRUPT : REPLY_OUT_OF_MEMORY);
 }
 

@@ -74,13 +74,15 @@ size_t value_in_wants(const struct value_in *in, size_t there, size_t *need_byte
     return there >= *need_bytes ? *need_bytes : 0;
 }
 
-bool value_in_take(struct dispatcher *dispatcher, struct value_in *in, struct slice bytes)
+enum fp_status value_in_take(struct dispatcher *dispatcher, struct value_in *in,
+                             struct slice bytes)
 {
-    if (in->value != NULL && store_value_add(store_of(dispatcher), dispatcher->scratch, in->value,
-                                             bytes.bytes) != FP_OK)
-        return false;
-    in->left_bytes -= bytes.size_bytes;
-    return true;
+    enum fp_status status = FP_OK;
+    if (in->value != NULL)
+        status = store_value_add(store_of(dispatcher), dispatcher->scratch, in->value,
+                                 bytes.bytes);
+    if (status == FP_OK) in->left_bytes -= bytes.size_bytes;
+    return status;
 }
 
 uint64_t value_in_rest_bytes(const struct value_in *in)

@@ -36,8 +36,8 @@ bool value_in_begin(struct dispatcher *dispatcher, struct session *session,
 size_t value_in_wants(const struct value_in *in, size_t there, size_t *need_bytes)
     FP_NONNULL(1, 3);
 
-/* False: out of memory; the value is to be dropped, and what is left of it swallowed. */
-bool value_in_take(struct dispatcher *dispatcher, struct value_in *in, struct slice bytes)
+/* FP_NO_MEMORY, FP_QUOTA: the value is to be dropped, and what is left of it swallowed. */
+enum fp_status value_in_take(struct dispatcher *dispatcher, struct value_in *in, struct slice bytes)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* What is left of the value and its end, as it is swallowed. */

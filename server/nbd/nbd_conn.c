@@ -27,6 +27,7 @@
 #include "server/patience.h"
 #include "server/closing.h"
 #include "server/nbd/nbd_internal.h"
+#include "server/tenancy.h"
 #include "server/watch_events.h"
 
 enum {
@@ -48,6 +49,13 @@ static void count(struct nbd_conn *conn, enum worker_counter which, uint64_t del
 static struct budget *budget_of(struct nbd_conn *conn)
 {
     return store_budget(conn->worker->shared->store);
+}
+
+/* What follows is done for its tenant. */
+static void conn_tick(struct nbd_conn *conn)
+{
+    worker_tick(conn->worker);
+    conn->worker->dispatcher.scratch->tenant = atomic_load(&conn->row.tenant);
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */
@@ -356,7 +364,7 @@ static void work(struct nbd_conn *conn)
 static void shake_hands(void *opaque)
 {
     struct nbd_conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     enum tls_step step = tls_handshake(conn->tls);
     if (step == TLS_FAILED) {
         count(conn, COUNTER_ssl_handshake_errors, 1);
@@ -370,6 +378,7 @@ static void shake_hands(void *opaque)
     conn->tls_begun = false;
     conn->handshake.state = NBD_SECURE;
     count(conn, COUNTER_farpage_tls_handshakes, 1);
+    tenancy_of_peer(conn->worker->shared, conn->tls, &conn->row.tenant);
     settle(conn, NBD_STEP_WAIT);
 }
 
@@ -409,7 +418,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
     struct nbd_input *input = &conn->input;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (conn->tls_begun) {
         await_turn(conn);
         return;
@@ -438,7 +447,7 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     conn->turns.wanted = false; /* it comes once */
     if (conn->reads.wanted && conn->tls != NULL && tls_has_more(conn->tls)) on_read(fd, what, conn);
     else work(conn);
@@ -448,7 +457,7 @@ static void on_write(evutil_socket_t fd, short what, void *opaque)
 {
     (void)fd, (void)what;
     struct nbd_conn *conn = opaque;
-    worker_tick(conn->worker);
+    conn_tick(conn);
     if (conn->tls_begun) {
         await_turn(conn);
         return;

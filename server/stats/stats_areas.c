@@ -80,6 +80,7 @@ static void emit_area(struct shared *shared, const struct area *area,
     stats_text(&sink, "lifetime", lifetimes[area->lifetime]);
     stats_text(&sink, "compressor", area->as_they_are ? "none" : "default");
     emit_stand(area, &sink);
+    stats_text(&sink, "tenant", store_tenants(shared->store)->of[area->tenant].name);
     stats_number(&sink, "quota_pages", area->quota_pages);
     stats_number(&sink, "quota_bytes", area->quota_bytes);
     stats_number(&sink, "stored", atomic_load(&counters->stored));
@@ -107,6 +108,7 @@ void stats_areas(struct shared *shared, const struct stats_sink *sink)
 
 struct sessions_context {
     const struct stats_sink *sink;
+    const struct tenants *tenants;
     uint64_t now_ns, store_ms;
 };
 
@@ -118,6 +120,7 @@ static void emit_session(void *opaque, const struct conn_row *row)
     struct stats_sink sink = {context->sink->emit, context->sink->context, prefix};
     stats_text(&sink, "peer", row->peer);
     stats_text(&sink, "listener", row->listener);
+    stats_text(&sink, "tenant", context->tenants->of[atomic_load(&row->tenant)].name);
     stats_text(&sink, "dialect", conn_dialect_name(atomic_load(&row->dialect)));
     stats_text(&sink, "state", conn_state_name((enum conn_state)atomic_load(&row->state)));
     stats_number(&sink, "age_ms", ms_since(row->opened_ns, context->now_ns));
@@ -135,7 +138,9 @@ static void emit_session(void *opaque, const struct conn_row *row)
 
 void stats_sessions(struct shared *shared, const struct stats_sink *sink)
 {
-    struct sessions_context context = {.sink = sink, .now_ns = clock_monotonic_ns()};
+    struct sessions_context context = {.sink = sink,
+                                       .tenants = store_tenants(shared->store),
+                                       .now_ns = clock_monotonic_ns()};
     context.store_ms = shared_store_ms(shared, context.now_ns);
     conns_each(&shared->conns, emit_session, &context);
 }

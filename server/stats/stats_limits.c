@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * `stats zswap`: what the kernel's zswap counts, by its names. */
+ * `stats zswap`: what the kernel's zswap counts, by its names; `stats tenants`: what each holds. */
+#include <stdio.h>
+
 #include "server/stats/stats_internal.h"
 #include "storage/store_area.h"
 
@@ -46,4 +48,33 @@ void stats_zswap(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "reject_quota", atomic_load(&counters->reject_quota));
     stats_number(sink, "unused_pages", atomic_load(&counters->unused_pages));
     emit_marks(shared, sink);
+}
+
+static void emit_tenant(struct shared *shared, uint8_t number, const struct stats_sink *outer)
+{
+    const struct tenants *tenants = store_tenants(shared->store);
+    const struct tenant *tenant = &tenants->of[number];
+    uint64_t limit = budget_wanted(store_budget(shared->store));
+    char prefix[TENANT_NAME_CAPACITY + 1];
+    snprintf(prefix, sizeof prefix, "%s:", tenant->name);
+    struct stats_sink sink = {outer->emit, outer->context, prefix};
+    stats_text(&sink, "configured", atomic_load(&tenant->configured) ? "yes" : "no");
+    stats_number(&sink, "bytes", atomic_load(&tenant->bytes));
+    stats_number(&sink, "item_bytes", atomic_load(&tenant->item_bytes));
+    stats_number(&sink, "items", atomic_load(&tenant->items));
+    stats_number(&sink, "pages", atomic_load(&tenant->pages));
+    stats_number(&sink, "quota_bytes", atomic_load(&tenant->quota_bytes));
+    stats_number(&sink, "quota_pages", atomic_load(&tenant->quota_pages));
+    stats_number(&sink, "guaranteed_bytes", tenants_guaranteed(tenants, number, limit));
+    stats_number(&sink, "borrowed_bytes", tenants_borrowed(tenants, number, limit));
+    stats_number(&sink, "evictions", atomic_load(&tenant->evictions));
+    stats_number(&sink, "over_quota", atomic_load(&tenant->over_quota));
+    stats_number(&sink, "over_reserve", atomic_load(&tenant->over_reserve));
+    stats_number(&sink, "written_back_pages", atomic_load(&tenant->written_back_pages));
+}
+
+void stats_tenants(struct shared *shared, const struct stats_sink *sink)
+{
+    uint32_t count = atomic_load(&store_tenants(shared->store)->count);
+    for (uint32_t i = 0; i < count; i++) emit_tenant(shared, (uint8_t)i, sink);
 }

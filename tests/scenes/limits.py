@@ -2,12 +2,51 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is refused, who gives way and how much is given back, where memory has limits."""
 import os
+import re
+import signal
 import sys
 import tempfile
 
+import nbd_wire
+from areas import QUOTA, Session
+from auth import Guarded, OnlyUnix, login, says
+from certificates import believing
 from full_memory import MIB, noise, until
+from hostile import OK
+from nbd_wire import ENOSPC, Device, opened, simple
 from running import Server
-from story import memory_limit, sample, stats, tell
+from story import ask, memory_limit, sample, stats, tell
+from tls import Secured
+
+ME = f"uid:{os.getuid()}"  # at the unix socket; the TCP port is everybody else's
+
+
+def tenants(*rows):
+    """--set's value."""
+    return "tenants=[" + ", ".join("{" + row + "}" for row in rows) + "]"
+
+
+def of_tenant(server, name):
+    """What `stats tenants` says of one."""
+    return {key.split(":")[1]: int(value) if value.isdigit() else value
+            for key, value in stats(server, "tenants").items() if key.startswith(name + ":")}
+
+
+def put(sock, key, value):
+    sock.sendall(b"set %s 0 0 %d\r\n%s\r\n" % (key.encode(), len(value), value))
+    said = b""
+    while not said.endswith(b"\r\n"):
+        said += sock.recv(1000)
+    return said.decode().rstrip()
+
+
+def there(sock, prefix, count):
+    sock.sendall(b"".join(b"mg %s%d q k\r\n" % (prefix.encode(), n)
+                                                  for n in range(count)) + b"mn\r\n")
+    said = b""
+    while not said.endswith(b"MN\r\n"):
+        said += sock.recv(1 << 20)
+    return said.count(b"HD")
 
 
 def zswaps_counters_say_why_pages_were_refused(programs):
@@ -42,6 +81,115 @@ def zswaps_counters_say_why_pages_were_refused(programs):
         assert int(last["duplicate_entry"]) >= 512, "what ended areas counted stays"
 
 
+def a_tenants_quota_is_answered_at_all_three_doors(programs):
+    mine = f'name: mine, members: "{ME}", quota_bytes: 100KiB, quota_pages: 5'
+    with Device(programs.farpaged, "[{name: disk, size: 1MiB, tenant: mine}]",
+                sets=[tenants(mine), "storage.eviction=off"]) as server:
+        with server.connect() as s:  # items, one of them long
+            assert put(s, "a", noise(1, 30000)) == put(s, "b", noise(2, 30000)) == "STORED"
+            said = "SERVER_ERROR quota exceeded storing object"
+            assert put(s, "c", noise(3, 50000)) == put(s, "d", noise(4, 200000)) == said
+            assert put(s, "b", noise(5, 30000)) == "STORED", "what does not grow goes on"
+            s.sendall(b"ms m 50000 T0\r\n" + noise(6, 50000) + b"\r\nappend b 0 0 40000\r\n" +
+                      noise(7, 40000) + b"\r\nincr nothing 1\r\n")
+            got = b""
+            while not got.endswith(b"NOT_FOUND\r\n"):
+                got += s.recv(1000)
+            assert got.decode() == 2 * (said + "\r\n") + "NOT_FOUND\r\n", got
+        with server.connect("tcp") as s:  # somebody else
+            assert put(s, "e", noise(8, 200000)) == "STORED"
+        session = Session(server)  # frames: pages of its own area
+        number = session.open(b"area", 100)
+        assert [session.store(number, n, noise(n, 4096)) for n in range(4)] == [OK] * 4
+        with opened(server, "disk") as s:
+            s.sendall(nbd_wire.write(1, 0, noise(20, 4096)) + nbd_wire.write(2, 4096, noise(21, 4096)))
+            assert [simple(s), simple(s)] == [(1, 0), (2, ENOSPC)]
+        assert session.store(number, 4, noise(4, 4096)) == QUOTA
+        assert session.store(number, 0, noise(30, 4096)) == OK
+        mine = of_tenant(server, "mine")
+        assert mine["pages"] == 5 and mine["items"] == 2 and mine["bytes"] <= 100 << 10, mine
+        assert mine["over_quota"] == 6, mine
+        areas = stats(server, "areas")
+        assert areas["area:tenant"] == areas["disk:tenant"] == "mine"
+        assert "mine" in stats(server, "sessions").values()
+        said = programs.run(server, "tenants")
+        assert re.search(r"mine +7\d\.\d KiB +100 KiB", said), said
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "configuration reloaded" in server.stderr())
+
+
+def who_scans_pushes_out_nobody_else(programs):
+    """Web counts on 6 MiB of 24; somebody stores ten times the memory; web's all stay."""
+    web = f'name: web, members: "{ME}", guaranteed: 6MiB'
+    with Server(programs.farpaged, [memory_limit(programs, 24), tenants(web)]) as server, \
+            server.connect() as mine, server.connect("tcp") as scan:
+        for n in range(1000):
+            assert put(mine, f"web{n}", noise(n, 4096)) == "STORED"
+        for n in range(15000):
+            scan.sendall(b"set scan%d 0 0 4096 noreply\r\n%s\r\n" % (n, noise(n % 50, 4096)))
+        assert there(scan, "scan", 1) == 0
+        assert there(mine, "web", 1000) == 1000
+        now = of_tenant(server, "web")
+        assert now["evictions"] == 0 and now["borrowed_bytes"] == 0, now
+        assert of_tenant(server, "default")["evictions"] > 8000
+        for n in range(3000):  # beyond its guarantee it borrows like others
+            assert put(mine, f"more{n}", noise(n % 50, 4096)) == "STORED"
+        now, other = of_tenant(server, "web"), of_tenant(server, "default")
+        assert abs(now["borrowed_bytes"] - other["borrowed_bytes"]) < 100000, (now, other)
+
+
+def tenants_change_with_a_reload(programs):
+    mine = f'{{name: mine, members: "{ME}", quota_bytes: 100KiB}}'
+    with Server(programs.farpaged, more=f"tenants:\n  - {mine}\n") as server, \
+            server.connect() as s:
+        for n in range(100):
+            assert put(s, f"k{n}", noise(n, 4096)) == "STORED"
+        before = of_tenant(server, "mine")
+        assert before["evictions"] > 70 and before["bytes"] <= 100 << 10, before
+
+        def reload(rows, expected="configuration reloaded"):
+            count = server.stderr().count(expected)
+            with open(server.config) as f:
+                text = f.read()
+            with open(server.config, "w") as f:
+                f.write(text[:text.index("tenants:")] + f"tenants: [{rows}]\n")
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: server.stderr().count(expected) > count)
+
+        reload(mine.replace("100KiB", "200KiB") + f", {{name: other, guaranteed: 1MiB}}")
+        for n in range(100):
+            assert put(s, f"k{n}", noise(n, 4096)) == "STORED"
+        now = of_tenant(server, "mine")
+        assert 150 << 10 < now["bytes"] <= 200 << 10, now
+        assert of_tenant(server, "other")["guaranteed_bytes"] == MIB
+        reload("{name: other, members: nobody}", "reload refused")
+        reload("")
+        now = of_tenant(server, "mine")
+        assert now["configured"] == "no" and now["quota_bytes"] == 0 and now["items"] > 30, now
+        with server.connect() as later:
+            assert put(later, "late", b"x") == "STORED"
+        assert of_tenant(server, "default")["items"] == 1
+
+
+def a_user_and_a_certificate_belong_to_their_tenants(programs):
+    row = 'name: alices, members: "user:alice cert:one"', 'name: bobs, members: "cert:localhost"'
+    with Guarded(programs, sets=[tenants(*row)]) as guarded, guarded.connect() as alice, \
+            guarded.connect() as bob:
+        says(alice, login("alice", "secret") + b"set k 0 0 1\r\nx\r\n", b"STORED\r\nSTORED\r\n")
+        says(bob, login("bob", "a long one") + b"set l 0 0 1\r\nx\r\n", b"STORED\r\nSTORED\r\n")
+        shown = of_tenant(OnlyUnix(guarded.server), "alices")
+        assert shown["items"] == 1, shown
+        assert of_tenant(OnlyUnix(guarded.server), "default")["items"] == 1
+    with Secured(programs, "required", sets=[tenants(*row)]) as secured:
+        for name, tenant in (("one", "alices"), ("two", "bobs")):
+            identity = secured.authority.issue(name)
+            with secured.connect(believing(secured.authority, identity)) as s:
+                assert put(s, name, b"x") == "STORED"
+            assert of_tenant(secured.server_by_unix(), tenant)["items"] == 1, name
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([zswaps_counters_say_why_pages_were_refused])
+    tell([zswaps_counters_say_why_pages_were_refused,
+          a_tenants_quota_is_answered_at_all_three_doors, who_scans_pushes_out_nobody_else,
+          tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants])
