@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 static const char *const rank_names[RANKS] = {
 #define X(rank, guards) #rank,
@@ -12,7 +13,9 @@ static const char *const rank_names[RANKS] = {
 #undef X
 };
 _Static_assert(RANKS <= 32, "held_ranks is one bit per rank");
-static _Thread_local unsigned held_ranks; /* of this thread: not state of the program */
+/* Of this thread: not state of the program. */
+static _Thread_local unsigned held_ranks;
+static _Thread_local uint64_t waited_ns;
 
 static FP_NORETURN void die(const char *what, const char *name)
 {
@@ -34,10 +37,22 @@ void lock_fini(struct lock *lock)
     fp_assert(pthread_mutex_destroy(&lock->mutex) == 0);
 }
 
+static void wait_for(struct lock *lock)
+{
+    uint64_t began_ns = clock_monotonic_ns();
+    fp_assert(pthread_mutex_lock(&lock->mutex) == 0);
+    waited_ns += clock_monotonic_ns() - began_ns;
+}
+
+uint64_t lock_waited_ns(void)
+{
+    return waited_ns;
+}
+
 void lock_take(struct lock *lock)
 {
     if (held_ranks >> lock->rank) die("takes", rank_names[lock->rank]);
-    fp_assert(pthread_mutex_lock(&lock->mutex) == 0);
+    if (pthread_mutex_trylock(&lock->mutex) != 0) wait_for(lock);
     held_ranks |= 1u << lock->rank;
 }
 

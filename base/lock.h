@@ -8,6 +8,7 @@
 #ifndef FARPAGE_BASE_LOCK_H
 #define FARPAGE_BASE_LOCK_H
 #include <pthread.h>
+#include <stdint.h>
 
 #include "base/attrs.h"
 
@@ -49,6 +50,9 @@ void lock_init(struct lock *lock, enum lock_rank rank) FP_NONNULL(1);
 void lock_fini(struct lock *lock) FP_NONNULL(1);
 void lock_take(struct lock *lock) FP_NONNULL(1);
 void lock_drop(struct lock *lock) FP_NONNULL(1);
+/* For how long the calling thread has waited for locks that others held, since it began. */
+uint64_t lock_waited_ns(void);
+
 void lock_assert_held(const struct lock *lock) FP_NONNULL(1); /* first line of each *_locked */
 void lock_assert_none(void); /* first line of what may block, pack, unpack or call out */
 

@@ -2,11 +2,14 @@
  * dispatcher - what one worker carries requests out with. */
 #ifndef FARPAGE_SERVER_DISPATCHER_H
 #define FARPAGE_SERVER_DISPATCHER_H
+#include "server/latency.h"
 #include "server/shared.h"
 
 struct dispatcher { /* one per worker, used by its thread only */
     struct shared *shared;
     struct worker_counters *counters;
+    struct latencies *latencies;
+    enum operation operation; /* of which a step was carried out last, or OPERATION_NONE */
     struct store_scratch *scratch; /* its now_ms is that of the callback under way */
     int caller_fd; /* of the connection whose text request is carried out */
     uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */

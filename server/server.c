@@ -275,6 +275,8 @@ static enum exit_code create_workers(struct server *server)
     shared->counters = aligned_alloc(64, div_up_u64(size, 64) * 64);
     if (shared->counters == NULL) return fail(server, EXIT_RUNTIME, "workers", "out of memory");
     memset(shared->counters, 0, size);
+    shared->latencies = calloc(count, sizeof *shared->latencies);
+    if (shared->latencies == NULL) return fail(server, EXIT_RUNTIME, "workers", "out of memory");
     for (shared->worker_count = 0; shared->worker_count < count; shared->worker_count++) {
         uint32_t i = shared->worker_count;
         if (worker_create(shared, i, &server->workers[i]) != FP_OK)
@@ -555,6 +557,7 @@ void server_destroy(struct server **server_ptr)
     prefixes_fini(&shared->prefixes);
     store_destroy(&shared->store);
     free(shared->counters);
+    free(shared->latencies);
     maps_register_fini(&shared->maps);
     openers_fini(&shared->openers);
     credentials_fini(&shared->credentials);

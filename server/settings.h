@@ -14,6 +14,7 @@ struct settings {
     _Atomic uint64_t idle_timeout_ns; /* 0: never */
     _Atomic uint64_t first_request_timeout_ns; /* 0: never */
     _Atomic uint64_t login_timeout_ns;
+    _Atomic uint64_t slow_requests_ns; /* 0: none is */
     _Atomic uint64_t output_buffer_max_bytes;
     _Atomic uint64_t item_bytes_max;
     _Atomic uint32_t compaction; /* enum config_compaction */
@@ -54,6 +55,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->idle_timeout_ns, config->server.idle_timeout_ns);
     atomic_store(&settings->first_request_timeout_ns, config->server.first_request_timeout_ns);
     atomic_store(&settings->reserved_connections, config->server.reserved_connections);
+    atomic_store(&settings->slow_requests_ns, config->log.slow_requests_ns);
     atomic_store(&settings->login_timeout_ns, config->server.login_timeout_ns);
     atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);

@@ -15,6 +15,7 @@
 #include "server/credentials.h"
 #include "server/exports.h"
 #include "server/http_counts.h"
+#include "server/latency.h"
 #include "server/openers.h"
 #include "server/options.h"
 #include "server/prefixes.h"
@@ -28,7 +29,8 @@ enum { WORKERS_MAX = 256 };
 
 /* Lines that strangers can make the server write. */
 enum gate {
-    GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATE_HTTP, GATES
+    GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATE_HTTP,
+    GATE_OPERATION, GATES
 };
 
 struct trainer;
@@ -78,7 +80,8 @@ struct shared {
     _Atomic uint64_t stop_deadline_ns;    /* monotonic: replies are waited for no longer */
     _Atomic uint64_t listen_pauses;       /* times accepting had to stop for want of descriptors */
     uint32_t worker_count;
-    struct worker_counters *counters;     /* worker_count of them */
+    struct worker_counters *counters;     /* worker_count of them, */
+    struct latencies *latencies;          /* as these */
     struct shared_before before;
     /* The configuration in force; replaced by a reload, guarded by the lock. */
     struct lock config_lock;

@@ -204,6 +204,7 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     worker->shared = shared;
     worker->dispatcher.shared = shared;
     worker->dispatcher.counters = &shared->counters[index];
+    worker->dispatcher.latencies = &shared->latencies[index];
     worker->input = malloc(WORKER_INPUT_BYTES);
     worker->desk.bytes = malloc(OUTPUT_DESK_BYTES);
     if (worker->input == NULL || worker->desk.bytes == NULL ||

@@ -7,8 +7,10 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "base/percpu_ref.h"
+#include "base/sampled.h"
 #include "codec/codec.h"
 #include "storage/compressor.h"
+#include "storage/compressor_sizes.h"
 
 enum { SEAT_LINES_BYTES = 128 }; /* processors fetch lines of 64 in pairs */
 
@@ -24,6 +26,10 @@ enum seat_count { /* of a seat: what was done with it */
 
 struct seat_counts {
     _Atomic uint64_t values[SEAT_COUNTS];
+};
+
+struct size_counts {
+    _Atomic uint64_t values[PACKED_SIZES + 1], sum_bytes; /* as struct packed_sizes */
 };
 
 struct choice { /* what a seat packs with */
@@ -55,6 +61,7 @@ struct compressor_pool {
     struct budget *budget; /* NULL: nothing is charged */
     _Atomic uint64_t swaps;
     struct codec_scratch *scratches;            /* whose threads count by themselves */
+    struct size_counts sizes; /* of threads that have no place of their own, or are gone */
     struct compressor_dictionary *dictionaries; /* in use */
     _Atomic uint16_t adopting[PACKED_FORMATS];  /* without a dictionary; as in one */
     _Alignas(SEAT_LINES_BYTES) _Atomic uint64_t current; /* generation << 8 | seat */
@@ -68,6 +75,8 @@ struct codec_scratch {
     struct seat_counts *counts;    /* COMPRESSOR_SEATS; written by this thread alone */
     struct codec_scratch *next;    /* of the pool's; under its lock */
     uint64_t charged_bytes;        /* for the packers */
+    struct sampled packing;        /* and unpacking */
+    struct size_counts sizes;      /* written by this thread alone */
 };
 
 /* The thread's place in the pool's counts; NULL where it has none there. */

@@ -34,9 +34,51 @@ void seat_sum_locked(const struct compressor *seat, uint64_t sums[SEAT_COUNTS])
     }
 }
 
+const uint64_t packed_size_bytes[PACKED_SIZES] = {64,   128,  256,  512,   1024,  1536, 2048,
+                                                  3072, 4096, 8192, 16384, 32768, 65536};
+
+static void count_size(struct compressor_pool *pool, struct codec_scratch *scratch, uint64_t bytes)
+{
+    unsigned at = 0;
+    while (at < PACKED_SIZES && bytes > packed_size_bytes[at]) at++;
+    if (thread_of(pool, scratch) == NULL) {
+        atomic_fetch_add_explicit(&pool->sizes.values[at], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->sizes.sum_bytes, bytes, memory_order_relaxed);
+        return;
+    }
+    struct size_counts *own = &scratch->sizes;
+    uint64_t count = atomic_load_explicit(&own->values[at], memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&own->sum_bytes, memory_order_relaxed);
+    atomic_store_explicit(&own->values[at], count + 1, memory_order_relaxed);
+    atomic_store_explicit(&own->sum_bytes, sum + bytes, memory_order_relaxed);
+}
+
+static void add_sizes(struct packed_sizes *sizes, const struct size_counts *counts)
+{
+    for (unsigned i = 0; i <= PACKED_SIZES; i++)
+        sizes->counts[i] += atomic_load_explicit(&counts->values[i], memory_order_relaxed);
+    sizes->sum_bytes += atomic_load_explicit(&counts->sum_bytes, memory_order_relaxed);
+}
+
+void compressor_sizes(struct compressor_pool *pool, struct packed_sizes *sizes)
+{
+    *sizes = (struct packed_sizes){0};
+    lock_take(&pool->lock);
+    add_sizes(sizes, &pool->sizes);
+    for (const struct codec_scratch *each = pool->scratches; each != NULL; each = each->next)
+        add_sizes(sizes, &each->sizes);
+    lock_drop(&pool->lock);
+}
+
 /* What the thread counted stays counted when it is gone. */
 static void fold_locked(struct codec_scratch *scratch)
 {
+    struct size_counts *gone = &scratch->pool->sizes;
+    for (unsigned i = 0; i <= PACKED_SIZES; i++)
+        atomic_fetch_add_explicit(&gone->values[i], atomic_load(&scratch->sizes.values[i]),
+                                  memory_order_relaxed);
+    atomic_fetch_add_explicit(&gone->sum_bytes, atomic_load(&scratch->sizes.sum_bytes),
+                              memory_order_relaxed);
     for (unsigned id = 0; id < COMPRESSOR_SEATS; id++)
         for (unsigned i = 0; i < SEAT_COUNTS; i++)
             atomic_fetch_add_explicit(&scratch->pool->seats[id].shared.values[i],
@@ -157,7 +199,9 @@ enum fp_status compressor_pack(struct compressor *compressor, struct codec_scrat
                             .level = choice->level};
     if (use.memory == NULL && choice->codec->packer_create != NULL) return FP_NO_MEMORY;
     size_t size = 0;
+    uint64_t began_ns = sampled_begin(&scratch->packing);
     enum fp_status status = choice->codec->pack(&use, plain, out, &size);
+    sampled_end(&scratch->packing, began_ns);
     charge_packers(scratch, packers_bytes(scratch));
     if (status == FP_NO_MEMORY) return status;
     count(compressor, scratch, SEAT_PACKS, 1);
@@ -168,6 +212,7 @@ enum fp_status compressor_pack(struct compressor *compressor, struct codec_scrat
     fp_assert(size <= out.capacity_bytes);
     count(compressor, scratch, SEAT_PLAIN_BYTES, plain.size_bytes);
     count(compressor, scratch, SEAT_PACKED_BYTES, size);
+    count_size(compressor->pool, scratch, size);
     *packed = (struct packed){.bytes = out.bytes, .size_bytes = size};
     return FP_OK;
 }
@@ -180,7 +225,15 @@ enum fp_status compressor_unpack(struct compressor *compressor, struct codec_scr
                             .prepared = choice->prepared,
                             .level = choice->level};
     count(compressor, scratch, SEAT_UNPACKS, 1);
-    if (choice->codec->unpack(&use, packed, out)) return FP_OK;
+    uint64_t began_ns = sampled_begin(&scratch->packing);
+    bool good = choice->codec->unpack(&use, packed, out);
+    sampled_end(&scratch->packing, began_ns);
+    if (good) return FP_OK;
     count(compressor, scratch, SEAT_FAILURES, 1);
     return FP_CORRUPT;
+}
+
+uint64_t codec_scratch_packing_ns(const struct codec_scratch *scratch)
+{
+    return scratch->packing.ns;
 }

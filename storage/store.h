@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "base/budget.h"
+#include "base/sampled.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "storage/area.h"
@@ -82,6 +83,7 @@ struct store_scratch { /* one thread's working memory and its view of the time *
     struct tenant_need refused; /* the store's own: what a quota refused last; */
     bool met_limit; /* the page under way wanted memory beyond the limit, */
     bool unpackable; /* or none was had to pack it */
+    struct sampled evicting; /* making room for this thread's requests */
 };
 
 /* FP_INVALID: an option makes no sense (allocator, algorithm or level). FP_NO_MEMORY. */

@@ -47,7 +47,7 @@ static const char *corner_of(const char *section)
     static const char *const rows[][2] = {
         {"areas", "area"},       {"classes", "class"}, {"slabs", "class"},
         {"compressors", "seat"}, {"dictionaries", "area"}, {"conns", "fd"},
-        {"sessions", "fd"},      {"maps", "map"},   {"tenants", "tenant"},
+        {"sessions", "fd"},      {"maps", "map"},   {"tenants", "tenant"}, {"latency", "operation"},
     };
     for (size_t i = 0; section != NULL && i < FP_COUNT_OF(rows); i++) {
         if (strcmp(rows[i][0], section) == 0) return rows[i][1];

@@ -129,6 +129,7 @@ struct config {
     struct {
         enum log_level level;
         enum log_format format;
+        uint64_t slow_requests_ns; /* 0: none is */
     } log;
     uint32_t listeners_count; /* at least 1 */
     uint32_t areas_count;

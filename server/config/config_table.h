@@ -161,6 +161,9 @@
       CONFIG_CHOICES("error", "warn", "info", "debug"), RELOAD,                                    \
       "The least urgent events that are written.")                                                 \
     X("log.format", KIND_CHOICE, struct config, log.format, "text", 0, 0,                          \
-      CONFIG_CHOICES("text", "logfmt", "json"), RELOAD, "How a line looks.")
+      CONFIG_CHOICES("text", "logfmt", "json"), RELOAD, "How a line looks.")                       \
+    X("log.slow_requests", KIND_DURATION, struct config, log.slow_requests_ns, "100ms", 0,         \
+      CONFIG_HOURS(1), NULL, RELOAD,                                                               \
+      "A request that the server worked on for so long is written, with its parts; 0: none is.")
 
 #endif

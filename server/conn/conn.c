@@ -31,6 +31,7 @@
 #include "server/conn/conn_parts.h"
 #include "server/patience.h"
 #include "server/tenancy.h"
+#include "server/slow.h"
 #include "server/conn/conn_value.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
@@ -228,16 +229,32 @@ static void send_output(struct conn *conn)
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
 }
 
-static bool is_turn_long(const struct conn *conn)
-{
-    return clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
-}
-
 /* A request has yielded of whose reply some is written, or which is half done. */
 static bool is_within_reply(const struct conn *conn)
 {
     const struct session *session = &conn->session;
     return session->resume > 0 || session->join != NULL || value_out_is_under_way(session);
+}
+
+/* The operation that was carried out has more to do, or to be told. */
+static bool is_unfinished(const struct conn *conn, enum step next)
+{
+    return next == STEP_TURN || next == STEP_MORE || conn_is_within_batch(conn) ||
+           conn->session.value_in != NULL || is_within_reply(conn);
+}
+
+/* A step that is timed from *now_ns on, where it is one of an operation. */
+static enum step timed_step(struct conn *conn, struct slice *input, uint64_t *now_ns)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct latency_step step = {*now_ns, latency_parts_now(dispatcher->scratch)};
+    dispatcher->operation = OPERATION_NONE;
+    enum step next = conn_step(conn, input);
+    if (dispatcher->operation == OPERATION_NONE) return next;
+    *now_ns = clock_monotonic_ns();
+    latency_step_over(&conn->timing, dispatcher->operation, &step, dispatcher->scratch, *now_ns);
+    if (!is_unfinished(conn, next)) operation_over(dispatcher, &conn->row, &conn->timing, *now_ns);
+    return next;
 }
 
 /* Carries out requests from the front of *input until something stops it. */
@@ -247,15 +264,21 @@ static enum step carry_out(struct conn *conn, struct slice *input)
     uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     const uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
+    const uint64_t began_ns = conn->worker->now_ns;
+    uint64_t now_ns = began_ns;
     conn->need_bytes = 0;
     conn->worker->dispatcher.more_pages = 0;
     for (uint32_t done = 0;; done++) {
-        if (output_is_due(&conn->output)) send_output(conn);
+        if (output_is_due(&conn->output)) {
+            send_output(conn);
+            now_ns = clock_monotonic_ns();
+        }
         if (output_pending(&conn->output) >= full) return STEP_FULL;
         bool more = done > 0 && input->size_bytes > 0; /* most turns are of one request */
-        if (more && (done + *more_pages >= turn || is_turn_long(conn))) return STEP_TURN;
+        bool is_long = now_ns > began_ns + TURN_NS_MAX;
+        if (more && (done + *more_pages >= turn || is_long)) return STEP_TURN;
         size_t before = input->size_bytes;
-        enum step next = conn_step(conn, input);
+        enum step next = timed_step(conn, input, &now_ns);
         if (has_moved(conn, input->size_bytes < before, next)) request_moved(conn);
         if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
         if (conn->output.broken || (conn->leaving && !is_within_reply(conn))) return STEP_CLOSE;

@@ -33,6 +33,7 @@ struct conn {
     bool eof;          /* the client sends no more */
     bool closing;
     bool leaving; /* closing, once the reply is whole that has begun */
+    struct latency_timing timing;
     struct session session;
     struct conn_row row;
 };

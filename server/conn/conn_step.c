@@ -11,6 +11,43 @@
 
 enum { FIRST_BYTE_MEMCACHED_BINARY = 0x80 };
 
+static enum operation operation_of_command(enum command command)
+{
+    static const uint8_t operations[COMMANDS_COUNT] = {
+        [COMMAND_GET] = OPERATION_GET,         [COMMAND_GETS] = OPERATION_GET,
+        [COMMAND_GAT] = OPERATION_GET,         [COMMAND_GATS] = OPERATION_GET,
+        [COMMAND_MG] = OPERATION_GET,          [COMMAND_SET] = OPERATION_SET,
+        [COMMAND_ADD] = OPERATION_SET,         [COMMAND_REPLACE] = OPERATION_SET,
+        [COMMAND_APPEND] = OPERATION_SET,      [COMMAND_PREPEND] = OPERATION_SET,
+        [COMMAND_CAS] = OPERATION_SET,         [COMMAND_MS] = OPERATION_SET,
+        [COMMAND_DELETE] = OPERATION_DELETE,   [COMMAND_MD] = OPERATION_DELETE,
+        [COMMAND_INCR] = OPERATION_ARITHMETIC, [COMMAND_DECR] = OPERATION_ARITHMETIC,
+        [COMMAND_MA] = OPERATION_ARITHMETIC,   [COMMAND_TOUCH] = OPERATION_TOUCH,
+        [COMMAND_MAP] = OPERATION_MAP,         [COMMAND_MREAD] = OPERATION_MAP,
+        [COMMAND_MWRITE] = OPERATION_MAP,      [COMMAND_UNMAP] = OPERATION_MAP,
+    };
+    uint8_t operation = operations[command];
+    return operation != OPERATION_NONE ? (enum operation)operation : OPERATION_OTHER;
+}
+
+static enum operation operation_of_frame(uint8_t opcode)
+{
+    static const uint8_t operations[] = {
+        [FRAME_STORE] = OPERATION_PAGE_STORE,
+        [FRAME_LOAD] = OPERATION_PAGE_LOAD,
+        [FRAME_INVALIDATE] = OPERATION_PAGE_INVALIDATE,
+        [FRAME_MAP] = OPERATION_MAP,
+        [FRAME_MREAD] = OPERATION_MAP,
+        [FRAME_MWRITE] = OPERATION_MAP,
+        [FRAME_UNMAP] = OPERATION_MAP,
+        [FRAME_STORE_BATCH] = OPERATION_STORE_BATCH,
+        [FRAME_LOAD_BATCH] = OPERATION_LOAD_BATCH,
+        [FRAME_INVALIDATE_BATCH] = OPERATION_INVALIDATE_BATCH,
+    };
+    uint8_t operation = opcode < FP_COUNT_OF(operations) ? operations[opcode] : OPERATION_NONE;
+    return operation != OPERATION_NONE ? (enum operation)operation : OPERATION_OTHER;
+}
+
 static struct slice skip(struct slice input, size_t bytes)
 {
     return slice_of(input.bytes + bytes, input.size_bytes - bytes);
@@ -56,6 +93,7 @@ static enum step step_value(struct conn *conn, const struct request *request,
     struct conn_value turn = {.dispatcher = &conn->worker->dispatcher,
                               .session = &conn->session,
                               .output = &conn->output};
+    conn->worker->dispatcher.operation = OPERATION_SET;
     enum dispatch result = request != NULL ? conn_value_begin(&turn, request, input)
                                            : conn_value_go_on(&turn, input);
     conn->need_bytes = turn.need_bytes;
@@ -75,6 +113,7 @@ static enum step step_text(struct conn *conn, struct slice *input)
     const char *refusal;
     switch (request_parse(*input, &limits, &request, &more_bytes, &refusal)) {
     case REQUEST_READY: {
+        dispatcher->operation = operation_of_command(request.command);
         enum step next =
             step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
         if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, request.size_bytes);
@@ -119,6 +158,7 @@ static enum step step_entries(struct conn *conn, struct slice *input)
                      &conn->output);
     drop_rest_of_batch(conn);
     bool moved = input->size_bytes < before || conn->session.batch.frame.count == 0;
+    if (moved) conn->worker->dispatcher.operation = OPERATION_STORE_BATCH;
     return moved ? STEP_ON : STEP_WAIT;
 }
 
@@ -134,6 +174,7 @@ static enum step step_frame(struct conn *conn, struct slice *input)
         return STEP_CLOSE;
     }
     if (frame.opcode == FRAME_STORE_BATCH) {
+        conn->worker->dispatcher.operation = OPERATION_STORE_BATCH;
         *input = skip(*input, FRAME_HEADER_BYTES);
         enum dispatch begun =
             dispatch_store_batch(&conn->worker->dispatcher, &conn->session, &frame, &conn->output);
@@ -149,6 +190,7 @@ static enum step step_frame(struct conn *conn, struct slice *input)
     conn->need_bytes = size_bytes;
     if (input->size_bytes < size_bytes) return STEP_WAIT;
     struct slice body = slice_of(input->bytes + FRAME_HEADER_BYTES, frame.body_bytes);
+    conn->worker->dispatcher.operation = operation_of_frame(frame.opcode);
     enum step next = step_of(
         dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
     if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, size_bytes);

@@ -10,7 +10,7 @@
 
 enum { METRIC_LABELS_MAX = 4, METRIC_LABEL_BYTES = 72, METRIC_VALUE_BYTES = 40 };
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 enum metric_unit { METRIC_PLAIN, METRIC_NANOSECONDS /* shown in seconds */ };
 
 struct metric {
@@ -18,7 +18,15 @@ struct metric {
     enum metric_kind kind;
     enum metric_unit unit;
     const char *help;
-    size_t offset; /* of the uint64_t in the group's item */
+    size_t offset; /* in the group's item, of the uint64_t or struct metric_histogram */
+};
+
+enum { METRIC_BOUNDS_MAX = 24 };
+
+struct metric_histogram {
+    unsigned bound_count;
+    uint64_t bounds[METRIC_BOUNDS_MAX], counts[METRIC_BOUNDS_MAX]; /* up to each, all below too */
+    uint64_t count, sum;
 };
 
 /* What an item begins with: the texts of the group's labels, printable ASCII. */
@@ -41,6 +49,7 @@ struct metric_group {
 
 extern const struct metric_group metrics_of_build, metrics_of_process, metrics_of_server,
     metrics_of_requests, metrics_of_connections, metrics_of_http, metrics_of_memory,
-    metrics_of_pool, metrics_of_seats, metrics_of_areas, metrics_of_exports;
+    metrics_of_pool,
+    metrics_of_operations, metrics_of_sizes, metrics_of_seats, metrics_of_areas, metrics_of_exports;
 
 #endif

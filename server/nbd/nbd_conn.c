@@ -25,6 +25,7 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "server/patience.h"
+#include "server/slow.h"
 #include "server/closing.h"
 #include "server/nbd/nbd_internal.h"
 #include "server/tenancy.h"
@@ -229,6 +230,21 @@ static void moved(struct nbd_conn *conn)
     atomic_store_explicit(&conn->row.active_ns, conn->worker->now_ns, memory_order_relaxed);
 }
 
+/* A step that is timed from *now_ns on, where it is one of an operation. */
+static enum nbd_step timed_step(struct nbd_conn *conn, uint64_t *now_ns)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct latency_step taken = {*now_ns, latency_parts_now(dispatcher->scratch)};
+    dispatcher->operation = OPERATION_NONE;
+    enum nbd_step next = step(conn);
+    if (dispatcher->operation == OPERATION_NONE) return next;
+    *now_ns = clock_monotonic_ns();
+    latency_step_over(&conn->timing, dispatcher->operation, &taken, dispatcher->scratch, *now_ns);
+    if (!conn->read.active && !conn->write.active)
+        operation_over(dispatcher, &conn->row, &conn->timing, *now_ns);
+    return next;
+}
+
 /* Carries out what the input holds until something stops it. */
 static enum nbd_step carry_out(struct nbd_conn *conn)
 {
@@ -236,17 +252,21 @@ static enum nbd_step carry_out(struct nbd_conn *conn)
     uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
+    const uint64_t began_ns = conn->worker->now_ns;
+    uint64_t now_ns = began_ns;
     conn->need_bytes = 0;
     *more_pages = 0;
     for (uint32_t done = 0;; done++) {
-        if (output_is_due(&conn->output)) send_output(conn);
+        if (output_is_due(&conn->output)) {
+            send_output(conn);
+            now_ns = clock_monotonic_ns();
+        }
         if (output_pending(&conn->output) >= full) return NBD_STEP_FULL;
         if (done > 0 && has_more(conn)) {
-            bool over = done + *more_pages >= turn ||
-                        clock_monotonic_ns() > conn->worker->now_ns + TURN_NS_MAX;
+            bool over = done + *more_pages >= turn || now_ns > began_ns + TURN_NS_MAX;
             if (over) return NBD_STEP_TURN;
         }
-        enum nbd_step next = step(conn);
+        enum nbd_step next = timed_step(conn, &now_ns);
         if (next == NBD_STEP_ON || next == NBD_STEP_TURN) moved(conn);
         if (conn->output.broken) return NBD_STEP_CLOSE;
         if (next != NBD_STEP_ON) return next;

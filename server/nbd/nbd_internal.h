@@ -89,6 +89,7 @@ struct nbd_conn {
     struct nbd_read read;
     struct nbd_job jobs[NBD_JOBS_MAX];
     unsigned job_count;
+    struct latency_timing timing;
     struct conn_row row;
 };
 

@@ -118,6 +118,7 @@ static enum nbd_step write_step(struct nbd_conn *conn)
 {
     struct nbd_write *write = &conn->write;
     struct slice input = nbd_input(conn);
+    conn->worker->dispatcher.operation = OPERATION_NBD_WRITE;
     uint32_t page_bytes = conn->export->area->page_bytes;
     if (write->error != NBD_OK) {
         size_t now = (size_t)min_u64(write->left_bytes, input.size_bytes);
@@ -278,8 +279,11 @@ void nbd_block_status(struct nbd_conn *conn, const struct nbd_request *request)
 
 static enum nbd_step carry_out(struct nbd_conn *conn, const struct nbd_request *request)
 {
+    enum operation *operation = &conn->worker->dispatcher.operation;
+    *operation = OPERATION_OTHER;
     switch (request->type) {
     case NBD_READ:
+        *operation = OPERATION_NBD_READ;
         conn->read = (struct nbd_read){.active = true,
                                        .one_chunk = (request->flags & NBD_FLAG_DF) != 0,
                                        .cookie = request->cookie,
@@ -289,6 +293,7 @@ static enum nbd_step carry_out(struct nbd_conn *conn, const struct nbd_request *
         return nbd_read_step(conn);
     case NBD_TRIM:
     case NBD_WRITE_ZEROES:
+        *operation = OPERATION_NBD_TRIM;
         return begin_job(conn, request);
     case NBD_BLOCK_STATUS:
         nbd_block_status(conn, request);
@@ -333,7 +338,10 @@ static enum nbd_step begin_request(struct nbd_conn *conn)
 
 enum nbd_step nbd_serve(struct nbd_conn *conn)
 {
-    if (conn->read.active) return nbd_read_step(conn);
+    if (conn->read.active) {
+        conn->worker->dispatcher.operation = OPERATION_NBD_READ;
+        return nbd_read_step(conn);
+    }
     if (conn->write.active) return write_step(conn);
     return begin_request(conn);
 }

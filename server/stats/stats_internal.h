@@ -36,6 +36,7 @@ void stats_zswap(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
 void stats_recompress(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
+void stats_latency(struct shared *shared, const struct stats_sink *sink);
 void stats_metrics(struct shared *shared, const struct stats_sink *sink);
 void stats_dictionaries(struct shared *shared, const struct stats_sink *sink);
 

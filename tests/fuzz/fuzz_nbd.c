@@ -39,7 +39,8 @@ static void make_world(void)
     log_init(&world.log, STDERR_FILENO, LOG_ERROR, LOG_TEXT);
     shared->log = &world.log;
     shared->counters = aligned_alloc(64, sizeof *shared->counters);
-    fp_assert(shared->counters != NULL);
+    shared->latencies = calloc(1, sizeof *shared->latencies);
+    fp_assert(shared->counters != NULL && shared->latencies != NULL);
     memset(shared->counters, 0, sizeof *shared->counters);
     fp_assert(store_create(&options, &shared->store) == FP_OK);
     conns_init(&shared->conns);

@@ -84,18 +84,31 @@ def every_number_is_there_and_true(programs):
         assert values['farpage_item_requests_total{command="get",result="hit"}'] == 1
         assert values['farpage_item_requests_total{command="get",result="miss"}'] == 1
         assert values["farpage_items"] == 1 and values["farpage_ready"] == 1
+        for operation, most in (("get", 2), ("set", 1), ("store_batch", 64), ("load_batch", 64)):
+            labels = f'operation="{operation}"'
+            count = values[f"farpage_operation_duration_seconds_count{{{labels}}}"]
+            buckets = [v for k, v in values.items() if k.startswith(
+                f"farpage_operation_duration_seconds_bucket{{{labels},")]
+            assert 0 < count <= most and buckets == sorted(buckets) and buckets[-1] == count, buckets
+            assert values[f"farpage_operation_duration_seconds_sum{{{labels}}}"] > 0
+        packs = sum(v for k, v in values.items() if k.startswith("farpage_seat_packs_total"))
+        refused = sum(v for k, v in values.items() if k.startswith("farpage_seat_incompressible"))
+        assert values["farpage_packed_size_bytes_count"] == packs - refused > 50
+        assert values["farpage_packed_size_bytes_sum"] == sum(
+            v for k, v in values.items() if k.startswith("farpage_seat_packed_bytes_total"))
         memory = sum(v for k, v in values.items() if k.startswith("farpage_memory_bytes{"))
         assert abs(memory - values["farpage_memory_used_bytes"]) < 1 << 20, values
         seats = [k for k in values if k.startswith("farpage_seat_current") and 'algorithm="lz4"' in k]
         assert len(seats) == 1 and values[seats[0]] == 1, seats
         # the same names as JSON and as text
         document = json.loads(server.get("/api/v1/stats"))
-        names = {name.split("{")[0] for name in values}  # there are no exports here
+        plain = lambda name: re.sub(r"_(bucket|sum|count)$", "", name.split("{")[0])
+        names = {plain(name) for name in values}  # there are no exports here
         assert {name for name in document if "_export_" not in name} == names
         assert {"area": "swap", "value": 64} in document["farpage_area_pages"]
         assert document["farpage_items"] == 1
         lines = ask(server, "stats metrics\r\n").splitlines()
-        assert {line.split(" ")[1].split("{")[0] for line in lines if line != "END"} == names
+        assert {plain(line.split(" ")[1]) for line in lines if line != "END"} == names
         # counters are not reset
         ask(server, "stats reset\r\n")
         assert server.metrics()['farpage_item_requests_total{command="get",result="hit"}'] == 1
