@@ -22,6 +22,7 @@
 #include "server/maps_register.h"
 #include "server/recompression.h"
 #include "server/settings.h"
+#include "server/shrinking.h"
 #include "server/watch.h"
 #include "storage/store.h"
 
@@ -69,6 +70,7 @@ struct shared {
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
+    struct shrinking shrinking;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     _Atomic bool started;                 /* all is there, and clients may come */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * shrink - memory given back after the limit was lowered, a step at each tick of the maintainer.
  *
- * Life: idle -(more is held than wanted)-> items give way until what is left, its gaps closed,
- *       would fit -> gaps are closed, freed pages go to the OS -> idle; or stuck, where nothing
- *       gives way any more: pages of areas do not, nor the program itself. The log says so, once,
- *       and nothing new is stored until it fits.
+ * More is held than wanted: items give way until what is left, its gaps closed, would fit; pages go
+ * to the tier below, where there is one, by its own thread; cold ones are packed more strongly,
+ * where that is configured; gaps are closed, freed pages go to the OS. Where nothing gives way any
+ * more the log and `stats shrink` say what stays and why, and nothing new is stored until it fits.
  *
  * Threads: the maintainer's.
  */
@@ -12,10 +12,10 @@
 #define FARPAGE_SERVER_SHRINK_H
 #include "server/shared.h"
 
-struct shrink { /* all zeros: idle */
-    enum { SHRINK_IDLE, SHRINK_WORKING, SHRINK_STUCK } state;
-    uint64_t wanted_bytes, from_bytes, begun_ns; /* since it is not idle */
-    uint64_t evictions;                          /* of all times, when it began */
+struct shrink { /* all zeros: idle; what others see of it is shared->shrinking */
+    uint64_t items_before, written_before, compacted_before; /* counted when it began */
+    uint64_t told_ns; /* watchers */
+    bool repacks;     /* recompression was asked to help */
 };
 
 /* Works until ends_ns (monotonic) at most, or until `stopping`. */

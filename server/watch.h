@@ -35,7 +35,8 @@ enum {
     X(WATCH_DELETIONS, "deletions", "keys that are deleted")                                       \
     X(WATCH_EVICTIONS, "evictions", "items that give way")                                         \
     X(WATCH_CONNEVENTS, "connevents", "connections that come and go")                              \
-    X(WATCH_COMPACTION, "compaction", "runs of compaction")
+    X(WATCH_COMPACTION, "compaction", "runs of compaction")                                        \
+    X(WATCH_SHRINK, "shrink", "memory that becomes less, while it does")
 
 enum watch_bit {
 #define X(kind, name, meaning) kind##_BIT,

@@ -113,3 +113,17 @@ void watch_compaction(struct watchers *watchers, const struct watch_compaction *
                " us=%" PRIu64,
                done->job, done->moved_objects, done->freed_pages, done->took_ns / 1000);
 }
+
+void watch_shrink(struct watchers *watchers, const struct shrinking *shrinking,
+                  uint64_t held_bytes)
+{
+    watch_tell(watchers, WATCH_SHRINK,
+               "type=shrink state=%s limit=%" PRIu64 " held=%" PRIu64 " percent=%u items_gone=%"
+               PRIu64 " pages_written_back=%" PRIu64 " pages_compacted=%" PRIu64 " ms=%" PRIu64,
+               shrink_state_name(atomic_load(&shrinking->state)),
+               atomic_load(&shrinking->limit_bytes), held_bytes,
+               shrinking_percent(shrinking, held_bytes), atomic_load(&shrinking->items_gone),
+               atomic_load(&shrinking->pages_written_back),
+               atomic_load(&shrinking->pages_compacted),
+               atomic_load(&shrinking->took_ns) / 1000000);
+}

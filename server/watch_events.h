@@ -8,6 +8,7 @@
 #ifndef FARPAGE_SERVER_WATCH_EVENTS_H
 #define FARPAGE_SERVER_WATCH_EVENTS_H
 #include "server/conns.h"
+#include "server/shrinking.h"
 #include "server/watch.h"
 #include "storage/store_item.h"
 
@@ -48,5 +49,8 @@ struct watch_compaction {
 };
 void watch_compaction(struct watchers *watchers, const struct watch_compaction *done)
     FP_NONNULL(1, 2);
+
+void watch_shrink(struct watchers *watchers, const struct shrinking *shrinking,
+                  uint64_t held_bytes) FP_NONNULL(1, 2);
 
 #endif

@@ -80,8 +80,8 @@ static const struct option_row rows[] = {
      "take this process; it is stopped for the while and continues"},
     {"--pages", KIND_NUMBER, BIT(ADVISE), FIELD(pages), FIELD(has_pages), 1, 1 << 20, "N",
      "sample at most so many pages (16 MiB of them)"},
-    {"--no-wait", KIND_FLAG, BIT(COMPACT) | BIT(DICTIONARY), FIELD(no_wait), 0, 0, 0, NULL,
-     "start it and leave the server to it"},
+    {"--no-wait", KIND_FLAG, BIT(COMPACT) | BIT(DICTIONARY) | BIT(SET), FIELD(no_wait), 0, 0, 0,
+     NULL, "start it and leave the server to it"},
     {"--to", KIND_TEXT, BIT(DRAIN), FIELD(to), 0, 0, 0, "SERVER|FILE",
      "move the pages to another server, HOST:PORT or unix:/path, or to a file"},
     {"--all", KIND_FLAG, BIT(DRAIN), FIELD(all), 0, 0, 0, NULL,
@@ -140,8 +140,8 @@ const char *arguments_nearest_command(const char *name)
 
 static const char *const sections[] = {
     "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
-    "latency", "maps", "memory", "metrics", "recompress", "sessions", "settings", "sizes",
-    "slabs", "tenants", "zpool", "zswap",
+    "latency", "maps", "memory", "metrics", "recompress", "sessions", "settings", "shrink",
+    "sizes", "slabs", "tenants", "zpool", "zswap",
 };
 
 const char *arguments_nearest_section(const char *name)

@@ -7,6 +7,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
+#include "client/cli/shrink.h"
 
 enum { LINE_BYTES = 2048 };
 
@@ -177,7 +178,8 @@ int cli_set(const struct cli *cli)
     int code = change(cli, line, &report);
     if (code != CLI_GOOD || cli->json) return code;
     puts(report.changed > 0 ? "until the next reload or restart" : "it was so already");
-    return code;
+    bool limit = strcmp(cli->operands[0], "storage.memory_limit") == 0;
+    return limit && !cli->no_wait ? shrink_watch(cli) : code;
 }
 
 int cli_reload(const struct cli *cli)

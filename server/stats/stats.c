@@ -18,7 +18,7 @@ static const struct section {
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries}, {"exports", stats_exports},
     {"zswap", stats_zswap},      {"recompress", stats_recompress},
-    {"tenants", stats_tenants},
+    {"tenants", stats_tenants},  {"shrink", stats_shrink},
     {"maps", stats_maps},        {"sizes", stats_sizes},       {"metrics", stats_metrics},
     {"latency", stats_latency},
     {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},
@@ -44,7 +44,8 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
-           "zswap compaction recompress exports conns sessions maps latency metrics tenants reset";
+           "zswap compaction recompress exports conns sessions maps latency metrics tenants shrink "
+           "reset";
 }
 
 void stats_reset(struct shared *shared)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * `stats zswap`: what the kernel's zswap counts, by its names; `stats tenants`: what each holds. */
+ * `stats zswap`: what the kernel's zswap counts, by its names; `stats tenants`: what each holds;
+ * `stats shrink`: how far memory is with becoming less. */
 #include <stdio.h>
 
+#include "server/process.h"
 #include "server/stats/stats_internal.h"
 #include "storage/store_area.h"
 
@@ -77,4 +79,40 @@ void stats_tenants(struct shared *shared, const struct stats_sink *sink)
 {
     uint32_t count = atomic_load(&store_tenants(shared->store)->count);
     for (uint32_t i = 0; i < count; i++) emit_tenant(shared, (uint8_t)i, sink);
+}
+
+/* What memory holds that does not give way by itself. */
+static void emit_kept(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct budget *budget = store_budget(shared->store);
+    static const enum budget_use uses[] = {BUDGET_FIXED, BUDGET_CONNECTIONS, BUDGET_MAPS,
+                                           BUDGET_SLOTS};
+    char name[64];
+    stats_number(sink, "kept_pages_bytes", stats_sum_pages(shared).packed_bytes);
+    for (size_t i = 0; i < FP_COUNT_OF(uses); i++) {
+        snprintf(name, sizeof name, "kept_%s_bytes", budget_use_name(uses[i]));
+        stats_number(sink, name, budget_held(budget, uses[i]));
+    }
+}
+
+void stats_shrink(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct shrinking *shrinking = &shared->shrinking;
+    uint64_t held = budget_total(store_budget(shared->store));
+    uint64_t limit = budget_wanted(store_budget(shared->store));
+    stats_text(sink, "state", shrink_state_name(atomic_load(&shrinking->state)));
+    stats_number(sink, "limit_bytes", limit);
+    stats_number(sink, "held_bytes", held);
+    stats_number(sink, "over_limit_bytes", held > limit ? held - limit : 0);
+    stats_number(sink, "resident_bytes", process_resident_bytes());
+    stats_number(sink, "runs", atomic_load(&shrinking->runs));
+    stats_number(sink, "run_limit_bytes", atomic_load(&shrinking->limit_bytes));
+    stats_number(sink, "run_from_bytes", atomic_load(&shrinking->from_bytes));
+    stats_number(sink, "run_percent", shrinking_percent(shrinking, held));
+    stats_number(sink, "run_ms", atomic_load(&shrinking->took_ns) / 1000000);
+    stats_number(sink, "items_gone", atomic_load(&shrinking->items_gone));
+    stats_number(sink, "pages_written_back", atomic_load(&shrinking->pages_written_back));
+    stats_number(sink, "pages_compacted", atomic_load(&shrinking->pages_compacted));
+    stats_text(sink, "reason", shrink_reason_text(atomic_load(&shrinking->reason)));
+    emit_kept(shared, sink);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What is refused, who gives way and how much is given back, where memory has limits."""
+import functools
 import os
 import re
 import signal
@@ -11,13 +12,14 @@ import nbd_wire
 from areas import QUOTA, Session
 from auth import Guarded, OnlyUnix, login, says
 from certificates import believing
-from full_memory import MIB, noise, until
+from full_memory import MIB, noise as made_noise, until
 from hostile import OK
 from nbd_wire import ENOSPC, Device, opened, simple
 from running import Server
-from story import ask, memory_limit, sample, stats, tell
+from story import limit_mib, memory_limit, sample, sanitized, stats, tell
 from tls import Secured
 
+noise = functools.lru_cache(maxsize=2000)(made_noise)
 ME = f"uid:{os.getuid()}"  # at the unix socket; the TCP port is everybody else's
 
 
@@ -57,6 +59,7 @@ def zswaps_counters_say_why_pages_were_refused(programs):
             f.write(sample()[:MIB] + bytes(MIB))
         with open(large, "wb") as f:
             f.write(noise(1, 40 * MIB))
+        programs.run(server, "areas", "create", "tiny", "--size", "4MiB", "--quota-pages", 4)
         programs.run(server, "store", "kept", small)
         programs.run(server, "store", "kept", small)
         calm = stats(server, "zswap")
@@ -72,7 +75,6 @@ def zswaps_counters_say_why_pages_were_refused(programs):
         assert int(areas["big:refused"]) == refused, (areas, full)
         assert int(full["stored_incompressible_pages"]) > 256
         until(lambda: stats(server, "zswap")["reclaiming"] == "yes", 5)
-        programs.run(server, "areas", "create", "tiny", "--size", "4MiB", "--quota-pages", 4)
         programs.run(server, "areas", "delete", "big")
         programs.run(server, "store", "tiny", small, code=1)
         programs.run(server, "areas", "delete", "kept")
@@ -188,8 +190,49 @@ def a_user_and_a_certificate_belong_to_their_tenants(programs):
             assert of_tenant(secured.server_by_unix(), tenant)["items"] == 1, name
 
 
+def a_lower_limit_is_watched_and_what_cannot_go_is_said(programs):
+    """farpage set waits for it; telnet sees it in `watch shrink`; stats shrink says how it went."""
+    low, lowest = limit_mib(programs.farpaged, 48), limit_mib(programs.farpaged, 24)
+    with Server(programs.farpaged, [memory_limit(programs, 128)]) as server, \
+            server.connect("tcp") as s, server.connect("tcp") as telnet, \
+            tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "pages")
+        with open(path, "wb") as f:
+            f.write(os.urandom(24 * MIB))
+        programs.run(server, "store", "a", path)
+        for n in range(20000):
+            s.sendall(b"set k%d 0 0 4096 noreply\r\n%s\r\n" % (n, noise(n % 50, 4096)))
+        there(s, "k", 1)
+        before = server.rss_bytes()
+        telnet.sendall(b"watch shrink\r\n")
+        assert telnet.recv(4) == b"OK\r\n"
+        said = programs.run(server, "set", "storage.memory_limit", f"{low}MiB")
+        assert re.search(r"MiB held, .* resident, after .*: [0-9,]+ items gone", said), said
+        lines = b""
+        while b"state=idle" not in lines:
+            lines += telnet.recv(65536)
+        states = re.findall(rb"type=shrink state=(\w+) limit=%d held=" % (low * MIB), lines)
+        assert states[0] == b"working" and states[-1] == b"idle" and len(states) >= 2, lines
+        now = stats(server, "shrink")
+        assert now["state"] == "idle" and now["over_limit_bytes"] == "0", now
+        assert int(now["items_gone"]) > 5000 and now["run_percent"] == "100", now
+        if not sanitized(programs.farpaged):
+            until(lambda: server.rss_bytes() <= 1.1 * low * MIB)
+            assert before > 100 * MIB
+        # pages stay: it is said, and so is how much
+        said = programs.run(server, "set", "storage.memory_limit", f"{lowest}MiB", code=1)
+        assert "there is none; nothing new is stored until it fits" in said, said
+        now = stats(server, "shrink")
+        assert now["state"] == "stuck" and int(now["kept_pages_bytes"]) == 24 * MIB, now
+        assert stats(server)["curr_items"] == "0"
+        programs.run(server, "verify", "a", path)
+        programs.run(server, "areas", "delete", "a")
+        until(lambda: stats(server, "shrink")["state"] == "idle")
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([zswaps_counters_say_why_pages_were_refused,
           a_tenants_quota_is_answered_at_all_three_doors, who_scans_pushes_out_nobody_else,
-          tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants])
+          tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants,
+          a_lower_limit_is_watched_and_what_cannot_go_is_said])
