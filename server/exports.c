@@ -78,6 +78,7 @@ static enum fp_status take_area(struct exports *exports, const struct config_exp
     bool alike = (*area)->slot_count == wanted->slot_count &&
                  (*area)->page_bytes == wanted->page_bytes;
     if (!alike) area_release(area);
+    else if (wanted->lifetime == AREA_CONFIGURED) (*area)->lifetime = AREA_CONFIGURED;
     return alike ? FP_OK : FP_EXISTS;
 }
 
@@ -129,7 +130,12 @@ static enum fp_status make_configured_locked(struct exports *exports, const stru
         rule->page_bytes = config_export_page_bytes(config, rule);
         if (config_export_is_template(rule)) continue;
         status = make_locked(exports, rule, slice_text(rule->name), NULL, &made);
-        if (status != FP_OK)
+        if (status == FP_OK && made->area->generation <= exports->last_generation)
+            handouts_found(&exports->handouts, slice_text(rule->name));
+        if (status == FP_EXISTS)
+            (void)snprintf(reason, EXPORTS_REASON_BYTES, "%s: its area is there already, with "
+                           "another size; give exports[].size as it was", rule->name);
+        else if (status != FP_OK)
             (void)snprintf(reason, EXPORTS_REASON_BYTES, "%s: %s", rule->name,
                            fp_status_text(status));
     }
@@ -144,6 +150,7 @@ enum fp_status exports_start(struct exports *exports, const struct exports_place
     exports->store = place->store;
     exports->openers = place->openers;
     exports->boot_id = place->boot_id;
+    exports->last_generation = place->last_generation;
     exports->rules = calloc(config->exports_count + 1, sizeof *exports->rules);
     (void)snprintf(reason, EXPORTS_REASON_BYTES, "out of memory");
     if (exports->rules == NULL) return FP_NO_MEMORY;
@@ -481,6 +488,57 @@ uint32_t exports_connections(struct exports *exports)
     uint32_t count = exports->connections;
     lock_drop(&exports->lock);
     return count;
+}
+
+/* --- from the run before ---------------------------------------------------------------------- */
+
+static bool is_made_by(const struct config_export *rule, const struct area *area,
+                       uint64_t last_generation)
+{
+    return area->generation <= last_generation && area->page_bytes == rule->page_bytes &&
+           area->slot_count == rule->size_bytes / rule->page_bytes;
+}
+
+static enum fp_status come_back_locked(struct exports *exports, struct slice name, uint64_t now_ns)
+{
+    const struct config_export *rule = template_of(exports, name);
+    struct area *area;
+    lock_assert_held(&exports->lock);
+    if (rule == NULL || store_area_acquire(exports->store, name, &area) != FP_OK) return FP_ABSENT;
+    if (!is_made_by(rule, area, exports->last_generation)) {
+        area_release(&area);
+        return FP_ABSENT;
+    }
+    struct export *export = calloc(1, sizeof *export);
+    if (export == NULL) {
+        area_release(&area);
+        return FP_NO_MEMORY;
+    }
+    *export = (struct export){
+        .rule = rule, .area = area, .idle_since_ns = now_ns, .next = exports->first};
+    budget_charge_anyway(store_budget(exports->store), BUDGET_CONNECTIONS, sizeof *export);
+    memcpy(export->name, name.bytes, name.size_bytes);
+    write_identity(exports, area, export->identity);
+    exports->first = export;
+    handouts_found(&exports->handouts, name);
+    return FP_OK;
+}
+
+enum fp_status exports_come_back(struct exports *exports, struct slice name, uint64_t now_ns)
+{
+    lock_take(&exports->lock);
+    enum fp_status status = come_back_locked(exports, name, now_ns);
+    lock_drop(&exports->lock);
+    return status;
+}
+
+void exports_each_made(struct exports *exports, void (*each)(void *context, const char *name),
+                       void *context)
+{
+    lock_take(&exports->lock);
+    for (const struct export *export = exports->first; export != NULL; export = export->next)
+        if (config_export_is_template(export->rule)) each(context, export->name);
+    lock_drop(&exports->lock);
 }
 
 /* --- anew ------------------------------------------------------------------------------------- */

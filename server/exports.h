@@ -71,6 +71,7 @@ struct exports {
     struct openers *openers;
     const uint8_t *boot_id;
     struct handouts handouts;
+    uint64_t last_generation;
     struct config_export *rules;
     uint8_t tenants[CONFIG_EXPORTS_MAX]; /* whose areas each rule makes */
     uint32_t rule_count;
@@ -86,12 +87,20 @@ struct exports_place { /* what they live in; outlives them */
     struct openers *openers;
     const uint8_t *boot_id;
     const struct config *config; /* for the call only */
+    uint64_t last_generation; /* areas up to it were there in this server's run before; 0: none */
 };
 enum { EXPORTS_REASON_BYTES = HANDOUTS_REASON_BYTES + 64 };
 /* Makes the configured ones. On failure *reason says of what, and why. */
 enum fp_status exports_start(struct exports *exports, const struct exports_place *place,
                              char reason[EXPORTS_REASON_BYTES])
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* One that a template had made in the run before, with its area. FP_ABSENT: no template does so any
+ * more, or its area is not what it was; that stays. FP_NO_MEMORY. */
+enum fp_status exports_come_back(struct exports *exports, struct slice name, uint64_t now_ns)
+    FP_MUST_CHECK FP_NONNULL(1);
+/* Calls `each` for those that templates have made, as exports_each. */
+void exports_each_made(struct exports *exports, void (*each)(void *context, const char *name),
+                       void *context) FP_NONNULL(1, 2);
 /* Forgets those that hold nothing which anybody could miss. No client is left. */
 void exports_stop(struct exports *exports) FP_NONNULL(1);
 

@@ -309,6 +309,14 @@ bool handouts_lost(struct handouts *handouts, struct slice name, char was[HANDOU
     return lost;
 }
 
+void handouts_found(struct handouts *handouts, struct slice name)
+{
+    lock_take(&handouts->lock);
+    struct handout *entry = *find(handouts, name);
+    if (entry != NULL && strcmp(entry->boot, handouts->boot) == 0) entry->lost = false;
+    lock_drop(&handouts->lock);
+}
+
 /* One more line for the file, under way. */
 struct adding {
     char line[LINE_BYTES];

@@ -60,6 +60,9 @@ enum fp_status handouts_open(struct handouts *handouts, struct budget *budget,
 bool handouts_lost(struct handouts *handouts, struct slice name, char was[HANDOUT_BOOT_BYTES])
     FP_NONNULL(1);
 
+/* This server is the one that handed it out, and has it still: it is not lost. */
+void handouts_found(struct handouts *handouts, struct slice name) FP_NONNULL(1);
+
 /* It is on the disk when this returns FP_OK. FP_IO, FP_TOO_BIG, FP_BUSY (it is trimmed; ask again):
  * *reason. FP_NO_MEMORY. Where nothing is kept: FP_OK. */
 enum fp_status handouts_note(struct handouts *handouts, struct slice name,

@@ -24,7 +24,7 @@ static int run(struct config **config, const struct options *options)
 {
     struct server *server = NULL;
     enum exit_code code = server_create(config, options, &server);
-    if (code == EXIT_OK) server_run(server);
+    if (code == EXIT_OK) code = server_run(server);
     server_destroy(&server);
     return (int)code;
 }

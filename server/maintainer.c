@@ -40,6 +40,8 @@ enum {
     HEAP_PART = 32, /* of the limit may be resident uncharged */
 };
 
+#define COME_BACK_NS (60 * UINT64_C(1000000000)) /* docs/snapshot.md tells it */
+
 struct maintainer {
     struct shared *shared;
     struct store_scratch *scratch;
@@ -49,6 +51,7 @@ struct maintainer {
     uint64_t reaped_ms; /* monotonic; the last tick */
     struct shrink shrink;
     bool huge_pages;
+    bool left_ended; /* of the run before */
     _Atomic bool stopping;
 };
 
@@ -130,6 +133,16 @@ static void reap_items(struct maintainer *maintainer)
     }
 }
 
+/* Transient areas of the run before, whose clients have had their time to come back. */
+static void end_left_ones(struct maintainer *maintainer)
+{
+    struct shared *shared = maintainer->shared;
+    bool due = clock_monotonic_ns() - shared->started_ns >= COME_BACK_NS;
+    if (shared->restored_generation == 0 || maintainer->left_ended || !due) return;
+    openers_delete_transient(&shared->openers, shared->store, shared->restored_generation);
+    maintainer->left_ended = true;
+}
+
 static void upkeep(struct maintainer *maintainer)
 {
     struct store *store = maintainer->shared->store;
@@ -139,6 +152,7 @@ static void upkeep(struct maintainer *maintainer)
     end_long_ones(maintainer);
     reap_items(maintainer);
     exports_sweep(&maintainer->shared->exports, clock_monotonic_ns());
+    end_left_ones(maintainer);
     shrink_step(&maintainer->shrink, maintainer->shared, maintainer->scratch,
                 clock_monotonic_ns() + SHRINK_NS_PER_TICK, &maintainer->stopping);
 }

@@ -229,7 +229,7 @@ void openers_close(struct openers *openers, struct store *store, struct opener *
     unlink_locked(opener);
     /* Of one that moved stays what tells its clients where to: they may be about to ask. */
     bool ends = area->lifetime == AREA_TRANSIENT && area_stand(area) != AREA_MOVED;
-    if (was && area->openers == NULL && ends)
+    if (was && area->openers == NULL && ends && !openers->keeps_transient)
         (void)!store_area_delete(store, area); /* which its opener may have done already */
     lock_drop(&openers->lock);
     area_release(&opener->area);
@@ -257,6 +257,22 @@ bool openers_delete_unused(struct openers *openers, struct store *store, struct 
     if (unused) (void)!store_area_delete(store, area); /* which a client may have done already */
     lock_drop(&openers->lock);
     return unused;
+}
+
+void openers_keep_transient(struct openers *openers)
+{
+    lock_take(&openers->lock);
+    openers->keeps_transient = true;
+    lock_drop(&openers->lock);
+}
+
+void openers_delete_transient(struct openers *openers, struct store *store,
+                              uint64_t last_generation)
+{
+    struct area *area = NULL;
+    while ((area = store_area_next(store, area)) != NULL)
+        if (area->lifetime == AREA_TRANSIENT && area->generation <= last_generation)
+            (void)!openers_delete_unused(openers, store, area);
 }
 
 /* --- meanwhile -------------------------------------------------------------------------------- */

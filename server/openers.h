@@ -53,6 +53,7 @@ enum opener_answer { OPENER_SAID_NOTHING, OPENER_WILLING, OPENER_REFUSES };
 
 struct openers {
     struct lock lock;
+    bool keeps_transient; /* the server stops, and what it keeps goes on in the next */
 };
 
 void openers_init(struct openers *openers) FP_NONNULL(1);
@@ -92,6 +93,12 @@ enum fp_status openers_delete(struct openers *openers, struct store *store, stru
 /* Deletes the area if nobody has it open. False: somebody has. */
 bool openers_delete_unused(struct openers *openers, struct store *store, struct area *area)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+
+/* From here on transient areas do not end with their last opener. */
+void openers_keep_transient(struct openers *openers) FP_NONNULL(1);
+/* Deletes the transient areas up to that generation which nobody has open. */
+void openers_delete_transient(struct openers *openers, struct store *store,
+                              uint64_t last_generation) FP_NONNULL(1, 2);
 
 /* Around each request for the area. False: it was taken over, or the area was deleted. */
 bool opener_enter(struct opener *opener) FP_MUST_CHECK FP_NONNULL(1);

@@ -9,7 +9,7 @@
 #include "server/config/config.h"
 #include "server/config/config_text.h"
 
-enum { OPTION_SET = 256, OPTION_DUMP };
+enum { OPTION_SET = 256, OPTION_DUMP, OPTION_RESTORE };
 
 /* X(name, letter or number, argument, how it is shown, help) */
 #define OPTIONS(X)                                                                                 \
@@ -17,6 +17,8 @@ enum { OPTION_SET = 256, OPTION_DUMP };
       "read FILE (YAML); without it every key has its default")                                    \
     X("set", OPTION_SET, required_argument, "    --set KEY=VALUE",                                 \
       "set one key, over the file's; repeat for more, the last wins")                              \
+    X("restore", OPTION_RESTORE, required_argument, "    --restore FILE",                          \
+      "begin with a snapshot; FILE stays as it is (docs/snapshot.md)")                             \
     X("check", 't', no_argument, "-t, --check", "say what is wrong with the configuration; exit")  \
     X("dump-config", OPTION_DUMP, optional_argument, "    --dump-config",                          \
       "print each value and where it is from; exit")                                               \
@@ -98,6 +100,16 @@ static void take_config(struct options *options, const char *path)
         options->config_path = path;
 }
 
+static void take_restore(struct options *options, const char *path)
+{
+    if (options->restore_path != NULL)
+        refuse(options, "--restore is given twice");
+    else if (*path == '\0')
+        refuse(options, "--restore needs the name of a file");
+    else
+        options->restore_path = path;
+}
+
 static void take_dump(struct options *options, const char *form)
 {
     if (form == NULL || strcmp(form, "effective") == 0)
@@ -119,6 +131,9 @@ static void take(struct options *options, int letter, const char *word)
         break;
     case 't':
         choose(options, OPTIONS_CHECK);
+        break;
+    case OPTION_RESTORE:
+        take_restore(options, optarg);
         break;
     case OPTION_DUMP:
         take_dump(options, optarg);
@@ -160,7 +175,8 @@ void options_parse(int argc, char **argv, struct options *options)
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "Usage: farpaged [--config FILE] [--set KEY=VALUE]... [--check] [--dump-config]\n"
+    fprintf(out, "Usage: farpaged [--config FILE] [--set KEY=VALUE]... [--restore FILE] "
+                 "[--check] [--dump-config]\n"
                  "Keeps other machines' memory pages, and memcached items, compressed.\n"
                  "\nOptions:\n");
 #define X(name, letter, argument, shown, help) fprintf(out, "  %-27s %s\n", shown, help);

@@ -16,6 +16,7 @@
     X(EXIT_OK, 0, "stopped as asked, or the answer was given")                                     \
     X(EXIT_RUNTIME, 1, "it could not go on; the log says why")                                     \
     X(EXIT_USAGE, 2, "the command line makes no sense")                                            \
+    X(EXIT_DATA, 65, "what it was to begin with cannot be taken; the log says why")                \
     X(EXIT_CANNOT_BIND, 69, "a listener's address cannot be had")                                  \
     X(EXIT_CONFIG, 78, "the configuration has errors; nothing was started")
 
@@ -43,6 +44,7 @@ struct options {
     const char *config_path; /* NULL where there is none */
     const char *sets[OPTIONS_SETS_MAX];
     size_t set_count;
+    const char *restore_path; /* NULL: none */
     char fault[OPTIONS_FAULT_BYTES];
 };
 

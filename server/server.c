@@ -25,6 +25,7 @@
 #include "server/pulse.h"
 #include "server/recompressor.h"
 #include "server/reload.h"
+#include "server/resume.h"
 #include "server/sandbox.h"
 #include "server/tenancy.h"
 #include "server/trainer.h"
@@ -50,6 +51,7 @@ struct server {
     struct handed handed;
     struct notify notify;
     struct pulse *pulse;
+    struct resume resume;
     bool stopping;
 };
 
@@ -89,6 +91,7 @@ static void close_listeners(struct server *server, bool all)
 static void begin_stop(struct server *server, const char *signal_name)
 {
     struct shared *shared = &server->shared;
+    if (server->resume.path[0] != '\0') openers_keep_transient(&shared->openers);
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t deadline = now_ns; /* a second signal: no more patience */
     lock_take(&shared->config_lock);
@@ -127,6 +130,10 @@ static void on_signal(evutil_socket_t number, short what, void *opaque)
 {
     (void)what;
     struct server *server = opaque;
+    if (server->resume.saving) {
+        server->resume.gives_up = number != SIGHUP;
+        return;
+    }
     if (number == SIGHUP) read_again(server);
     else begin_stop(server, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
@@ -192,8 +199,46 @@ static enum exit_code create_store(struct server *server)
     server->shared.watchers.budget = server->shared.prefixes.budget =
         store_budget(server->shared.store);
     store_on_eviction(server->shared.store, watch_eviction, &server->shared.watchers);
-    enum exit_code prepared = prepare_memory(server);
-    if (prepared != EXIT_OK) return prepared;
+    return prepare_memory(server);
+}
+
+static enum exit_code take_up(struct server *server)
+{
+    struct resume *resume = &server->resume;
+    char reason[RESTART_REASON_BYTES];
+    resume->base = server->base;
+    resume->notify = &server->notify;
+    resume->stopping = &server->stopping;
+    resume->restore = server->options->restore_path;
+    enum fp_status status = resume_begin(resume, reason);
+    server->shared.restored_generation = resume->taken.last_generation;
+    if (status == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_DATA, resume->restore != NULL ? "--restore" : "server.restart_file",
+                reason);
+}
+
+/* It may be there from the run before: then it must be what the configuration says. */
+static enum fp_status make_area(struct store *store, const struct area_options *wanted)
+{
+    struct area *area;
+    enum fp_status status = store_area_create(store, wanted, &area);
+    if (status == FP_EXISTS) status = store_area_acquire(store, wanted->name, &area);
+    if (status != FP_OK) return status;
+    bool alike = area->slot_count == wanted->slot_count && area->page_bytes == wanted->page_bytes;
+    if (alike) {
+        area->quota_pages = wanted->quota_pages;
+        area->quota_bytes = wanted->quota_bytes;
+        area->as_they_are = wanted->as_they_are;
+        area->lifetime = wanted->lifetime;
+        store_area_give(store, area, wanted->tenant);
+    }
+    area_release(&area);
+    return alike ? FP_OK : FP_EXISTS;
+}
+
+static enum exit_code create_areas(struct server *server)
+{
+    const struct config *config = server->shared.config;
     for (uint32_t i = 0; i < config->areas_count; i++) {
         const struct config_area *area = &config->areas[i];
         uint64_t page_bytes = config_area_page_bytes(config, area);
@@ -205,10 +250,11 @@ static enum exit_code create_store(struct server *server)
                                       .tenant = tenancy_number(&server->shared, area->tenant),
                                       .as_they_are = area->compressor == CONFIG_AREA_NONE,
                                       .lifetime = AREA_CONFIGURED};
-        struct area *opened;
-        status = store_area_create(server->shared.store, &wanted, &opened);
+        enum fp_status status = make_area(server->shared.store, &wanted);
+        if (status == FP_EXISTS)
+            return fail(server, EXIT_DATA, area->name,
+                        "it was kept with another size or page size; give areas[] as it was");
         if (status != FP_OK) return fail(server, EXIT_RUNTIME, area->name, fp_status_text(status));
-        area_release(&opened);
     }
     return EXIT_OK;
 }
@@ -252,12 +298,18 @@ static enum exit_code create_exports(struct server *server)
 {
     struct shared *shared = &server->shared;
     char reason[EXPORTS_REASON_BYTES];
-    struct exports_place place = {shared->store, &shared->openers, shared->boot_id, shared->config};
+    struct exports_place place = {.store = shared->store,
+                                  .openers = &shared->openers,
+                                  .boot_id = shared->boot_id,
+                                  .config = shared->config,
+                                  .last_generation = server->resume.taken.last_generation};
     stay_out_of_swap(server);
     tell_overcommit(server);
     tell_closed_exports(server);
     enum fp_status status = exports_start(&shared->exports, &place, reason);
-    return status == FP_OK ? EXIT_OK : fail(server, EXIT_RUNTIME, "exports", reason);
+    if (status != FP_OK) return fail(server, EXIT_RUNTIME, "exports", reason);
+    resume_exports(&server->resume);
+    return EXIT_OK;
 }
 
 static uint32_t count_workers(const struct config *config)
@@ -452,6 +504,14 @@ static enum exit_code create_base(struct server *server)
     return EXIT_OK;
 }
 
+/* The last step: whatever went wrong before leaves the file for the next try. */
+static enum exit_code finish_taking(struct server *server)
+{
+    char reason[RESTART_REASON_BYTES];
+    if (resume_done(&server->resume, reason) == FP_OK) return EXIT_OK;
+    return fail(server, EXIT_DATA, "server.restart_file", reason);
+}
+
 /* --- in order, and in the mirror -------------------------------------------------------------- */
 
 /* malloc adapts its threshold upwards and keeps large buffers in its heaps then, where one small
@@ -467,9 +527,9 @@ enum exit_code server_create(struct config **config, const struct options *optio
                              struct server **out)
 {
     static enum exit_code (*const steps[])(struct server *server) = {
-        meet_supervisor, create_store,  create_exports, create_workers, create_maintainer,
-        create_recompressor, create_http, create_base, read_credentials, charge_fixed,
-        start_threads, open_listeners, create_pulse, enter_sandbox};
+        meet_supervisor, create_base, create_store, create_workers, create_maintainer,
+        create_recompressor, create_http, read_credentials, charge_fixed, take_up, create_areas,
+        create_exports, start_threads, open_listeners, create_pulse, enter_sandbox, finish_taking};
     tame_malloc();
     sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
@@ -486,6 +546,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     lock_init(&shared->config_lock, RANK_CONFIG_RELOAD);
     shared->config = *config;
     *config = NULL;
+    resume_init(&server->resume, shared);
     settings_apply(&shared->settings, shared->config);
     reload_note(shared, true);
     conns_init(&shared->conns);
@@ -497,8 +558,9 @@ enum exit_code server_create(struct config **config, const struct options *optio
     maps_register_init(&shared->maps);
     descriptors_fit(&shared->settings, &server->log);
     enum exit_code code = EXIT_OK;
-    for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK; i++) code = steps[i](server);
-    if (code == EXIT_OK) {
+    for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK && !server->stopping; i++)
+        code = steps[i](server);
+    if (code == EXIT_OK && !server->stopping) {
         atomic_store(&shared->started, true);
         tell_ready(server);
         log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
@@ -519,8 +581,19 @@ enum exit_code server_check(const struct config *config, FILE *err)
     return status == FP_OK ? EXIT_OK : EXIT_CONFIG;
 }
 
-void server_run(struct server *server)
+/* Those who change what is stored. */
+static void end_threads(struct server *server)
 {
+    const struct shared *shared = &server->shared;
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
+    for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
+    if (server->recompressor != NULL) recompressor_stop(server->recompressor);
+    if (server->maintainer != NULL) maintainer_stop(server->maintainer);
+}
+
+enum exit_code server_run(struct server *server)
+{
+    if (!atomic_load(&server->shared.started)) return EXIT_OK; /* a signal came before */
     event_base_dispatch(server->base);
     /* The workers send what is on its way. A second signal must still be heard meanwhile. */
     while (atomic_load(&server->shared.conns.count) > 0) {
@@ -528,6 +601,8 @@ void server_run(struct server *server)
         event_base_loopexit(server->base, &soon);
         event_base_dispatch(server->base);
     }
+    end_threads(server);
+    return resume_save(&server->resume) ? EXIT_OK : EXIT_RUNTIME;
 }
 
 void server_destroy(struct server **server_ptr)
@@ -538,11 +613,8 @@ void server_destroy(struct server **server_ptr)
     close_listeners(server, true);
     if (server->http != NULL) http_stop(server->http);
     http_destroy(&server->http);
-    for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
-    for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
+    end_threads(server);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
-    if (server->recompressor != NULL) recompressor_stop(server->recompressor);
-    if (server->maintainer != NULL) maintainer_stop(server->maintainer);
     trainer_destroy(&shared->trainer); /* which the maintainer may have asked for something */
     recompressor_destroy(&server->recompressor);
     maintainer_destroy(&server->maintainer);
@@ -555,6 +627,7 @@ void server_destroy(struct server **server_ptr)
     exports_fini(&shared->exports, shared->store);
     watchers_fini(&shared->watchers);
     prefixes_fini(&shared->prefixes);
+    resume_fini(&server->resume);
     store_destroy(&shared->store);
     free(shared->counters);
     free(shared->latencies);

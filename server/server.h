@@ -22,8 +22,9 @@ enum exit_code server_create(struct config **config, const struct options *optio
 enum exit_code server_check(const struct config *config, FILE *err) FP_MUST_CHECK FP_NONNULL(1, 2);
 
 /* Serves until SIGTERM or SIGINT; then sends the replies on their way and ends the connections. A
- * second signal ends it at once. */
-void server_run(struct server *server) FP_NONNULL(1);
+ * second signal ends it at once. Then keeps what is stored, where server.restart_file says so.
+ * EXIT_OK, or EXIT_RUNTIME where that could not be; the log has said why. */
+enum exit_code server_run(struct server *server) FP_MUST_CHECK FP_NONNULL(1);
 void server_destroy(struct server **server) FP_NONNULL(1);
 
 /* "libevent 2.1.12, zstd 1.5.4, ..." for --version. */

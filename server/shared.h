@@ -73,6 +73,7 @@ struct shared {
     struct shrinking shrinking;
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
+    uint64_t restored_generation;         /* areas up to it are from the run before; 0: none */
     _Atomic bool started;                 /* all is there, and clients may come */
     struct http_counts http;
     struct reload_result reloads;

@@ -3,8 +3,8 @@
  * checksum that goes on from the record before. docs/snapshot.md has the bytes; this is their C
  * form, used by who writes a snapshot and by who reads one.
  *
- *   preamble HEAD DICTIONARY* AREA*  then in any order, but each before it is named:
- *   { DICTIONARY | SEAT | PAGES | EXPORT }*  { SEAT | DICTIONARY | PAGES | ITEM PIECES* }*  END
+ *   preamble HEAD { DICTIONARY | TENANT | AREA }*  then, each before it is named:
+ *   { SEAT | DICTIONARY | TENANT | EXPORT | PAGES | ITEM PIECES* }*  END
  *
  * Numbers are little-endian; in these structures they are the host's. Pure.
  */
@@ -35,6 +35,7 @@ enum {
     SNAPSHOT_SEATS_MAX = 256,
     SNAPSHOT_DICTIONARIES_MAX = SNAPSHOT_AREAS_MAX + SNAPSHOT_SEATS_MAX,
     SNAPSHOT_EXPORTS_MAX = SNAPSHOT_AREAS_MAX,
+    SNAPSHOT_TENANTS_MAX = 64,
     SNAPSHOT_DICTIONARY_BYTES_MAX = 256 << 10,
     SNAPSHOT_ROW_SLOTS = 1024,       /* the pages of one record are of one row */
     SNAPSHOT_OBJECT_BYTES_MAX = 64 << 10,
@@ -54,7 +55,8 @@ enum {
     X(6, SNAPSHOT_EXPORT, "export", "a block device that a template had made")                     \
     X(7, SNAPSHOT_ITEM, "item", "an item, with its value or the first pieces of it")               \
     X(8, SNAPSHOT_PIECES, "pieces", "more of that value")                                          \
-    X(9, SNAPSHOT_END, "end", "what there was in all; nothing follows")
+    X(9, SNAPSHOT_END, "end", "what there was in all; nothing follows")                            \
+    X(10, SNAPSHOT_TENANT, "tenant", "the name of who owns areas or items")
 
 enum snapshot_type {
 #define X(number, name, text, meaning) name = number,
@@ -89,6 +91,7 @@ struct snapshot_area {
     uint64_t slots, generation;
     uint64_t quota_pages, quota_bytes;
     uint32_t dictionary; /* the number of the one its pages are packed with, + 1; 0: none */
+    uint32_t tenant;     /* the number of its owner, + 1; 0: nobody that was named */
     enum snapshot_lifetime lifetime;
     bool as_they_are; /* none of its pages is packed */
     bool moved;       /* to where `forward` says; no pages are here */
@@ -140,6 +143,7 @@ struct snapshot_item {
     uint64_t expires_unix_s; /* 0: never */
     uint32_t idle_s;         /* nobody had used it for so long */
     uint32_t pieces;         /* in this record; those that follow it have the others */
+    uint32_t tenant;         /* as an area's */
     bool key_binary, fetched, stale, won, wanted; /* wanted: it was read again and again */
     struct slice key, entries;
 };

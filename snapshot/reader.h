@@ -31,7 +31,7 @@ struct snapshot_reader {
     /* private */
     uint32_t crc;
     enum snapshot_type last;
-    uint32_t dictionaries, seats, exports;
+    uint32_t dictionaries, seats, exports, tenants;
     uint32_t value_bytes, piece; /* of the item whose pieces come, and the next of them */
     struct snapshot_reader_area areas[SNAPSHOT_AREAS_MAX];
 };
@@ -45,6 +45,7 @@ struct snapshot_record {
         struct snapshot_seat seat;
         struct snapshot_pages pages;
         struct slice export; /* its name */
+        struct slice tenant; /* the name of the next one */
         struct snapshot_item item;
         struct snapshot_pieces pieces;
         struct snapshot_end end;

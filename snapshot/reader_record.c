@@ -8,11 +8,12 @@
 
 enum {
     HEAD_BYTES = 64, /* before the text */
-    AREA_BYTES = 52, /* before name and forward */
+    AREA_BYTES = 56, /* before name and forward */
     DICTIONARY_BYTES = 12,
     SEAT_BYTES = 16,
+    TENANT_BYTES = 4,
     PAGES_BYTES = 16,
-    ITEM_BYTES = 36,
+    ITEM_BYTES = 40,
     PIECES_BYTES = 4,
     ITEM_BITS = 5,
     CHECK_BITS_NONE = (1 << 2) - 1, /* of a check: 0 */
@@ -87,6 +88,7 @@ static const char *area_problem(const struct snapshot_reader *reader,
         return "an area's generation is not one that was ever given";
     if (area->dictionary > reader->dictionaries)
         return "an area's dictionary did not come before it";
+    if (area->tenant > reader->tenants) return "an area's owner did not come before it";
     if (area->lifetime >= SNAPSHOT_LIFETIMES) return "an area's lifetime is none of those known";
     if (area->moved == (area->forward.size_bytes == 0))
         return "an area has moved and does not say where to, or says so and has not";
@@ -137,6 +139,7 @@ static const char *take_area(struct snapshot_reader *reader, struct slice body,
     area->dictionary = (uint32_t)le_take(&at, 4);
     area->lifetime = (enum snapshot_lifetime)le_take(&at, 1);
     uint64_t bits = le_take(&at, 1), name = le_take(&at, 2), forward = le_take(&at, 4);
+    area->tenant = (uint32_t)le_take(&at, 4);
     if (name > SNAPSHOT_NAME_BYTES_MAX || forward > SNAPSHOT_FORWARD_BYTES_MAX ||
         body.size_bytes != AREA_BYTES + name + forward)
         return wrong_length;
@@ -178,6 +181,20 @@ static const char *take_export(struct snapshot_reader *reader, struct slice body
     if (reader->exports == SNAPSHOT_EXPORTS_MAX) return "there are more exports than there can be";
     reader->exports++;
     *name = body;
+    return NULL;
+}
+
+static const char *take_tenant(struct snapshot_reader *reader, struct slice body,
+                               struct slice *name)
+{
+    if (body.size_bytes < TENANT_BYTES) return too_short;
+    *name = slice_of(body.bytes + TENANT_BYTES, body.size_bytes - TENANT_BYTES);
+    if (name->size_bytes == 0 || name->size_bytes > SNAPSHOT_NAME_BYTES_MAX ||
+        memchr(name->bytes, '\0', name->size_bytes) != NULL)
+        return "a tenant's name is not one that a tenant can have";
+    if (le_get(body.bytes, 4) != reader->tenants || reader->tenants == SNAPSHOT_TENANTS_MAX)
+        return "a tenant has not the number that is due";
+    reader->tenants++;
     return NULL;
 }
 
@@ -312,11 +329,13 @@ static const char *take_item(struct snapshot_reader *reader, struct slice body,
     item->cas = le_take(&at, 8);
     item->expires_unix_s = le_take(&at, 8);
     item->idle_s = (uint32_t)le_take(&at, 4);
+    item->tenant = (uint32_t)le_take(&at, 4);
     item->pieces = (uint32_t)le_take(&at, 4);
     uint64_t key = le_take(&at, 2), bits = le_take(&at, 2);
     if (key == 0 || key > SNAPSHOT_KEY_BYTES_MAX || body.size_bytes < ITEM_BYTES + key)
         return wrong_length;
     if (bits >> ITEM_BITS != 0) return "an item has marks that this program does not know";
+    if (item->tenant > reader->tenants) return "an item's owner did not come before it";
     item->key_binary = (bits & 1) != 0;
     item->fetched = (bits & 2) != 0;
     item->stale = (bits & 4) != 0;
@@ -368,8 +387,9 @@ static const char *order_problem(const struct snapshot_reader *reader, enum snap
     if ((reader->last == 0) != (type == SNAPSHOT_HEAD))
         return "a head is due, once, at the beginning";
     if (open != (type == SNAPSHOT_PIECES)) return "pieces are due, or are not";
-    if (areas_due && type != SNAPSHOT_HEAD && type != SNAPSHOT_DICTIONARY && type != SNAPSHOT_AREA)
-        return "an area is due";
+    bool before_areas = type == SNAPSHOT_HEAD || type == SNAPSHOT_DICTIONARY ||
+                        type == SNAPSHOT_TENANT || type == SNAPSHOT_AREA;
+    if (areas_due && !before_areas) return "an area is due";
     if (type == SNAPSHOT_EXPORT && reader->totals.items > 0) return "an export is not due";
     return NULL;
 }
@@ -392,6 +412,8 @@ const char *snapshot_record_take(struct snapshot_reader *reader, struct slice bo
         return take_pages(reader, body, &record->as.pages);
     case SNAPSHOT_EXPORT:
         return take_export(reader, body, &record->as.export);
+    case SNAPSHOT_TENANT:
+        return take_tenant(reader, body, &record->as.tenant);
     case SNAPSHOT_ITEM:
         return take_item(reader, body, &record->as.item);
     case SNAPSHOT_PIECES:

@@ -6,7 +6,7 @@
 #include "snapshot/little_endian.h"
 
 /* Where numbers that are known only at a record's end stand in its body. */
-enum { COUNT_AT_PAGES = 4, COUNT_AT_ITEM = 28, COUNT_AT_PIECES = 0 };
+enum { COUNT_AT_PAGES = 4, COUNT_AT_ITEM = 32, COUNT_AT_PIECES = 0 };
 
 void snapshot_writer_init(struct snapshot_writer *writer, uint8_t *bytes, size_t capacity)
 {
@@ -131,6 +131,7 @@ void snapshot_write_area(struct snapshot_writer *writer, const struct snapshot_a
     put(writer, 1, (unsigned)area->as_they_are | (unsigned)area->moved << 1);
     put(writer, 2, area->name.size_bytes);
     put(writer, 4, area->forward.size_bytes);
+    put(writer, 4, area->tenant);
     put_bytes(writer, area->name);
     put_bytes(writer, area->forward);
     end(writer);
@@ -147,6 +148,16 @@ void snapshot_write_seat(struct snapshot_writer *writer, const struct snapshot_s
     put(writer, 4, seat->algorithm.size_bytes);
     put_bytes(writer, seat->algorithm);
     end(writer);
+}
+
+uint32_t snapshot_write_tenant(struct snapshot_writer *writer, struct slice name)
+{
+    fp_assert(writer->tenants < SNAPSHOT_TENANTS_MAX);
+    begin(writer, SNAPSHOT_TENANT);
+    put(writer, 4, writer->tenants);
+    put_bytes(writer, name);
+    end(writer);
+    return ++writer->tenants;
 }
 
 void snapshot_write_export(struct snapshot_writer *writer, struct slice name)
@@ -177,6 +188,7 @@ void snapshot_begin_item(struct snapshot_writer *writer, const struct snapshot_i
     put(writer, 8, item->cas);
     put(writer, 8, item->expires_unix_s);
     put(writer, 4, item->idle_s);
+    put(writer, 4, item->tenant);
     put(writer, 4, 0);
     put(writer, 2, item->key.size_bytes);
     put(writer, 2,

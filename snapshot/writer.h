@@ -23,7 +23,7 @@ struct snapshot_writer {
     uint32_t count;      /* of entries in it */
     uint32_t value_left; /* pieces of the item that are still to come */
     uint32_t page_bytes[SNAPSHOT_AREAS_MAX];
-    uint32_t open_area;
+    uint32_t open_area, tenants;
     struct snapshot_totals totals;
 };
 
@@ -45,6 +45,8 @@ void snapshot_write_area(struct snapshot_writer *writer, const struct snapshot_a
     FP_NONNULL(1, 2);
 void snapshot_write_seat(struct snapshot_writer *writer, const struct snapshot_seat *seat)
     FP_NONNULL(1, 2);
+/* The next of them; returns its number, + 1. */
+uint32_t snapshot_write_tenant(struct snapshot_writer *writer, struct slice name) FP_NONNULL(1);
 void snapshot_write_export(struct snapshot_writer *writer, struct slice name) FP_NONNULL(1);
 
 /* A record of entries: begun, then entry by entry as they fit, then finished. `count` and `pieces`

@@ -128,7 +128,7 @@ struct zname area_kept_end(struct area_kept **kept_ptr)
     struct area *area = kept->area;
     *kept_ptr = NULL;
     uint64_t bytes = kept->pin->map.size_bytes + KEPT_COST_BYTES;
-    struct zname ended = area_pin_release(area, &kept->pin, AREA_PIN_COMPARES);
+    struct zname ended = area_pin_release(area, &kept->pin, AREA_PIN_KEEPS);
     free(kept);
     budget_return(area->budget, BUDGET_SNAPSHOT, KEPT_COST_BYTES);
     atomic_fetch_sub(&area->copies->kept_bytes, bytes);

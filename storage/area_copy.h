@@ -11,6 +11,7 @@
  *   memory    pins and bits are charged (BUDGET_SNAPSHOT); the old pages are counted. Where there
  *             is none, or more than kept_bytes_max were kept, the copy is broken and the change
  *             goes on as if there were none: nobody who stores is refused for it.
+ *
  * Threads: any change; one copies. Locks: RANK_SLOTS; what it says.
  */
 #ifndef FARPAGE_STORAGE_AREA_COPY_H

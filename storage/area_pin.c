@@ -70,7 +70,7 @@ static bool writes(enum area_pin_use use)
 
 static bool takes_nothing(enum area_pin_use use)
 {
-    return use == AREA_PIN_OVERWRITES || use == AREA_PIN_COMPARES;
+    return use == AREA_PIN_OVERWRITES || use >= AREA_PIN_COMPARES;
 }
 
 static enum fp_status create_locked(struct area *area, uint64_t slot, enum area_pin_use use,
@@ -79,7 +79,7 @@ static enum fp_status create_locked(struct area *area, uint64_t slot, enum area_
     struct zhandle handle = area_handle_locked(area, slot);
     struct zname name = zpool_look(area->zpool, handle);
     if (name.what == ZNOTHING && !takes_nothing(use)) return FP_ABSENT;
-    if (name.what == ZSPILLED) return FP_SPILLED;
+    if (name.what == ZSPILLED && use != AREA_PIN_KEEPS) return FP_SPILLED;
     struct area_pin *pin = calloc(1, sizeof *pin);
     if (pin == NULL) return FP_NO_MEMORY;
     pin->slot = slot;
@@ -117,7 +117,7 @@ enum fp_status area_pin_keep_locked(struct area *area, uint64_t slot, struct are
 {
     struct area_pin *pin = find_locked(area, slot);
     enum fp_status status = FP_OK;
-    if (pin == NULL) status = create_locked(area, slot, AREA_PIN_COMPARES, &pin);
+    if (pin == NULL) status = create_locked(area, slot, AREA_PIN_KEEPS, &pin);
     if (status != FP_OK) return status;
     pin->maps++;
     *out = pin;
@@ -176,9 +176,9 @@ bool area_pin_hand_over_locked(struct area *area, uint64_t slot, struct zname *n
     struct area_pin *pin = find_locked(area, slot);
     if (pin == NULL) return false;
     forget_locked(area, pin);
-    if (pin->name.what != ZOBJECT) return false; /* it knows a value by heart */
+    if (pin->name.what < ZOBJECT) return false; /* it knows a value by heart */
     zpool_move(area->zpool, area_handle_locked(area, slot), pin->own);
     *name = pin->name;
-    name->size_bytes = pin->map.size_bytes;
+    if (name->what == ZOBJECT) name->size_bytes = pin->map.size_bytes;
     return true;
 }

@@ -32,6 +32,7 @@ enum area_pin_use {
     AREA_PIN_WRITES,
     AREA_PIN_OVERWRITES, /* and does not mind that the slot holds nothing */
     AREA_PIN_COMPARES,   /* reads, and does not mind either; there may be a writer besides */
+    AREA_PIN_KEEPS,      /* the same, what is spilled too: then nothing is mapped */
 };
 
 /* Room that malloc takes for a pin and for its place in the search tree. */
@@ -41,8 +42,8 @@ enum { AREA_PIN_BYTES = 192 };
  * FP_CORRUPT: the cell leads to no object. FP_SPILLED: promote it first. FP_NO_MEMORY. */
 enum fp_status area_pin_acquire(struct area *area, uint64_t slot, enum area_pin_use use,
                                 struct area_pin **pin) FP_MUST_CHECK FP_NONNULL(1, 4);
-/* The same for the store itself, that reads and lets the area stand as it will: enter holding the
- * stripe. */
+/* AREA_PIN_KEEPS, however the area stands, right before the slot gets another page or none: enter
+ * holding the stripe. */
 enum fp_status area_pin_keep_locked(struct area *area, uint64_t slot, struct area_pin **pin)
     FP_MUST_CHECK FP_NONNULL(1, 3);
 /* One map ends, and the pin with the last one. Returns what ended with it (ZNOTHING mostly), for

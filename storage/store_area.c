@@ -94,6 +94,15 @@ struct area *store_area_next(struct store *store, struct area *area)
     return store_area_from(store, index);
 }
 
+void store_area_give(struct store *store, struct area *area, uint8_t tenant)
+{
+    uint64_t bytes = atomic_load(&area->counters.packed_bytes);
+    uint64_t pages = atomic_load(&area->counters.stored);
+    tenant_change(&store->tenants.of[area->tenant], -bytes, -pages);
+    area->tenant = tenant;
+    tenant_change(&store->tenants.of[tenant], bytes, pages);
+}
+
 /* --- deletion, and moving away ---------------------------------------------------------------- */
 
 static void leaves_locked(struct store *store, struct area *area, bool leaving)

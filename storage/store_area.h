@@ -24,6 +24,9 @@ enum fp_status store_area_acquire(struct store *store, struct slice name, struct
 enum fp_status store_area_open(struct store *store, struct slice name, uint64_t slots,
                                struct area **area) FP_MUST_CHECK FP_NONNULL(1, 4);
 
+/* What it holds is that tenant's from here on; before anybody else uses it. */
+void store_area_give(struct store *store, struct area *area, uint8_t tenant) FP_NONNULL(1, 2);
+
 /* All areas, one after the other: gives up the use of `area` (NULL: at the beginning) and takes one
  * of the next; NULL behind the last. Whoever leaves the loop earlier releases what he has. */
 struct area *store_area_next(struct store *store, struct area *area) FP_NONNULL(1);

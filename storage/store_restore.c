@@ -8,11 +8,13 @@
 #include "storage/store_again.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
-#include "storage/store_value_internal.h"
+#include "storage/store_spill.h"
 #include "storage/store_tenant.h"
+#include "storage/store_value_internal.h"
 
 enum {
     SLOT_BYTES = 8,
+    SPILL_LOOKS = 4096,
     OBJECT_COST_BYTES = 10, /* beside an object's bytes, in its block */
     ITEM_COST_BYTES = 48 + 16 + 9,
 };
@@ -26,6 +28,8 @@ struct store_restore {
     uint32_t area_count;
     struct area *areas[SNAPSHOT_AREAS_MAX]; /* a use of each */
     struct { uint64_t pages, bytes; } quotas[SNAPSHOT_AREAS_MAX];
+    uint32_t tenant_count;
+    uint8_t tenants[SNAPSHOT_TENANTS_MAX];
     uint32_t dictionary_count;
     struct dictionary *dictionaries[SNAPSHOT_DICTIONARIES_MAX];
     uint32_t seat_count;
@@ -147,6 +151,30 @@ static enum fp_status keep(struct store_restore *restore, const struct snapshot_
     return status;
 }
 
+/* --- whose it is ------------------------------------------------------------------------------ */
+
+/* Without limits; the configuration says those of the tenants that it names. */
+static enum fp_status take_tenant(struct store_restore *restore, struct slice name)
+{
+    struct tenant_limits none = {0};
+    struct tenants *tenants = &restore->store->tenants;
+    uint8_t *number = &restore->tenants[restore->tenant_count];
+    enum fp_status status = FP_OK;
+    if (!tenants_find(tenants, name, number)) {
+        status = tenants_define(tenants, name, &none, number);
+        if (status == FP_OK) tenants_dismiss(tenants, *number);
+    }
+    if (status != FP_OK) *number = TENANT_DEFAULT;
+    restore->tenant_count++;
+    return FP_OK;
+}
+
+static uint8_t tenant_of(const struct store_restore *restore, uint32_t number)
+{
+    fp_assert(number <= restore->tenant_count);
+    return number == 0 ? TENANT_DEFAULT : restore->tenants[number - 1];
+}
+
 /* --- areas and their pages -------------------------------------------------------------------- */
 
 static enum area_lifetime lifetime_of(enum snapshot_lifetime lifetime)
@@ -162,6 +190,7 @@ static enum fp_status make_area(struct store_restore *restore, const struct snap
                                    .page_bytes = record->page_bytes,
                                    .generation = record->generation,
                                    .lifetime = lifetime_of(record->lifetime),
+                                   .tenant = tenant_of(restore, record->tenant),
                                    .as_they_are = record->as_they_are};
     return store_area_create(restore->store, &options, area);
 }
@@ -185,20 +214,40 @@ static enum fp_status take_area(struct store_restore *restore, const struct snap
     return FP_OK;
 }
 
+/* True: something has given way, an item or pages that were written to the file below memory. */
+static bool makes_room(struct store_restore *restore, enum fp_status status)
+{
+    enum { TURNS = 3 }; /* what was born touched is cold at the second */
+    struct store *store = restore->store;
+    if (store_may_retry(store, restore->scratch, status)) return true;
+    if (status != FP_NO_MEMORY || store_spill_file(store) == NULL) return false;
+    for (uint64_t looked = 0, all = TURNS * restore->done.pages; looked <= all;) {
+        struct spill_limits limits = {.bytes = SPILL_EXTENT_BYTES, .looks = SPILL_LOOKS};
+        struct spill_step done = {0};
+        if (store_spill_step(store, restore->scratch, limits, &done) != FP_OK) return false;
+        if (done.pages > 0) return true;
+        looked += done.looked + 1;
+    }
+    return false;
+}
+
 static enum fp_status take_page(struct store_restore *restore, struct area *area, uint64_t slot,
                                 const struct snapshot_entry *entry)
 {
     struct stored stored;
     struct zname old;
     struct store *store = restore->store;
-    enum fp_status status = keep(restore, entry, &stored);
+    enum fp_status status;
+    do status = keep(restore, entry, &stored);
+    while (makes_room(restore, status));
     if (status != FP_OK) return status;
     do status = area_put(area, slot, &stored, &old);
-    while (store_may_retry(store, restore->scratch, status));
-    if (status != FP_OK) {
-        store_handle_end(store, restore->scratch, stored.handle);
-        return status;
-    }
+    while (makes_room(restore, status));
+    if (status != FP_OK) store_handle_end(store, restore->scratch, stored.handle);
+    if (status == FP_QUOTA)
+        return refuse(restore, FP_INVALID, "an area's tenant may hold less now than it has there; "
+                                           "raise its quota, or lower what others are guaranteed");
+    if (status != FP_OK) return status;
     store_name_ended(store, restore->scratch, old);
     if (old.what != ZNOTHING) return refuse(restore, FP_CORRUPT, "a slot comes twice");
     restore->done.pages++;
@@ -312,6 +361,7 @@ static enum fp_status take_item(struct store_restore *restore, const struct snap
         restore->done.expired++;
         return FP_OK;
     }
+    restore->scratch->tenant = tenant_of(restore, record->tenant);
     enum fp_status status = store_item_begin(store, restore->scratch, record->key,
                                              record->value_bytes, &restore->item);
     if (status != FP_OK) return give_way(restore, status);
@@ -355,6 +405,8 @@ static enum fp_status take(struct store_restore *restore, const struct snapshot_
         return take_seat(restore, &record->as.seat);
     case SNAPSHOT_PAGES:
         return take_pages(restore, &record->as.pages);
+    case SNAPSHOT_TENANT:
+        return take_tenant(restore, record->as.tenant);
     case SNAPSHOT_ITEM:
         return take_item(restore, &record->as.item);
     case SNAPSHOT_PIECES:

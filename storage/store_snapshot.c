@@ -16,7 +16,7 @@
 #include "snapshot/writer.h"
 #include "storage/area_pin.h"
 #include "storage/area_stand.h"
-#include "storage/store_internal.h"
+#include "storage/store_spill_internal.h"
 #include "storage/store_walk.h"
 
 enum {
@@ -28,6 +28,8 @@ enum {
 
 struct batch_page {
     struct snapshot_entry entry; /* its bytes are in the batch, its seat is the store's */
+    bool spilled;                /* then its bytes are `read`, and are not read yet */
+    struct spill_read read;
 };
 
 struct snapshot_place { /* an area */
@@ -55,6 +57,7 @@ struct store_snapshot {
     uint32_t seat_count;
     struct compressor *seats[COMPRESSOR_SEATS]; /* a use of those that were met */
     uint32_t numbers[COMPRESSOR_SEATS];         /* + 1; 0: not described yet */
+    uint32_t tenants[TENANTS_MAX];              /* the same; the default one has none */
 
     uint32_t batch_count, batch_size;
     bool batch_has_new_seat;
@@ -150,7 +153,11 @@ enum fp_status store_snapshot_begin(struct store *store, struct store_scratch *s
                                     struct store_snapshot **out)
 {
     lock_assert_none();
-    if (!store_charge(store, scratch, BUDGET_SNAPSHOT, COST_BYTES)) return FP_NO_MEMORY;
+    /* Of a server that stops all is kept, and nothing comes that would need the memory. */
+    if (options->kind == SNAPSHOT_OF_STOP)
+        budget_charge_anyway(&store->budget, BUDGET_SNAPSHOT, COST_BYTES);
+    else if (!store_charge(store, scratch, BUDGET_SNAPSHOT, COST_BYTES))
+        return FP_NO_MEMORY;
     struct store_snapshot *snapshot = make(store);
     if (snapshot == NULL) {
         budget_return(&store->budget, BUDGET_SNAPSHOT, COST_BYTES);
@@ -217,6 +224,8 @@ struct store_snapshot_progress store_snapshot_progress(const struct store_snapsh
     return (struct store_snapshot_progress){
         .todo = snapshot->todo,
         .done = totals->pages + totals->items,
+        .pages = totals->pages,
+        .bytes = snapshot_writer_bytes(&snapshot->writer),
         .kept_bytes = atomic_load(&snapshot->store->copies.kept_bytes)};
 }
 
@@ -251,6 +260,16 @@ static void describe_seat(struct store_snapshot *snapshot, uint8_t id)
         .algorithm = slice_text(algorithm)};
     snapshot_write_seat(&snapshot->writer, &record);
     snapshot->numbers[id] = ++snapshot->seat_count;
+}
+
+/* The number of a tenant, + 1; 0 of the default one. */
+static uint32_t describe_tenant(struct store_snapshot *snapshot, uint8_t number)
+{
+    if (number == TENANT_DEFAULT) return 0;
+    if (snapshot->tenants[number] == 0)
+        snapshot->tenants[number] = snapshot_write_tenant(
+            &snapshot->writer, slice_text(snapshot->store->tenants.of[number].name));
+    return snapshot->tenants[number];
 }
 
 /* Makes sure that a seat stays what it is; its object is there still. False: it is none. */
@@ -337,6 +356,27 @@ static bool batch_takes(struct store_snapshot *snapshot, const struct snapshot_e
     return true;
 }
 
+/* Its extent stays as it is until it was read, with no lock held; so does its seat. */
+static bool take_spilled(struct store_snapshot *snapshot, uint64_t slot, struct zname name)
+{
+    struct batch_page *page = &snapshot->batch[snapshot->batch_count];
+    *page = (struct batch_page){
+        .entry = {.place = (uint32_t)(slot % AREA_ROW_SLOTS), .form = SNAPSHOT_CORRUPT},
+        .spilled = true,
+        .read = {.place = name.value, .size_bytes = name.size_bytes}};
+    if (entry_form(name.note) == ENTRY_PACKED && hold_seat(snapshot, entry_seat(name.note))) {
+        page->entry.form = SNAPSHOT_PACKED;
+        page->entry.seat = entry_seat(name.note);
+    }
+    page->entry.bytes = slice_of(NULL, name.size_bytes); /* so much of the step it takes */
+    if (!batch_takes(snapshot, &page->entry)) return false;
+    snapshot->batch_size += name.size_bytes;
+    snapshot->batch_first = slot / AREA_ROW_SLOTS * AREA_ROW_SLOTS;
+    spill_read_hold(snapshot->store->spill->file, &page->read);
+    snapshot->batch_count++;
+    return true;
+}
+
 /* area_copy_take. */
 static bool take_page(void *context, uint64_t slot, struct zhandle handle)
 {
@@ -346,6 +386,7 @@ static bool take_page(void *context, uint64_t slot, struct zhandle handle)
     struct zmap map = {.bytes = NULL};
     struct snapshot_entry entry = {.place = (uint32_t)(slot % AREA_ROW_SLOTS)};
     if (snapshot->batch_count == BATCH_PAGES) return false;
+    if (name.what == ZSPILLED) return take_spilled(snapshot, slot, name);
     if (name.what == ZOBJECT && zpool_map(pool, handle, ZACCESS_READ, &map) != FP_OK)
         map.bytes = NULL;
     entry_of(snapshot, name, &map, snapshot->batch_plain_bytes, &entry);
@@ -355,25 +396,70 @@ static bool take_page(void *context, uint64_t slot, struct zhandle handle)
         if (entry.bytes.size_bytes > 0) memcpy(at, entry.bytes.bytes, entry.bytes.size_bytes);
         entry.bytes.bytes = at;
         snapshot->batch_size += (uint32_t)entry.bytes.size_bytes;
-        snapshot->batch[snapshot->batch_count++].entry = entry;
+        snapshot->batch[snapshot->batch_count++] = (struct batch_page){.entry = entry};
         snapshot->batch_first = slot / AREA_ROW_SLOTS * AREA_ROW_SLOTS;
     }
     if (map.bytes != NULL) zpool_unmap(pool, &map);
     return taken;
 }
 
-static void write_batch(struct store_snapshot *snapshot)
+static void write_page(struct store_snapshot *snapshot, const struct snapshot_pages *pages,
+                       const struct snapshot_entry *entry)
+{
+    if (entry->form == SNAPSHOT_PACKED) describe_seat(snapshot, entry->seat);
+    snapshot_begin_pages(&snapshot->writer, pages);
+    write_entry(snapshot, entry);
+    snapshot_finish(&snapshot->writer);
+}
+
+/* From the file below memory. What cannot be read answers so after a restart, too; false: it is
+ * memory that is short. */
+static bool write_spilled(struct store_snapshot *snapshot, const struct snapshot_pages *pages,
+                          struct spill_read *read, struct snapshot_entry *entry)
+{
+    struct spill_file *file = snapshot->store->spill->file;
+    uint32_t plain_bytes = snapshot->areas[pages->area].area->page_bytes;
+    enum fp_status status = spill_read_run(file, read);
+    struct zmap map = {.bytes = (uint8_t *)(uintptr_t)read->bytes,
+                       .size_bytes = read->size_bytes,
+                       .note = read->record.note};
+    uint64_t generation = snapshot->areas[pages->area].area->generation;
+    bool is_it = status == FP_OK && read->record.generation == generation &&
+                 read->record.slot == pages->first + entry->place;
+    if (!is_it) map.bytes = NULL;
+    entry_of(snapshot, (struct zname){.what = ZOBJECT}, &map, plain_bytes, entry);
+    if (status != FP_NO_MEMORY) write_page(snapshot, pages, entry);
+    spill_read_end(file, read);
+    return status != FP_NO_MEMORY;
+}
+
+/* Those that are in memory in one record, then the others, each in one. */
+static bool write_batch(struct store_snapshot *snapshot)
 {
     struct snapshot_pages pages = {.area = snapshot->next, .first = snapshot->batch_first};
-    for (uint32_t i = 0; i < snapshot->batch_count; i++) {
-        const struct snapshot_entry *entry = &snapshot->batch[i].entry;
-        if (entry->form == SNAPSHOT_PACKED) describe_seat(snapshot, entry->seat);
+    struct batch_page *batch = snapshot->batch, *end = batch + snapshot->batch_count;
+    bool any = false, good = true;
+    for (struct batch_page *page = batch; page < end; page++) {
+        any |= !page->spilled;
+        if (page->entry.form == SNAPSHOT_PACKED) describe_seat(snapshot, page->entry.seat);
     }
-    if (snapshot->batch_count == 0) return;
-    snapshot_begin_pages(&snapshot->writer, &pages);
-    for (uint32_t i = 0; i < snapshot->batch_count; i++)
-        write_entry(snapshot, &snapshot->batch[i].entry);
-    snapshot_finish(&snapshot->writer);
+    if (any) {
+        snapshot_begin_pages(&snapshot->writer, &pages);
+        for (struct batch_page *page = batch; page < end; page++)
+            if (!page->spilled) write_entry(snapshot, &page->entry);
+        snapshot_finish(&snapshot->writer);
+    }
+    for (struct batch_page *page = batch; page < end; page++) {
+        if (!page->spilled) continue;
+        if (good) good = write_spilled(snapshot, &pages, &page->read, &page->entry);
+        else spill_read_end(snapshot->store->spill->file, &page->read);
+    }
+    return good;
+}
+
+static void break_it(struct store_snapshot *snapshot)
+{
+    atomic_store(&snapshot->store->copies.broken, true);
 }
 
 static uint32_t number_of(const struct store_snapshot *snapshot, const struct area *area)
@@ -393,11 +479,14 @@ static bool write_kept(struct store_snapshot *snapshot)
     struct snapshot_entry entry = {.place = (uint32_t)(pin->slot % AREA_ROW_SLOTS)};
     struct snapshot_pages pages = {.area = number_of(snapshot, kept->area),
                                    .first = pin->slot - entry.place};
-    entry_of(snapshot, pin->name, &pin->map, kept->area->page_bytes, &entry);
-    if (entry.form == SNAPSHOT_PACKED) describe_seat(snapshot, entry.seat);
-    snapshot_begin_pages(&snapshot->writer, &pages);
-    write_entry(snapshot, &entry);
-    snapshot_finish(&snapshot->writer);
+    if (pin->name.what == ZSPILLED) {
+        struct spill_read read = {.place = pin->name.value, .size_bytes = pin->name.size_bytes};
+        spill_read_hold(snapshot->store->spill->file, &read);
+        if (!write_spilled(snapshot, &pages, &read, &entry)) break_it(snapshot);
+    } else {
+        entry_of(snapshot, pin->name, &pin->map, kept->area->page_bytes, &entry);
+        write_page(snapshot, &pages, &entry);
+    }
     snapshot->kept = kept->next;
     end_kept(snapshot, kept);
     return true;
@@ -414,7 +503,7 @@ static bool step_pages(struct store_snapshot *snapshot)
     snapshot->batch_has_new_seat = false;
     snapshot->batch_plain_bytes = place->area->page_bytes;
     if (!done) done = area_copy_some(place->area, take_page, snapshot);
-    write_batch(snapshot);
+    if (!write_batch(snapshot)) break_it(snapshot);
     if (!done) return false;
     /* Whoever changes it now keeps nothing; what was kept before is collected next time. */
     snapshot->next++;
@@ -474,6 +563,7 @@ static void begin_item(struct store_snapshot *snapshot, const struct store_walk_
         .key_binary = item->key_binary,
         .fetched = met->fetched,
         .stale = met->stale,
+        .tenant = describe_tenant(snapshot, item->tenant),
         .won = met->won,
         .wanted = met->wanted,
         .key = item_key(item)};
@@ -544,6 +634,7 @@ static bool step_areas(struct store_snapshot *snapshot)
                                    .as_they_are = area->as_they_are,
                                    .moved = place->moved,
                                    .dictionary = describe_dictionary(snapshot, kept),
+                                   .tenant = describe_tenant(snapshot, area->tenant),
                                    .name = slice_text(area->name)};
     if (place->moved)
         record.forward = slice_of(area->forward.bytes, area->forward.size_bytes);

@@ -50,6 +50,7 @@ void store_snapshot_end(struct store_snapshot **snapshot, struct store_scratch *
 
 struct store_snapshot_progress {
     uint64_t todo, done; /* pages and items; todo as it was at begin */
+    uint64_t pages, bytes; /* done so far */
     uint64_t kept_bytes; /* of pages that were stored over and wait to be written */
 };
 struct store_snapshot_progress store_snapshot_progress(const struct store_snapshot *snapshot)

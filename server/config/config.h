@@ -84,6 +84,7 @@ struct config {
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;
         enum config_switch flush_command, watch_command, dump_commands, shutdown_command;
+        char restart_file[CONFIG_PATH_BYTES]; /* "": a start begins empty */
     } server;
     struct { /* what is needed is given, where a listener has tls on */
         char certificate[CONFIG_PATH_BYTES], key[CONFIG_PATH_BYTES]; /* both or none */

@@ -81,6 +81,10 @@
     X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may stop the server with the line shutdown; memcached's option -A.")             \
+    X("server.restart_file", KIND_PATH, struct config, server.restart_file, "", 0, 0, NULL,        \
+      RESTART,                                                                                     \
+      "Written when the server is told to stop, and taken up when it starts: clients go on "       \
+      "(docs/snapshot.md).")                                                                       \
     CONFIG_KEYS_OF_DOORS(X)                                                                        \
     X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \

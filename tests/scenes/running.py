@@ -25,9 +25,9 @@ class Server:
     """farpaged, or Debian's memcached to hold our scenes against. Use as a context manager."""
 
     def __init__(self, program, sets=(), memcached=False, memcached_args=(), tcp="", more="",
-                 listeners=(), local=""):
+                 listeners=(), local="", arguments=()):
         """`tcp`, `local`: more keys of the listeners ("tls: on"); `more`: sections of the file;
-        `listeners`: more of them."""
+        `listeners`: more of them; `arguments`: of the command."""
         self.directory = tempfile.mkdtemp(prefix="scene-")
         self.over = False
         self.how = "tcp"  # how it is asked whether it listens
@@ -45,7 +45,7 @@ class Server:
                         + "".join(f"  - {one}\n" for one in listeners) +
                         "server:\n  threads: 2\n" + more)
             self.config, self.how = config, None if tcp else self.how
-            command = [program, "--config", config]
+            command = [program, "--config", config, *arguments]
             for pair in sets:
                 command += ["--set", pair]
         with open(self.stderr_path, "wb") as stderr:

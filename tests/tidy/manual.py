@@ -99,7 +99,7 @@ def farpaged_page(farpaged):
         r"\n\n(Configuration keys(?s:.*?))\n\n((?s:.*))", help_of(farpaged, "--help")).groups()
     page = head("farpaged", 8, "farpaged", "keep other machines' memory pages, compressed")
     page += [".Sh SYNOPSIS", ".Nm", ".Op Fl \\-config Ar FILE", ".Op Fl \\-set Ar KEY=VALUE ...",
-             ".Op Fl \\-check", ".Op Fl \\-dump-config", ".Sh DESCRIPTION", escaped(about),
+             ".Op Fl \\-restore Ar FILE", ".Op Fl \\-check", ".Op Fl \\-dump-config", ".Sh DESCRIPTION", escaped(about),
              "It runs in the foreground and logs to standard error.", *rows(listed, 30),
              ".Sh SIGNALS", *rows(signals, 19), ".Sh EXIT STATUS", *rows(codes, 6),
              ".Sh CONFIGURATION", ".Bd -literal", *map(escaped, preface.splitlines()), ".Ed",

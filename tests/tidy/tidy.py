@@ -122,8 +122,11 @@ MAY_INCLUDE = {
                              "server/credentials", "server/descriptors",
                              "server/handed", "server/http", "server/listener", "server/notify", "server/pulse",
                              "server/maintainer", "server/memory_limit", "server/process", "server/recompressor",
-                             "server/reload", "server/sandbox", "server/tenancy", "server/watch",
+                             "server/reload", "server/resume", "server/sandbox", "server/tenancy", "server/watch",
                              "server/worker"},
+    "server/restart": BASE | {"snapshot", "storage/store"},
+    "server/resume": BASE | {"snapshot", "server/notify", "server/restart", "server/shared",
+                             "storage/store"},
     "server/main": BASE | {"server/options", "server/server"},
     "client/include": set(),
     "client": BASE | {"protocol", "codec", "tls", "client/include"},
@@ -135,7 +138,7 @@ MAY_INCLUDE = {
 TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}
 # Foreign header -> the only rooms that may name it.
 FOREIGN = {
-    r"event2?/": {"server/conn", "server/handshakes", "server/http", "server/nbd", "server/output", "server/worker", "server/listener",
+    r"event2?/": {"server/resume", "server/conn", "server/handshakes", "server/http", "server/nbd", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/pulse", "server/server"},
     r"systemd/": {"server/handed"},
     r"zstd": {"codec/codec_zstd"},

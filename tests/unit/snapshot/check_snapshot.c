@@ -52,6 +52,7 @@ static struct snapshot_area area_of(uint32_t number)
                                   .quota_bytes = 6,
                                   .dictionary = number,
                                   .lifetime = SNAPSHOT_CONFIGURED,
+                                  .tenant = number,
                                   .as_they_are = number == 0,
                                   .name = slice_text(names[number])};
 }
@@ -62,6 +63,7 @@ static void add_areas(void)
         .number = 0, .owner = 12, .bytes = slice_text("shared")};
     struct snapshot_area areas[] = {area_of(0), area_of(1)};
     snapshot_write_dictionary(&writer, &dictionary);
+    ck_assert_uint_eq(snapshot_write_tenant(&writer, slice_text("alice")), 1);
     for (int i = 0; i < 2; i++) snapshot_write_area(&writer, &areas[i]);
 }
 
@@ -172,10 +174,10 @@ START_TEST(what_is_written_is_read_again)
     size_t used, at = 0;
     make();
     ck_assert_int_eq(read_all(slice_of(made, made_bytes), &records), SNAPSHOT_READ_END);
-    ck_assert_uint_eq(records, 10);
+    ck_assert_uint_eq(records, 11);
     ck_assert_uint_eq(reader.offset, made_bytes);
     snapshot_reader_init(&reader);
-    for (int i = 0; i < 10; i++, at += used) {
+    for (int i = 0; i < 11; i++, at += used) {
         ck_assert_int_eq(snapshot_read_next(&reader, slice_of(made + at, made_bytes - at), true,
                                             &record, &used),
                          SNAPSHOT_READ_RECORD);
@@ -231,7 +233,7 @@ START_TEST(one_that_was_cut_short_at_any_byte_is_refused)
         ck_assert(tight != NULL);
         memcpy(tight, made, size);
         ck_assert_int_eq(read_all(slice_of(tight, size), &records), SNAPSHOT_READ_BAD);
-        ck_assert_uint_lt(records, 10);
+        ck_assert_uint_lt(records, 11);
         free(tight);
     }
     made[made_bytes] = 0;
@@ -261,7 +263,7 @@ START_TEST(records_cannot_be_left_out_or_change_places)
     memmove(first, second, (size_t)(made + made_bytes - second));
     made_bytes -= size;
     ck_assert_int_eq(read_all(slice_of(made, made_bytes), &records), SNAPSHOT_READ_BAD);
-    ck_assert_uint_eq(records, 2);
+    ck_assert_uint_eq(records, 3);
     sign();
     ck_assert_int_eq(read_all(slice_of(made, made_bytes), &records), SNAPSHOT_READ_BAD);
 }
@@ -303,10 +305,14 @@ START_TEST(what_is_signed_and_wrong_is_refused_all_the_same)
     make(), le_put(body_of(SNAPSHOT_AREA, 1) + 16, 8, 13), refused("generation");
     make(), le_put(body_of(SNAPSHOT_AREA, 1) + 16, 8, 11), refused("same generation");
     make(), le_put(body_of(SNAPSHOT_AREA, 1) + 40, 4, 2), refused("dictionary did not come");
+    make(), le_put(body_of(SNAPSHOT_AREA, 1) + 52, 4, 2), refused("owner did not come");
+    make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 28, 4, 2), refused("owner did not come");
+    make(), le_put(body_of(SNAPSHOT_TENANT, 0), 4, 1), refused("number that is due");
+    make(), body_of(SNAPSHOT_TENANT, 0)[6] = 0, refused("tenant's name");
     make(), body_of(SNAPSHOT_AREA, 1)[44] = 3, refused("lifetime");
     make(), body_of(SNAPSHOT_AREA, 1)[45] = 4, refused("marks");
     make(), body_of(SNAPSHOT_AREA, 1)[45] = 2, refused("where to");
-    make(), body_of(SNAPSHOT_AREA, 1)[52] = '\n', refused("name");
+    make(), body_of(SNAPSHOT_AREA, 1)[56] = '\n', refused("name");
     make(), le_put(body_of(SNAPSHOT_SEAT, 0), 4, 1), refused("number that is due");
     make(), le_put(body_of(SNAPSHOT_SEAT, 0) + 8, 4, 2), refused("dictionary did not come");
     make(), le_put(body_of(SNAPSHOT_PAGES, 0), 4, 2), refused("did not come before");
@@ -323,8 +329,8 @@ START_TEST(what_is_signed_and_wrong_is_refused_all_the_same)
     make(), body_of(SNAPSHOT_EXPORT, 0)[0] = '/', refused("export's name");
     make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 4, 4, 40000), refused("pieces are due");
     make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 4, 4, 10), refused("more pieces");
-    make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 32, 2, 251), refused("length");
-    make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 34, 2, 32), refused("marks");
+    make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 36, 2, 251), refused("length");
+    make(), le_put(body_of(SNAPSHOT_ITEM, 0) + 38, 2, 32), refused("marks");
     make(), le_put(body_of(SNAPSHOT_END, 0) + 16, 8, 5), refused("end record says");
     make(), le_put(body_of(SNAPSHOT_END, 0) + SNAPSHOT_END_BYTES - 8, 8, 5), refused("end record");
 }

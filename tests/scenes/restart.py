@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A server that is stopped and started again with what it kept, as its clients see it."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import nbd
+
+from areas import EXPECT, LOST, OK, TRANSIENT, Session
+from devices import connect
+from library import Program
+from nbd_wire import Device
+from running import Server
+from story import ask, memory_limit, sample, stats, tell
+
+PAGE = 4096
+EXIT_DATA = 65
+
+
+class Kept:
+    """A directory with a restart file, and the servers that have it one after the other."""
+
+    def __init__(self, programs, sets=()):
+        self.programs, self.sets = programs, sets
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="restart-")
+        self.file = os.path.join(self.directory, "kept")
+        return self
+
+    def __exit__(self, *what):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def server(self, *sets):
+        return Server(self.programs.farpaged,
+                      sets=[f"server.restart_file={self.file}", *self.sets, *sets])
+
+    def refused(self, *sets, code=EXIT_DATA, more=()):
+        """What a server that does not start says in its one line."""
+        command = [self.programs.farpaged, "--set", f"server.restart_file={self.file}", "--set",
+                   f"listeners=[{{address: \"unix:{self.directory}/none\"}}]", *more]
+        for pair in sets:
+            command += ["--set", pair]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done
+        said = [line for line in done.stderr.splitlines() if "cannot start" in line]
+        assert len(said) == 1, done.stderr
+        return said[0]
+
+
+def fill(server, pages=300):
+    session = Session(server)
+    area = session.open(b"swap", 4096)
+    data = sample()
+    for i in range(pages):
+        assert session.store(area, i * 3, data[i * PAGE:(i + 1) * PAGE]) == OK
+    return session, area
+
+
+def check(session, area, pages=300):
+    data = sample()
+    for i in range(pages):
+        assert session.load(area, i * 3) == data[i * PAGE:(i + 1) * PAGE], i
+
+
+def clients_go_on_after_a_restart(programs):
+    """Nobody who has an area open notices more than a connection that broke; and after a crash
+    nobody is given what was kept before."""
+    with Kept(programs) as kept:
+        with kept.server() as first:
+            address = first.unix + ".link"
+            os.symlink(first.unix, address)
+            with Program("unix:" + address) as program:
+                program.expect("many 100 256 7", "ok")
+                session, area = fill(first)
+                identity = session.identity
+                fleeting = Session(first)
+                assert fleeting.store(fleeting.open(b"fleeting", 9, TRANSIENT), 8, bytes(PAGE)) == OK
+                ask(first, "set a 5 0 5\r\napple\r\nset b 0 100 3\r\nbee\r\nset c 0 1 1\r\nc\r\n")
+                cas = ask(first, "gets a\r\n").split()[4]
+                first.stop()
+                first.over = True
+                assert os.stat(kept.file).st_mode & 0o777 == 0o600
+                time.sleep(1.1)
+                with kept.server() as second:
+                    assert not os.path.exists(kept.file)
+                    os.remove(address)
+                    os.symlink(second.unix, address)
+                    for slot in (100, 355):
+                        program.expect(f"load {slot}", "ok", 7)
+                    program.expect("load 99", "absent")
+                    program.expect("store 99 8", "ok")
+                    fleeting, was = Session(second), fleeting.identity
+                    number = fleeting.open(b"fleeting", flags=EXPECT, identity=was)
+                    assert fleeting.load(number, 8) == bytes(PAGE)
+                    session = Session(second)
+                    area = session.open(b"swap", flags=EXPECT, identity=identity)
+                    check(session, area)
+                    said = ask(second, "gets a\r\nmg b t\r\nget c\r\n").split("\r\n")
+                    assert said[0].split() == ["VALUE", "a", "5", "5", cas], said
+                    assert said[1] == "apple" and said[3] in ("HD t99", "HD t98"), said
+                    assert said[4] == "END", said
+                    assert "identities=\"the same\"" in second.stderr(), second.stderr()
+                    second.process.send_signal(signal.SIGKILL)
+                    second.is_over(-signal.SIGKILL)
+                    with kept.server() as third:
+                        os.remove(address)
+                        os.symlink(third.unix, address)
+                        program.expect("load 100", "lost")
+                        session = Session(third)
+                        opened = session.try_open(b"swap", flags=EXPECT, identity=identity)
+                        assert opened["status"] == LOST, opened
+
+
+def what_cannot_be_taken_up_is_refused_in_one_line(programs):
+    """And the file is left as it is; nothing listens."""
+    with Kept(programs) as kept:
+        with kept.server() as server:
+            fill(server)
+            ask(server, "set a 0 0 5\r\napple\r\n")
+        with open(kept.file, "rb") as f:
+            good = f.read()
+
+        def written(content):
+            os.truncate(kept.file, 0)  # the same file, as its inode tells
+            with open(kept.file, "r+b") as f:
+                f.write(content)
+
+        assert "byte 0" in kept_said(kept, written, b"#!/bin/sh\n")
+        assert "does not begin as a snapshot" in kept_said(kept, written, b"#!/bin/sh\n")
+        assert "cut short" in kept_said(kept, written, good[:len(good) // 2])
+        assert "cut short" in kept_said(kept, written, b"")
+        at = len(good) // 2
+        flipped = good[:at] + bytes([good[at] ^ 4]) + good[at + 1:]
+        said = kept_said(kept, written, flipped)
+        assert "at byte " in said and "checksum" in said and "move it away" in said, said
+        assert "another version" in kept_said(kept, written, good[:8] + b"\x02" + good[9:])
+        assert "something follows" in kept_said(kept, written, good + b"\n")
+        written(good)
+        os.chmod(kept.file, 0o620)
+        assert "others may write to it" in kept.refused()
+        os.chmod(kept.file, 0o600)
+        said = kept.refused("areas=[{name: swap, size: 1MiB}]")
+        assert "another size" in said, said
+        shutil.copy(kept.file, kept.file + ".copy")
+        os.rename(kept.file + ".copy", kept.file)
+        assert "it is a copy" in kept.refused()
+        assert "move one of them away" in kept.refused(more=["--restore", kept.file])
+
+
+def a_copy_may_be_begun_with_under_new_identities(programs):
+    """Whoever had the area open is told that it is lost; whoever opens it by name has its pages."""
+    with Kept(programs) as kept:
+        with kept.server() as server:
+            identity = fill(server)[0].identity
+        copy = shutil.copy(kept.file, kept.file + ".copy")
+        os.remove(kept.file)
+        for _ in range(2):  # it stays
+            with Server(programs.farpaged, arguments=["--restore", copy]) as server:
+                session = Session(server)
+                opened = session.try_open(b"swap", flags=EXPECT, identity=identity)
+                assert opened["status"] == LOST, opened
+                check(session, session.open(b"swap"))
+                assert "identities=new" in server.stderr(), server.stderr()
+
+
+def a_block_device_goes_on_by_its_plain_name(programs):
+    """Also one that a template had made; after a crash neither is handed out."""
+    exports = "[{name: disk, size: 16MiB}, {name: 'guests/*', size: 8MiB, lifetime: connection}]"
+    data = sample()[:300 * PAGE]
+    with Kept(programs) as kept:
+        sets = [f"server.restart_file={kept.file}"]
+        with Device(programs.farpaged, exports, sets=sets, state=kept.directory + "/state") as first:
+            for name in ("disk", "guests/one"):
+                handle = connect(first, name)
+                handle.pwrite(data, 8192)
+                identity = name + "@" + stats(first, "exports")[name + ":identity"]
+                handle.shutdown()
+        with Device(programs.farpaged, exports, sets=sets, state=kept.directory + "/state") as second:
+            for name in ("disk", "guests/one", identity):
+                handle = connect(second, name)
+                assert handle.pread(len(data), 8192) == data
+                assert handle.pread(8192, 0) == bytes(8192)
+                handle.shutdown()
+            assert identity.startswith("guests/one@"), identity
+            second.process.send_signal(signal.SIGKILL)
+            second.is_over(-signal.SIGKILL)
+        with Device(programs.farpaged, exports, sets=sets, state=kept.directory + "/state") as third:
+            for name in ("disk", "guests/one", identity):
+                try:
+                    connect(third, name)
+                    raise AssertionError(f"{name} is there")
+                except nbd.Error as error:
+                    assert error.errno == "ENOENT", error
+            assert stats(third, "exports")["disk:state"] == "lost", stats(third, "exports")
+
+
+def kept_said(kept, written, content):
+    written(content)
+    said = kept.refused()
+    assert kept.file in said, said
+    with open(kept.file, "rb") as f:
+        assert f.read() == content
+    return said
+
+
+def too_little_memory_is_told_with_what_is_needed(programs):
+    with Kept(programs) as kept:
+        with kept.server("storage.memory_limit=256MiB") as server:
+            session = Session(server)
+            area = session.open(b"swap", 1 << 16, page_bytes=65536)
+            noise = os.urandom(65536)
+            for slot in range(300):
+                assert session.store(area, slot, slot.to_bytes(8, "big") + noise[8:]) == OK
+        said = kept.refused(memory_limit(programs, 24))
+        assert "it needs " in said and "storage.memory_limit is" in said, said
+
+
+def a_full_disk_is_told_and_leaves_nothing(programs):
+    with Kept(programs) as kept:
+        small = os.path.join(kept.directory, "small")
+        os.mkdir(small)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            print("skipped: no file system can be mounted here")
+            sys.exit(77)
+        try:
+            kept.file = os.path.join(small, "kept")
+            with kept.server() as server:
+                fill(server)
+                server.process.send_signal(signal.SIGTERM)
+                server.is_over(1)
+                said = server.stderr()
+                assert "what was stored is lost" in said and "No space left" in said, said
+                assert os.listdir(small) == []
+        finally:
+            subprocess.run(["umount", small], check=True)
+
+
+if __name__ == "__main__":
+    tell([clients_go_on_after_a_restart, what_cannot_be_taken_up_is_refused_in_one_line,
+          a_copy_may_be_begun_with_under_new_identities, a_block_device_goes_on_by_its_plain_name,
+          too_little_memory_is_told_with_what_is_needed, a_full_disk_is_told_and_leaves_nothing])
