@@ -540,6 +540,7 @@ enum exit_code server_create(struct config **config, const struct options *optio
     server->shared.options = options;
     server->notify.fd = -1;
     log_init(&server->log, STDERR_FILENO, (*config)->log.level, (*config)->log.format);
+    log_find_journal(&server->log, getenv("JOURNAL_STREAM"));
     struct shared *shared = &server->shared;
     shared->log = &server->log;
     shared->started_ns = clock_monotonic_ns();

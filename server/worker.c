@@ -117,6 +117,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
     worker_tick(worker);
     atomic_store_explicit(&worker->dispatcher.counters->beat_ns, worker->now_ns,
                           memory_order_relaxed);
+    log_tell_held(worker->shared->log);
     sweep_conns(worker);
     if (!worker->stopping) return;
     struct shared *shared = worker->shared;

@@ -103,7 +103,8 @@ const struct metric_group metrics_of_process = {
 struct server_item {
     struct metric_labels labels;
     uint64_t ready, threads, connections_max, accepted, rejected, pauses, watchers, lines_sent,
-        lines_skipped, certificate_ns, reload_good, reload_ns, reloads, reloads_refused;
+        lines_skipped, certificate_ns, reload_good, reload_ns, reloads, reloads_refused,
+        log_lost, log_held_back;
     uint64_t counters[WORKER_COUNTERS_COUNT];
 };
 
@@ -146,6 +147,10 @@ struct server_item {
     X("farpage_watcher_lines_total", COUNTER, PLAIN, "Lines told to them.", lines_sent)            \
     X("farpage_watcher_lines_lost_total", COUNTER, PLAIN,                                          \
       "Lines lost because a watcher did not read.", lines_skipped)                                 \
+    X("farpage_log_lines_lost_total", COUNTER, PLAIN,                                              \
+      "Lines of the log that nobody read in time.", log_lost)                                      \
+    X("farpage_log_lines_held_back_total", COUNTER, PLAIN,                                         \
+      "Lines not written because there were too many like them.", log_held_back)                   \
     X("farpage_config_last_reload_successful", GAUGE, PLAIN,                                       \
       "1 where the last reload was applied, or there was none.", reload_good)                      \
     X("farpage_config_last_reload_success_timestamp_seconds", GAUGE, NANOSECONDS,                  \
@@ -218,6 +223,8 @@ static size_t fill_server(struct shared *shared, void *items)
     item->certificate_ns = credentials_expire_s(&shared->credentials) * 1000000000;
     item->reload_good = atomic_load(&shared->reloads.good);
     item->reload_ns = atomic_load(&shared->reloads.good_ns);
+    item->log_lost = atomic_load(&shared->log->lost);
+    item->log_held_back = atomic_load(&shared->log->held_back);
     item->reloads = atomic_load(&shared->reloads.count);
     item->reloads_refused = atomic_load(&shared->reloads.refused);
     for (int i = 0; i < WORKER_COUNTERS_COUNT; i++)
