@@ -18,6 +18,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "server/memory_pressure.h"
 #include "server/process.h"
 #include "server/shrink.h"
 #include "server/trainer.h"
@@ -86,6 +87,7 @@ static void charge_heap(const struct maintainer *maintainer, uint64_t resident)
 static void weigh_heap(struct maintainer *maintainer)
 {
     if (maintainer->ticks++ % SELDOM_TICKS != 0) return;
+    memory_pressure_look(maintainer->shared);
     const struct budget *budget = store_budget(maintainer->shared->store);
     uint64_t charged = budget_total(budget) - budget_held(budget, BUDGET_HEAP);
     uint64_t resident = process_resident_bytes();
@@ -272,6 +274,7 @@ enum fp_status maintainer_create(struct shared *shared, struct maintainer **out)
     struct maintainer *maintainer = calloc(1, sizeof *maintainer);
     if (maintainer == NULL) return FP_NO_MEMORY;
     maintainer->shared = shared;
+    pressure_init(&shared->pressure);
     maintainer->reaped_ms = clock_monotonic_ns() / 1000000;
     maintainer->huge_pages = shared->config->storage.huge_pages == CONFIG_SWITCH_ON;
     shared->compaction.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -307,6 +310,7 @@ void maintainer_destroy(struct maintainer **maintainer_ptr)
     fp_assert(!maintainer->started);
     if (maintainer->shared->compaction.wake_fd >= 0) close(maintainer->shared->compaction.wake_fd);
     maintainer->shared->compaction.wake_fd = -1;
+    memory_pressure_end(maintainer->shared);
     store_scratch_destroy(&maintainer->scratch);
     free(maintainer);
     *maintainer_ptr = NULL;

@@ -24,11 +24,19 @@ const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t
     return NULL;
 }
 
+void memory_limit_apply(struct shared *shared)
+{
+    struct budget *budget = store_budget(shared->store);
+    uint64_t bytes = min_u64(atomic_load(&shared->limit_bytes),
+                             atomic_load(&shared->pressure.limit_bytes));
+    if (bytes != budget_wanted(budget)) budget_approach_limit(budget, bytes);
+}
+
 void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by)
 {
     struct budget *budget = store_budget(shared->store);
-    uint64_t before = budget_wanted(budget);
-    budget_approach_limit(budget, bytes);
+    uint64_t before = atomic_exchange(&shared->limit_bytes, bytes);
+    memory_limit_apply(shared);
     lock_take(&shared->config_lock);
     uint64_t mapped = shared->config->session.mapped_total_max_bytes;
     lock_drop(&shared->config_lock);

@@ -20,6 +20,8 @@ void memory_watermarks_set(struct store *store, const struct config *config) FP_
  * than there is address space for since the start. */
 const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t item_bytes_max)
     FP_NONNULL(1);
+/* What is in force becomes what was set, or less where the host is short of memory (pressure.h). */
+void memory_limit_apply(struct shared *shared) FP_NONNULL(1);
 /* Sets what is not refused. `by` is who does, for the log. */
 void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by) FP_NONNULL(1, 3);
 

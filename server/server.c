@@ -193,6 +193,7 @@ static enum exit_code create_store(struct server *server)
         return fail(server, EXIT_RUNTIME, "storage",
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    atomic_store(&server->shared.limit_bytes, config->storage.memory_limit_bytes);
     memory_watermarks_set(server->shared.store, config);
     tenancy_apply(&server->shared, config);
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);

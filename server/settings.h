@@ -19,6 +19,8 @@ struct settings {
     _Atomic uint64_t item_bytes_max;
     _Atomic uint32_t compaction; /* enum config_compaction */
     _Atomic uint32_t compaction_duty_percent;
+    _Atomic uint32_t pressure, pressure_stall_percent, pressure_floor_percent; /* the first: enum
+                                                                               * config_switch */
     _Atomic uint32_t dictionaries; /* enum config_dictionaries */
     _Atomic uint32_t from_clients; /* enum config_switch: pages may travel packed */
     _Atomic uint32_t recompress_draining; /* enum config_draining */
@@ -61,6 +63,9 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
     atomic_store(&settings->compaction, config->storage.compaction);
     atomic_store(&settings->compaction_duty_percent, config->storage.compaction_duty_percent);
+    atomic_store(&settings->pressure, config->storage.pressure);
+    atomic_store(&settings->pressure_stall_percent, config->storage.pressure_stall_percent);
+    atomic_store(&settings->pressure_floor_percent, config->storage.pressure_floor_percent);
     atomic_store(&settings->dictionaries, config->compressor.dictionaries);
     atomic_store(&settings->from_clients, config->compressor.from_clients);
     atomic_store(&settings->recompress_draining, config->recompress.draining);

@@ -19,6 +19,7 @@
 #include "server/openers.h"
 #include "server/options.h"
 #include "server/prefixes.h"
+#include "server/pressure.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
 #include "server/settings.h"
@@ -71,6 +72,8 @@ struct shared {
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
     struct shrinking shrinking;
+    struct pressure pressure;
+    _Atomic uint64_t limit_bytes; /* of memory, before what pressure takes of it (memory_limit.h) */
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     uint64_t restored_generation;         /* areas up to it are from the run before; 0: none */

@@ -140,8 +140,8 @@ const char *arguments_nearest_command(const char *name)
 
 static const char *const sections[] = {
     "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
-    "latency", "maps", "memory", "metrics", "recompress", "sessions", "settings", "shrink",
-    "sizes", "slabs", "tenants", "zpool", "zswap",
+    "latency", "maps", "memory", "metrics", "pressure", "recompress", "sessions", "settings",
+    "shrink", "sizes", "slabs", "tenants", "zpool", "zswap",
 };
 
 const char *arguments_nearest_section(const char *name)

@@ -100,6 +100,14 @@
       "Percent of memory_limit from which on room is made ahead of need: gaps are closed eagerly.")\
     X("storage.watermark_low", KIND_COUNT, struct config, storage.watermark_low, "90", 10, 100,    \
       NULL, RELOAD, "Percent of memory_limit at which that ends; at most watermark_high.")         \
+    X("storage.pressure", KIND_CHOICE, struct config, storage.pressure, "off", 0, 0,               \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "On: while the host is short of memory the limit in force goes down, and comes back after.") \
+    X("storage.pressure_stall", KIND_COUNT, struct config, storage.pressure_stall_percent, "10",   \
+      1, 100, NULL, RELOAD,                                                                        \
+      "Percent of time that some task waits for memory, from which on the host is short of it.")   \
+    X("storage.pressure_floor", KIND_COUNT, struct config, storage.pressure_floor_percent, "50",   \
+      10, 100, NULL, RELOAD, "Percent of memory_limit that pressure leaves at least.")             \
     X("storage.eviction", KIND_CHOICE, struct config, storage.eviction, "on", 0, 0,                \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "When memory is full items give way; off: nothing does, and what does not fit is refused.")  \

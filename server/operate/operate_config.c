@@ -40,7 +40,7 @@ static bool is_otherwise(struct shared *shared, const char *key, char value[VALU
     struct compressor_config current;
     compressor_pool_current(store_compressors(shared->store), &current);
     if (strcmp(key, "storage.memory_limit") == 0)
-        number_size_text(budget_wanted(store_budget(shared->store)), value);
+        number_size_text(atomic_load(&shared->limit_bytes), value);
     else if (strcmp(key, "storage.compaction") == 0)
         snprintf(value, VALUE_BYTES, "%s", modes[atomic_load(&shared->settings.compaction) % 3]);
     else if (strcmp(key, "server.max_connections") == 0)

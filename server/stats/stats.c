@@ -19,6 +19,7 @@ static const struct section {
     {"dictionaries", stats_dictionaries}, {"exports", stats_exports},
     {"zswap", stats_zswap},      {"recompress", stats_recompress},
     {"tenants", stats_tenants},  {"shrink", stats_shrink},
+    {"pressure", stats_pressure},
     {"maps", stats_maps},        {"sizes", stats_sizes},       {"metrics", stats_metrics},
     {"latency", stats_latency},
     {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},
@@ -45,7 +46,7 @@ const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
            "zswap compaction recompress exports conns sessions maps latency metrics tenants shrink "
-           "reset";
+           "pressure reset";
 }
 
 void stats_reset(struct shared *shared)

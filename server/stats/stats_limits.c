@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * `stats zswap`: what the kernel's zswap counts, by its names; `stats tenants`: what each holds;
- * `stats shrink`: how far memory is with becoming less. */
+ * `stats shrink`: how far memory is with becoming less; `stats pressure`: what the host takes. */
 #include <stdio.h>
 
 #include "server/process.h"
@@ -115,4 +115,24 @@ void stats_shrink(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "pages_compacted", atomic_load(&shrinking->pages_compacted));
     stats_text(sink, "reason", shrink_reason_text(atomic_load(&shrinking->reason)));
     emit_kept(shared, sink);
+}
+
+void stats_pressure(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct pressure *pressure = &shared->pressure;
+    const struct settings *settings = &shared->settings;
+    bool on = atomic_load(&settings->pressure) == CONFIG_SWITCH_ON;
+    bool watching = atomic_load(&pressure->watching);
+    bool lower = atomic_load(&pressure->limit_bytes) != UINT64_MAX;
+    uint64_t limit = atomic_load(&shared->limit_bytes);
+    const char *state = !on ? "off" : !watching ? "unknown" : lower ? "lowered" : "none";
+    stats_text(sink, "state", state);
+    stats_number(sink, "configured_limit_bytes", limit);
+    stats_number(sink, "limit_bytes", budget_wanted(store_budget(shared->store)));
+    stats_number(sink, "floor_bytes",
+                 limit / 100 * atomic_load(&settings->pressure_floor_percent));
+    stats_number(sink, "stalled_percent", atomic_load(&pressure->stalled_percent));
+    stats_number(sink, "threshold_percent", atomic_load(&settings->pressure_stall_percent));
+    stats_number(sink, "lowered", atomic_load(&pressure->lowered));
+    stats_number(sink, "raised", atomic_load(&pressure->raised));
 }

@@ -230,9 +230,52 @@ def a_lower_limit_is_watched_and_what_cannot_go_is_said(programs):
         until(lambda: stats(server, "shrink")["state"] == "idle")
 
 
+def write_pressure(path, total_us):
+    """What the kernel would say, all of it at once."""
+    with open(path + ".next", "w") as f:
+        f.write(f"some avg10=0.00 avg60=0.00 avg300=0.00 total={total_us}\nfull avg10=0 total=0\n")
+    with open(path + ".next", "rb") as f, open(path, "r+b" if os.path.exists(path) else "wb") as out:
+        out.write(f.read())
+
+
+def under_pressure_the_limit_gives_way(programs):
+    """As a file says that stands for the kernel's; builds without hooks look at the kernel's."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["FARPAGE_PRESSURE_FILE"] = path = os.path.join(directory, "pressure")
+        write_pressure(path, 1000000)
+        sets = [memory_limit(programs, 64), "storage.pressure=on", "storage.pressure_floor=60"]
+        with Server(programs.farpaged, sets) as server, server.connect("tcp") as s:
+            for n in range(12000):
+                s.sendall(b"set k%d 0 0 4096 noreply\r\n%s\r\n" % (n, noise(n % 50, 4096)))
+            there(s, "k", 1)
+            until(lambda: stats(server, "pressure")["state"] in ("none", "unknown"))
+            if path not in server.stderr():
+                print("passed over: this build looks at the kernel's own file")
+                return
+            full = int(stats(server, "pressure")["configured_limit_bytes"])
+            total = 1000000
+
+            def lowered():
+                nonlocal total
+                total += 200000
+                write_pressure(path, total)
+                return stats(server, "pressure")["state"] == "lowered"
+            until(lowered)
+            until(lambda: lowered() and int(stats(server, "pressure")["lowered"]) >= 3)
+            now = stats(server, "pressure")
+            assert int(now["limit_bytes"]) <= full * 0.97, now
+            until(lambda: int(stats(server)["farpage_memory_held_bytes"]) <= full * 0.98)
+            assert "memory pressure: the limit goes down" in server.stderr()
+            assert programs.run(server, "get", "storage.memory_limit").strip() in \
+                (f"{full >> 20}MiB",), "what is configured stays"
+            programs.run(server, "set", "storage.pressure", "off")
+            until(lambda: int(stats(server, "pressure")["limit_bytes"]) == full)
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([zswaps_counters_say_why_pages_were_refused,
           a_tenants_quota_is_answered_at_all_three_doors, who_scans_pushes_out_nobody_else,
           tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants,
-          a_lower_limit_is_watched_and_what_cannot_go_is_said])
+          a_lower_limit_is_watched_and_what_cannot_go_is_said,
+          under_pressure_the_limit_gives_way])
