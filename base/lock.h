@@ -28,6 +28,7 @@
     X(RANK_ZSCLASS, "one shard of blocks, or one size class")                                      \
     X(RANK_PAGES, "pages taken from and given to the OS")                                          \
     X(RANK_SPILL, "extents of the file below memory, and who uses them")                           \
+    X(RANK_SPILL_READS, "pages that are to be read from it, and those that were")                  \
     X(RANK_WORKER_INBOX, "connections handed to a worker and not yet its own")                     \
     X(RANK_PERCPU_REFS, "where each per-thread reference count stands, and their threads")         \
     X(RANK_WATCHERS, "who watches, and the lines that wait for them")                              \

@@ -4,6 +4,7 @@
 #define FARPAGE_SERVER_DISPATCHER_H
 #include "server/latency.h"
 #include "server/shared.h"
+#include "server/spilled.h"
 
 struct dispatcher { /* one per worker, used by its thread only */
     struct shared *shared;
@@ -11,6 +12,7 @@ struct dispatcher { /* one per worker, used by its thread only */
     struct latencies *latencies;
     enum operation operation; /* of which a step was carried out last, or OPERATION_NONE */
     struct store_scratch *scratch; /* its now_ms is that of the callback under way */
+    struct spill_asked asked; /* by the request under way, which then has to wait */
     int caller_fd; /* of the connection whose text request is carried out */
     uint32_t more_pages; /* that batches did beyond one a step, in the turn of a connection */
     uint64_t unix_ahead_ms; /* the date, less store time */

@@ -24,6 +24,8 @@
 #include "server/process.h"
 #include "server/pulse.h"
 #include "server/recompressor.h"
+#include "server/spiller.h"
+#include "server/spilled.h"
 #include "server/reload.h"
 #include "server/resume.h"
 #include "server/sandbox.h"
@@ -45,6 +47,7 @@ struct server {
     struct event *again; /* a reload that had to wait */
     struct maintainer *maintainer;
     struct recompressor *recompressor;
+    struct spiller *spiller; /* NULL: there is no file below memory */
     struct worker *workers[WORKERS_MAX];
     struct http *http; /* NULL: no listener is for monitors */
     struct listener *listeners[CONFIG_LISTENERS_MAX];
@@ -178,6 +181,30 @@ static enum exit_code prepare_memory(struct server *server)
     return EXIT_OK;
 }
 
+static void tell_spill(struct server *server)
+{
+    struct spill_file_fill fill = spill_file_fill(store_spill_file(server->shared.store));
+    log_event(&server->log, LOG_INFO, "cold pages are spilled",
+              log_text("path", server->shared.config->storage.spill_path),
+              log_number("bytes", fill.size_bytes),
+              log_text("past_page_cache", fill.direct ? "yes" : "no"));
+}
+
+static enum exit_code open_spill(struct server *server)
+{
+    const struct config *config = server->shared.config;
+    char why[SPILL_WHY_BYTES] = "out of memory";
+    struct spill_file_options options = {.path = config->storage.spill_path,
+                                         .size_bytes = config->storage.spill_size_bytes};
+    server->shared.spill.wake_fd = -1;
+    if (options.path[0] == '\0') return EXIT_OK;
+    if (!spill_file_check(options.path, options.size_bytes, why) ||
+        store_spill_open(server->shared.store, &options, why) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "storage.spill_path", why);
+    tell_spill(server);
+    return EXIT_OK;
+}
+
 static enum exit_code create_store(struct server *server)
 {
     const struct config *config = server->shared.config;
@@ -193,6 +220,8 @@ static enum exit_code create_store(struct server *server)
         return fail(server, EXIT_RUNTIME, "storage",
                     "the system refuses the address space (ulimit -v, vm.overcommit_memory=2)");
     if (status != FP_OK) return fail(server, EXIT_CONFIG, "storage", fp_status_text(status));
+    enum exit_code spilling = open_spill(server);
+    if (spilling != EXIT_OK) return spilling;
     atomic_store(&server->shared.limit_bytes, config->storage.memory_limit_bytes);
     memory_watermarks_set(server->shared.store, config);
     tenancy_apply(&server->shared, config);
@@ -361,6 +390,9 @@ static enum exit_code start_threads(struct server *server)
         return fail(server, EXIT_RUNTIME, "maintainer", "the system refuses a thread");
     if (recompressor_start(server->recompressor) != FP_OK)
         return fail(server, EXIT_RUNTIME, "recompressor", "the system refuses a thread");
+    if (server->spiller != NULL && (spill_reads_start(server->shared.spill_reads) != FP_OK ||
+                                    spiller_start(server->spiller) != FP_OK))
+        return fail(server, EXIT_RUNTIME, "storage.spill", "the system refuses a thread");
     if (server->http != NULL && http_start(server->http) != FP_OK)
         return fail(server, EXIT_RUNTIME, "http", "the system refuses a thread");
     return EXIT_OK;
@@ -490,6 +522,16 @@ static enum exit_code create_recompressor(struct server *server)
     return fail(server, EXIT_RUNTIME, "recompressor", "out of memory");
 }
 
+static enum exit_code create_spiller(struct server *server)
+{
+    struct shared *shared = &server->shared;
+    if (store_spill_file(shared->store) == NULL) return EXIT_OK;
+    if (spill_reads_create(shared, &shared->spill_reads) == FP_OK &&
+        spiller_create(shared, &server->spiller) == FP_OK)
+        return EXIT_OK;
+    return fail(server, EXIT_RUNTIME, "storage.spill", "out of memory");
+}
+
 static enum exit_code create_http(struct server *server)
 {
     if (!config_serves_monitors(server->shared.config)) return EXIT_OK;
@@ -529,7 +571,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         meet_supervisor, create_base, create_store, create_workers, create_maintainer,
-        create_recompressor, create_http, read_credentials, charge_fixed, take_up, create_areas,
+        create_recompressor, create_spiller, create_http, read_credentials, charge_fixed, take_up,
+        create_areas,
         create_exports, start_threads, open_listeners, create_pulse, enter_sandbox, finish_taking};
     tame_malloc();
     sandbox_begin();
@@ -577,10 +620,15 @@ enum exit_code server_check(const struct config *config, FILE *err)
 {
     struct credentials_read read;
     char reason[CREDENTIALS_REASON_BYTES];
+    char why[SPILL_WHY_BYTES];
     enum fp_status status = credentials_read(config, &read, reason);
     if (status != FP_OK) fprintf(err, "farpaged: %s\n", reason);
     credentials_drop(&read);
-    return status == FP_OK ? EXIT_OK : EXIT_CONFIG;
+    bool spills = config->storage.spill_path[0] == '\0' ||
+                  spill_file_check(config->storage.spill_path, config->storage.spill_size_bytes,
+                                   why);
+    if (!spills) fprintf(err, "farpaged: storage.spill_path: %s\n", why);
+    return status == FP_OK && spills ? EXIT_OK : EXIT_CONFIG;
 }
 
 /* Those who change what is stored. */
@@ -591,6 +639,8 @@ static void end_threads(struct server *server)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     if (server->recompressor != NULL) recompressor_stop(server->recompressor);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
+    if (server->spiller != NULL) spiller_stop(server->spiller);
+    if (shared->spill_reads != NULL) spill_reads_stop(shared->spill_reads);
 }
 
 enum exit_code server_run(struct server *server)
@@ -620,6 +670,8 @@ void server_destroy(struct server **server_ptr)
     trainer_destroy(&shared->trainer); /* which the maintainer may have asked for something */
     recompressor_destroy(&server->recompressor);
     maintainer_destroy(&server->maintainer);
+    spiller_destroy(&server->spiller);
+    spill_reads_destroy(&shared->spill_reads);
     pulse_destroy(&server->pulse);
     for (unsigned i = 0; i < HANDLED_SIGNALS; i++)
         if (server->signals[i] != NULL) event_free(server->signals[i]);

@@ -17,6 +17,7 @@ struct settings {
     _Atomic uint64_t slow_requests_ns; /* 0: none is */
     _Atomic uint64_t output_buffer_max_bytes;
     _Atomic uint64_t item_bytes_max;
+    _Atomic uint64_t spill_throttle_bytes; /* a second; 0: none */
     _Atomic uint32_t compaction; /* enum config_compaction */
     _Atomic uint32_t compaction_duty_percent;
     _Atomic uint32_t pressure, pressure_stall_percent, pressure_floor_percent; /* the first: enum
@@ -61,6 +62,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->login_timeout_ns, config->server.login_timeout_ns);
     atomic_store(&settings->output_buffer_max_bytes, config->server.output_buffer_max_bytes);
     atomic_store(&settings->item_bytes_max, config->storage.item_bytes_max);
+    atomic_store(&settings->spill_throttle_bytes, config->storage.spill_throttle_bytes);
     atomic_store(&settings->compaction, config->storage.compaction);
     atomic_store(&settings->compaction_duty_percent, config->storage.compaction_duty_percent);
     atomic_store(&settings->pressure, config->storage.pressure);

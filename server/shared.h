@@ -24,6 +24,7 @@
 #include "server/recompression.h"
 #include "server/settings.h"
 #include "server/shrinking.h"
+#include "server/spill_state.h"
 #include "server/watch.h"
 #include "storage/store.h"
 
@@ -32,10 +33,11 @@ enum { WORKERS_MAX = 256 };
 /* Lines that strangers can make the server write. */
 enum gate {
     GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATE_HTTP,
-    GATE_OPERATION, GATES
+    GATE_OPERATION, GATE_SPILL, GATES
 };
 
 struct trainer;
+struct spill_reads;
 
 /* What reloads came to, for who watches the server. */
 struct reload_result {
@@ -74,6 +76,8 @@ struct shared {
     struct shrinking shrinking;
     struct pressure pressure;
     _Atomic uint64_t limit_bytes; /* of memory, before what pressure takes of it (memory_limit.h) */
+    struct spill_state spill;
+    struct spill_reads *spill_reads;      /* NULL: there is no file below memory */
     uint8_t boot_id[FRAME_BOOT_ID_BYTES]; /* random at every start */
     uint64_t started_ns;                  /* monotonic */
     uint64_t restored_generation;         /* areas up to it are from the run before; 0: none */

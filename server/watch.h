@@ -36,7 +36,8 @@ enum {
     X(WATCH_EVICTIONS, "evictions", "items that give way")                                         \
     X(WATCH_CONNEVENTS, "connevents", "connections that come and go")                              \
     X(WATCH_COMPACTION, "compaction", "runs of compaction")                                        \
-    X(WATCH_SHRINK, "shrink", "memory that becomes less, while it does")
+    X(WATCH_SHRINK, "shrink", "memory that becomes less, while it does")                           \
+    X(WATCH_SPILL, "spill", "pages that go to the file below memory")
 
 enum watch_bit {
 #define X(kind, name, meaning) kind##_BIT,

@@ -127,3 +127,10 @@ void watch_shrink(struct watchers *watchers, const struct shrinking *shrinking,
                atomic_load(&shrinking->pages_compacted),
                atomic_load(&shrinking->took_ns) / 1000000);
 }
+
+void watch_spill(struct watchers *watchers, const struct watch_spill *done)
+{
+    watch_tell(watchers, WATCH_SPILL,
+               "type=spill pages=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64, done->pages,
+               done->bytes, done->took_ns / 1000);
+}

@@ -47,6 +47,10 @@ struct watch_compaction {
     uint64_t job; /* 0: by itself */
     uint64_t moved_objects, freed_pages, took_ns;
 };
+struct watch_spill { /* one run of write-back */
+    uint64_t pages, bytes, took_ns;
+};
+void watch_spill(struct watchers *watchers, const struct watch_spill *done) FP_NONNULL(1, 2);
 void watch_compaction(struct watchers *watchers, const struct watch_compaction *done)
     FP_NONNULL(1, 2);
 

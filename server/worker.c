@@ -97,6 +97,7 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
     lock_drop(&worker->inbox_lock);
 
     for (uint32_t i = 0; i < count; i++) open_conn(worker, &arrivals[i]);
+    spill_desk_deliver(&worker->desk_of_spilled, worker->shared->store);
     free(arrivals);
     if (stop && !worker->stopping) {
         worker->stopping = true;
@@ -187,6 +188,7 @@ static bool create_events(struct worker *worker)
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     worker->sweep_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (worker->base == NULL || worker->wake_fd < 0 || worker->sweep_fd < 0) return false;
+    worker->desk_of_spilled.wake_fd = worker->wake_fd;
     worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
     worker->sweep =
         event_new(worker->base, worker->sweep_fd, EV_READ | EV_PERSIST, on_sweep, worker);
@@ -201,6 +203,7 @@ enum fp_status worker_create(struct shared *shared, uint32_t index, struct worke
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) return FP_NO_MEMORY;
     lock_init(&worker->inbox_lock, RANK_WORKER_INBOX);
+    spill_desk_init(&worker->desk_of_spilled, -1);
     worker->wake_fd = worker->sweep_fd = -1;
     worker->shared = shared;
     worker->dispatcher.shared = shared;
@@ -245,6 +248,7 @@ void worker_destroy(struct worker **worker_ptr)
         conns_dismiss(&worker->shared->conns);
     }
     free(worker->inbox);
+    spill_desk_fini(&worker->desk_of_spilled, worker->shared->store);
     if (worker->wake != NULL) event_free(worker->wake);
     if (worker->sweep != NULL) event_free(worker->sweep);
     handshakes_fini(&worker->handshakes);

@@ -47,6 +47,7 @@ struct worker {
     uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
     struct output_desk desk; /* of whichever is being answered */
     struct handshakes handshakes;
+    struct spill_desk desk_of_spilled;
     struct conn *conns;  /* its connections */
     struct nbd_conn *nbd_conns; /* and those of block devices */
     uint64_t now_ns;     /* monotonic; set at each callback */

@@ -158,15 +158,14 @@ static struct extent *extent_at(struct spill_file *file, uint64_t place)
     return &file->table[number];
 }
 
-/* Pages of the table are charged as their first descriptor is used. */
-static bool charge_fresh_locked(struct spill_file *file)
+/* Pages of the table are charged as their first descriptor is used; past the limit, too, since that
+ * is where what is written back gives memory for them, many times over. */
+static void charge_fresh_locked(struct spill_file *file)
 {
     uint64_t needed = div_up_u64((uint64_t)(file->fresh + 1) * sizeof(struct extent), PAGES_BYTES);
     uint64_t more = needed * PAGES_BYTES - file->charged_bytes;
-    if (more == 0) return true;
-    if (!budget_charge(file->budget, BUDGET_SPILL, more)) return false;
+    if (more > 0) budget_charge_anyway(file->budget, BUDGET_SPILL, more);
     file->charged_bytes += more;
-    return true;
 }
 
 static enum fp_status take_locked(struct spill_file *file, enum spill_which which,
@@ -178,7 +177,7 @@ static enum fp_status take_locked(struct spill_file *file, enum spill_which whic
     if (number != NO_EXTENT) {
         file->free = file->table[number].next;
     } else {
-        if (!charge_fresh_locked(file)) return FP_NO_MEMORY;
+        charge_fresh_locked(file);
         number = file->fresh++;
     }
     *out = (struct spill_extent){number, ++file->last_sequence};

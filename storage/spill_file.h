@@ -86,7 +86,7 @@ struct spill_extent {
 
 /* The last free extent is kept for who empties others into it. */
 enum spill_which { SPILL_NOT_LAST, SPILL_LAST_TOO };
-/* A free extent, to be filled. FP_TOO_BIG: the file is full. FP_NO_MEMORY: its descriptor. */
+/* A free extent, to be filled. FP_TOO_BIG: the file is full. */
 enum fp_status spill_extent_take(struct spill_file *file, enum spill_which which,
                                  struct spill_extent *extent) FP_MUST_CHECK FP_NONNULL(1, 3);
 /* Writes `bytes` (a multiple of SPILL_ALIGN_BYTES, aligned to it) at its beginning; once it answers

@@ -141,7 +141,7 @@ const char *arguments_nearest_command(const char *name)
 static const char *const sections[] = {
     "areas", "classes", "compaction", "compressors", "conns", "dictionaries", "exports", "items",
     "latency", "maps", "memory", "metrics", "pressure", "recompress", "sessions", "settings",
-    "shrink", "sizes", "slabs", "tenants", "zpool", "zswap",
+    "shrink", "sizes", "slabs", "spill", "tenants", "zpool", "zswap",
 };
 
 const char *arguments_nearest_section(const char *name)

@@ -31,6 +31,7 @@ enum {
     CONFIG_DEPTH_MAX = 16, /* of YAML within YAML; ours needs 3 */
     CONFIG_LISTENERS_MAX = 16,
     CONFIG_AREAS_MAX = 256,
+    CONFIG_SPILL_BYTES_MIN = 4 << 20, /* a few extents */
     CONFIG_START_BYTES = 8 << 20,  /* the program without a thread, and some room for data */
     CONFIG_THREAD_BYTES = 1 << 20, /* each worker: stack, buffers, codec states once warm */
     CONFIG_KEYS_MAX = 192,     /* rows of the table */
@@ -106,6 +107,9 @@ struct config {
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */
         enum config_switch huge_pages, lock_memory;
+        char spill_path[CONFIG_PATH_BYTES]; /* "": nothing is spilled */
+        uint64_t spill_size_bytes;          /* 0: all of a device */
+        uint64_t spill_throttle_bytes;      /* a second; 0: none */
         char state_dir[CONFIG_PATH_BYTES]; /* "": none; no export needs it then */
         uint32_t overcommit_percent;       /* at least 100 */
         uint64_t item_bytes_max; /* <= memory_limit_bytes / 2 */

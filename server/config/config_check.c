@@ -79,6 +79,22 @@ static void check_watermarks(struct config_build *build)
                      config->storage.watermark_low, config->storage.watermark_high);
 }
 
+static void check_spill(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *path = config_origin_of(config, "storage.spill_path");
+    const struct config_origin *size = config_origin_of(config, "storage.spill_size");
+    char least[NUMBER_TEXT_BYTES];
+    if (path->bad || size->bad || config->storage.spill_size_bytes == 0) return;
+    number_size_text(CONFIG_SPILL_BYTES_MIN, least);
+    if (config->storage.spill_path[0] == '\0')
+        config_error_add(build->errors, place_of_either(build, size, path),
+                         "storage.spill_size: nothing is spilled without storage.spill_path");
+    else if (config->storage.spill_size_bytes < CONFIG_SPILL_BYTES_MIN)
+        config_error_add(build->errors, place_of_either(build, size, path),
+                         "storage.spill_size: it is %s at least", least);
+}
+
 /* A level, by the path of its key, and the name of the algorithm it must be one of. */
 static void check_level(struct config_build *build, const char *path, int32_t level,
                         const struct config_origin *algorithm, const char *name)
@@ -223,6 +239,7 @@ void config_check(struct config_build *build)
     check_half(build, "session.mapped_total_max", build->config->session.mapped_total_max_bytes);
     check_memory(build);
     check_watermarks(build);
+    check_spill(build);
     check_levels(build);
     check_listeners(build);
     config_check_doors(build);

@@ -169,7 +169,8 @@ uint64_t config_exports_room_bytes(const struct config *config)
     uint64_t threads = config->server.threads != 0 ? config->server.threads : 1;
     uint64_t fixed = CONFIG_START_BYTES + DEVICES_BYTES + threads * CONFIG_THREAD_BYTES;
     uint64_t limit = config->storage.memory_limit_bytes;
-    return limit > fixed ? limit - fixed : 1;
+    uint64_t below = config->storage.spill_size_bytes; /* of a whole device it is not known here */
+    return limit > fixed ? limit - fixed + below : 1;
 }
 
 /* In hundredths, rounded up. */

@@ -122,6 +122,14 @@
     X("storage.lock_memory", KIND_CHOICE, struct config, storage.lock_memory, "off", 0, 0,         \
       CONFIG_CHOICES("off", "on"), RESTART,                                                        \
       "Keep the whole process out of swap; needs an unlimited RLIMIT_MEMLOCK.")                    \
+    X("storage.spill_path", KIND_PATH, struct config, storage.spill_path, "", 0, 0, NULL, RESTART, \
+      "Where cold pages go when memory is nearly full: a file to be made (and unlinked at once), " \
+      "a directory, or a block device of its own; empty: nowhere.")                                \
+    X("storage.spill_size", KIND_SIZE, struct config, storage.spill_size_bytes, "0B", 0,           \
+      CONFIG_GIB(1024), NULL, RESTART,                                                             \
+      "The most that it may take there; 0 is all of a block device.")                              \
+    X("storage.spill_throttle", KIND_SIZE, struct config, storage.spill_throttle_bytes, "0B", 0,   \
+      CONFIG_GIB(1024), NULL, RELOAD, "Bytes written there a second, at most; 0 means no bound.")  \
     X("storage.state_dir", KIND_PATH, struct config, storage.state_dir, "", 0, 0, NULL, RESTART,   \
       "Where it is noted which exports were handed out, so that none is taken for another later.") \
     X("storage.overcommit", KIND_RATIO, struct config, storage.overcommit_percent, "1.0", 100,     \

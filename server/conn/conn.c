@@ -15,6 +15,8 @@
  *   all input carried out  on           -             -
  *   output is full         off          on            -           -> resume when drained
  *   turn is over           off          -             on          -> resume
+ *   its page is being read off          on if pending -           -> resume when it has come
+ *   room is being made     off          on if pending in a moment -> resume
  *   TLS holds more input   on           -             on          -> read
  *   closing                off          on if pending -           -> gone when drained
  */
@@ -73,6 +75,7 @@ static void conn_destroy(struct conn *conn)
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
     handshakes_leave(&worker->handshakes, &conn->handshake);
+    conn_parked_drop(conn);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
     else worker->conns = conn->next;
@@ -205,7 +208,8 @@ static void request_moved(struct conn *conn)
  * Fewer bytes are no progress: a client could feed them one by one for ever. */
 static bool has_moved(struct conn *conn, bool shorter, enum step next)
 {
-    if (next == STEP_TURN || next == STEP_MORE) return true;
+    if (next == STEP_TURN || next == STEP_MORE || next == STEP_AWAIT || next == STEP_LATER)
+        return true;
     if (!shorter) return false;
     if (conn->swallow_bytes == 0) return true;
     if (conn->swallowed_bytes < ITEM_PIECE_BYTES) return false;
@@ -229,18 +233,24 @@ static void send_output(struct conn *conn)
     atomic_fetch_add_explicit(&conn->row.bytes_out, (uint64_t)sent, memory_order_relaxed);
 }
 
-/* A request has yielded of whose reply some is written, or which is half done. */
-static bool is_within_reply(const struct conn *conn)
+/* The request at the front has yielded; some of its reply is written, or it is half done. */
+static bool is_half_done(const struct conn *conn)
 {
     const struct session *session = &conn->session;
-    return session->resume > 0 || session->join != NULL || value_out_is_under_way(session);
+    return session->resume > 0 || session->join != NULL || value_out_is_under_way(session) ||
+           spill_waits(&conn->spill);
+}
+
+static bool is_within_reply(const struct conn *conn)
+{
+    return is_half_done(conn) || conn->parked.count > 0;
 }
 
 /* The operation that was carried out has more to do, or to be told. */
 static bool is_unfinished(const struct conn *conn, enum step next)
 {
-    return next == STEP_TURN || next == STEP_MORE || conn_is_within_batch(conn) ||
-           conn->session.value_in != NULL || is_within_reply(conn);
+    return next == STEP_TURN || next == STEP_MORE || next == STEP_LATER ||
+           conn_is_within_batch(conn) || conn->session.value_in != NULL || is_half_done(conn);
 }
 
 /* A step that is timed from *now_ns on, where it is one of an operation. */
@@ -313,7 +323,7 @@ static void event_want(struct event *event, bool wanted, const struct timeval *t
     else (void)event_del(event);
 }
 
-static const struct timeval at_once = {0, 0};
+static const struct timeval at_once = {0, 0}, in_a_moment = {0, 1000};
 
 /* What TLS holds already makes no socket readable. */
 static void look_into_tls(struct conn *conn)
@@ -324,7 +334,8 @@ static void look_into_tls(struct conn *conn)
 /* Sends, and decides by the table above what to wait for. */
 static void settle(struct conn *conn, enum step why)
 {
-    if (why == STEP_CLOSE || (why == STEP_WAIT && conn->eof)) conn->closing = true;
+    bool all_is_said = conn->eof && conn->parked.count == 0;
+    if (why == STEP_CLOSE || (why == STEP_WAIT && all_is_said)) conn->closing = true;
     if (atomic_load_explicit(&conn->row.noticed, memory_order_relaxed) && !conn->closing)
         dispatch_notices(&conn->session, &conn->output);
     if (!conn->output.broken) send_output(conn);
@@ -351,15 +362,17 @@ static void settle(struct conn *conn, enum step why)
     atomic_store_explicit(&conn->row.pending_bytes, output_pending(&conn->output),
                           memory_order_relaxed);
     atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
-    event_want(&conn->read_event, why == STEP_WAIT && !conn->closing, NULL);
+    bool goes_on = (why == STEP_TURN || why == STEP_LATER) && !conn->closing;
+    event_want(&conn->read_event, why == STEP_WAIT && !conn->closing && !conn->eof, NULL);
     event_want(&conn->write_event, pending, NULL);
-    event_want(&conn->turn_event, why == STEP_TURN && !conn->closing, &at_once);
+    event_want(&conn->turn_event, goes_on, why == STEP_LATER ? &in_a_moment : &at_once);
     if (why == STEP_WAIT && !conn->closing) look_into_tls(conn);
 }
 
 static void work(struct conn *conn, struct slice input)
 {
-    enum step why = carry_out(conn, &input);
+    enum step why = STEP_AWAIT;
+    if (!spill_waits(&conn->spill)) why = carry_out(conn, &input);
     if (why != STEP_CLOSE && !keep(conn, input)) why = STEP_CLOSE; /* malloc itself refuses */
     settle(conn, why);
 }
@@ -509,6 +522,37 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
 static void resume(struct conn *conn)
 {
     work(conn, kept_slice(&conn->kept));
+}
+
+void conn_arrived(void *opaque)
+{
+    struct conn *conn = opaque;
+    worker_tick(conn->worker);
+    resume(conn);
+}
+
+static bool is_pending(const struct event *event)
+{
+    return event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT, NULL) != 0;
+}
+
+/* All else goes on as it was: what the connection waits for besides is not this one's business. */
+void conn_answered(struct conn *conn)
+{
+    bool last = conn->parked.count == 0 && !spill_waits(&conn->spill);
+    bool goes_on = is_pending(&conn->turn_event) || is_pending(&conn->write_event);
+    if (last && (conn->leaving || (conn->eof && !goes_on))) {
+        settle(conn, conn->leaving ? STEP_CLOSE : STEP_WAIT);
+        return;
+    }
+    if (!conn->output.broken) send_output(conn);
+    if (conn->output.broken) {
+        conn_destroy(conn);
+        return;
+    }
+    request_moved(conn);
+    charge_output(conn);
+    if (output_pending(&conn->output) > 0) event_want(&conn->write_event, true, NULL);
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *opaque)

@@ -9,6 +9,7 @@
 #include "server/conn/conn.h"
 #include "server/conn/conn_kept.h"
 #include "server/conn/conn_login.h"
+#include "server/conn/conn_spill.h"
 #include "server/conn/conn_watch.h"
 #include "tls/tls.h"
 
@@ -34,11 +35,15 @@ struct conn {
     bool closing;
     bool leaving; /* closing, once the reply is whole that has begun */
     struct latency_timing timing;
+    struct spill_wait spill;   /* of the request at the front of the input */
+    struct conn_parked parked; /* those that do not hold up the others */
     struct session session;
     struct conn_row row;
 };
 
-enum step { STEP_ON, STEP_MORE, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_CLOSE };
+enum step {
+    STEP_ON, STEP_MORE, STEP_WAIT, STEP_FULL, STEP_TURN, STEP_AWAIT, STEP_LATER, STEP_CLOSE
+};
 
 static inline void conn_count(struct conn *conn, enum worker_counter which, uint64_t delta)
 {
@@ -54,8 +59,14 @@ static inline bool conn_is_within_batch(const struct conn *conn)
     return conn->session.batch.frame.count > 0;
 }
 
+/* A parked request was answered: sends that. The connection may be gone then. */
+void conn_answered(struct conn *conn);
+/* What `spill` waited for has come. */
+void conn_arrived(void *conn);
+
 /* Carries out what is first in *input, as far as it is there, and takes it off. STEP_ON: what
  * follows may be next. STEP_MORE, STEP_TURN: the same request again, at once or after the others.
+ * STEP_AWAIT: when what it waits for was read. STEP_LATER: in a moment, when there is room.
  * STEP_WAIT: more input is needed, need_bytes of it at least. STEP_CLOSE: send what is written and
  * end. */
 enum step conn_step(struct conn *conn, struct slice *input) FP_MUST_CHECK FP_NONNULL(1, 2);

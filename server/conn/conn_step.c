@@ -48,6 +48,12 @@ static enum operation operation_of_frame(uint8_t opcode)
     return operation != OPERATION_NONE ? (enum operation)operation : OPERATION_OTHER;
 }
 
+/* Whether the same request is given again. */
+static bool is_kept(enum step next)
+{
+    return next == STEP_TURN || next == STEP_MORE || next == STEP_AWAIT || next == STEP_LATER;
+}
+
 static struct slice skip(struct slice input, size_t bytes)
 {
     return slice_of(input.bytes + bytes, input.size_bytes - bytes);
@@ -57,6 +63,8 @@ static enum step step_of(enum dispatch result)
 {
     if (result == DISPATCH_DONE) return STEP_ON;
     if (result == DISPATCH_MORE) return STEP_MORE;
+    if (result == DISPATCH_WAIT) return STEP_AWAIT;
+    if (result == DISPATCH_LATER) return STEP_LATER;
     return result == DISPATCH_AGAIN ? STEP_TURN : STEP_CLOSE;
 }
 
@@ -116,7 +124,7 @@ static enum step step_text(struct conn *conn, struct slice *input)
         dispatcher->operation = operation_of_command(request.command);
         enum step next =
             step_of(dispatch_text(dispatcher, &conn->session, &request, &conn->output));
-        if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, request.size_bytes);
+        if (!is_kept(next)) *input = skip(*input, request.size_bytes);
         return next;
     }
     case REQUEST_VALUE:
@@ -154,9 +162,10 @@ static void drop_rest_of_batch(struct conn *conn)
 static enum step step_entries(struct conn *conn, struct slice *input)
 {
     size_t before = input->size_bytes;
-    dispatch_entries(&conn->worker->dispatcher, &conn->session, input, &conn->need_bytes,
-                     &conn->output);
+    enum dispatch result = dispatch_entries(&conn->worker->dispatcher, &conn->session, input,
+                                            &conn->need_bytes, &conn->output);
     drop_rest_of_batch(conn);
+    if (result == DISPATCH_LATER) return STEP_LATER;
     bool moved = input->size_bytes < before || conn->session.batch.frame.count == 0;
     if (moved) conn->worker->dispatcher.operation = OPERATION_STORE_BATCH;
     return moved ? STEP_ON : STEP_WAIT;
@@ -193,7 +202,9 @@ static enum step step_frame(struct conn *conn, struct slice *input)
     conn->worker->dispatcher.operation = operation_of_frame(frame.opcode);
     enum step next = step_of(
         dispatch_frame(&conn->worker->dispatcher, &conn->session, &frame, body, &conn->output));
-    if (next != STEP_TURN && next != STEP_MORE) *input = skip(*input, size_bytes);
+    bool parked = next == STEP_AWAIT && frame.opcode == FRAME_LOAD && conn_park(conn, &frame);
+    if (parked) next = STEP_ON;
+    if (!is_kept(next)) *input = skip(*input, size_bytes);
     return next;
 }
 
@@ -228,7 +239,7 @@ static enum step step_text_or_frame(struct conn *conn, struct slice *input)
     return step_frame(conn, input);
 }
 
-enum step conn_step(struct conn *conn, struct slice *input)
+static enum step step(struct conn *conn, struct slice *input)
 {
     if (conn->swallow_bytes > 0) {
         size_t now = (size_t)min_u64(conn->swallow_bytes, input->size_bytes);
@@ -249,4 +260,20 @@ enum step conn_step(struct conn *conn, struct slice *input)
     }
     if (dialect == DIALECT_TEXT) return step_text_or_frame(conn, input);
     return conn_is_within_batch(conn) ? step_entries(conn, input) : step_frame(conn, input);
+}
+
+/* What was read for the request at the front is lent to it, and let go of when it was given. */
+enum step conn_step(struct conn *conn, struct slice *input)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct store *store = dispatcher->shared->store;
+    bool has_come = conn->spill.first != NULL;
+    if (has_come && spill_wait_arrive(&conn->spill, store, dispatcher->scratch) != FP_OK) {
+        spill_state_wake(&dispatcher->shared->spill);
+        return STEP_LATER;
+    }
+    enum step next = step(conn, input);
+    if (has_come) spill_wait_end(&conn->spill, store, dispatcher->scratch);
+    if (next == STEP_AWAIT) conn_await(conn);
+    return next;
 }

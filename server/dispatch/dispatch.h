@@ -18,6 +18,8 @@ enum dispatch {
     DISPATCH_DONE,  /* consume the request */
     DISPATCH_MORE,  /* as AGAIN, but at once where the connection's turn is not over */
     DISPATCH_AGAIN, /* give it again when the output has drained, or after the others */
+    DISPATCH_WAIT,  /* give it again when what dispatcher->asked has was read (spilled.h) */
+    DISPATCH_LATER, /* give it again in a moment: memory is full, and room is being made */
     DISPATCH_CLOSE, /* send what is written, then close */
 };
 
@@ -54,9 +56,10 @@ enum dispatch dispatch_store_batch(struct dispatcher *dispatcher, struct session
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
 /* Carries out some entries from the front of *input and takes them off it. *need_bytes is what the
- * next one takes in all, as far as that can be seen. */
-void dispatch_entries(struct dispatcher *dispatcher, struct session *session, struct slice *input,
-                      size_t *need_bytes, struct output *output) FP_NONNULL(1, 2, 3, 4, 5);
+ * next one takes in all, as far as that can be seen. DISPATCH_LATER, or DISPATCH_DONE. */
+enum dispatch dispatch_entries(struct dispatcher *dispatcher, struct session *session,
+                               struct slice *input, size_t *need_bytes, struct output *output)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4, 5);
 
 /* Writes what is to be told the client that it did not ask for; session->row->noticed is false
  * afterwards. Between two requests only. */

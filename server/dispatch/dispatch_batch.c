@@ -50,21 +50,29 @@ static void count(struct dispatcher *dispatcher, enum worker_counter which, uint
 
 /* --- stores ----------------------------------------------------------------------------------- */
 
+/* What FP_LATER is between here and dispatch_entries; no wire has it. */
+enum { STATUS_LATER = UINT16_MAX };
+
+static enum frame_status status_or_later(enum fp_status status)
+{
+    return status == FP_LATER ? (enum frame_status)STATUS_LATER : dispatch_status_of(status);
+}
+
 static enum frame_status store_plain(struct dispatcher *dispatcher, struct page_place place,
                                      const struct frame_entry *entry, const uint8_t *page)
 {
     if (entry->size_bytes != place.area->page_bytes) return FRAME_BAD_LENGTH;
     if (entry->dictionary_id != 0) return FRAME_NO_DICTIONARY;
     if (crc32c(page, entry->size_bytes) != entry->page_crc) return FRAME_BAD_CHECKSUM;
-    return dispatch_status_of(store_page_store(dispatcher->shared->store, dispatcher->scratch,
-                                               place, page, entry->page_crc));
+    return status_or_later(store_page_store(dispatcher->shared->store, dispatcher->scratch, place,
+                                            page, entry->page_crc));
 }
 
 static enum frame_status packed_status(enum fp_status status)
 {
     if (status == FP_ABSENT) return FRAME_NO_DICTIONARY;
     if (status == FP_TOO_BIG) return FRAME_BAD_LENGTH;
-    return dispatch_status_of(status);
+    return status_or_later(status);
 }
 
 static enum frame_status store_packed(struct dispatcher *dispatcher, struct page_place place,
@@ -104,7 +112,9 @@ static enum frame_status store_entry(struct dispatcher *dispatcher, struct sessi
     if (!opener_enter(opener)) return FRAME_LOST;
     struct page_place place = {.area = opener->area, .slot = entry->slot};
     uint32_t codecs = codecs_of(dispatcher, session) | 1u << FRAME_CODEC_PLAIN;
+    dispatcher->scratch->may_wait = true;
     enum frame_status status = store_entry_to(dispatcher, codecs, place, entry, bytes);
+    dispatcher->scratch->may_wait = false;
     opener_leave(opener);
     return status;
 }
@@ -148,21 +158,24 @@ static bool lengths_fit(const struct session_batch *batch, const struct frame_en
            rest <= follow * (FRAME_ENTRY_BYTES + (uint64_t)batch->page_bytes);
 }
 
-/* Takes the entry at the front of *input, and answers it in `header`. False: it is not as it was
- * sent. */
-static bool take_entry(struct dispatcher *dispatcher, struct session *session,
+enum taken { TAKEN, TAKEN_LATER, TAKEN_WRONG };
+
+/* Takes the entry at the front of *input, and answers it in `header`. Not LATER: there is no memory
+ * for it yet. WRONG: it is not as it was sent. */
+static enum taken take_entry(struct dispatcher *dispatcher, struct session *session,
                        struct slice *input, uint8_t header[FRAME_HEADER_BYTES])
 {
     struct frame_entry entry;
     const uint8_t *at = input->bytes;
     frame_entry_decode(at, &entry);
-    if (!frame_entry_good(at, &entry)) return false;
+    if (!frame_entry_good(at, &entry)) return TAKEN_WRONG;
     size_t size = FRAME_ENTRY_BYTES + (size_t)entry.size_bytes;
     enum frame_status status = store_entry(dispatcher, session, &entry, at + FRAME_ENTRY_BYTES);
+    if ((int)status == STATUS_LATER) return TAKEN_LATER;
     answer(&session->batch, entry.slot, status, header);
     session->batch.left_bytes -= size;
     *input = slice_of(at + size, input->size_bytes - size);
-    return true;
+    return TAKEN;
 }
 
 /* What the entry at the front takes; 0: it is none that can be. */
@@ -174,24 +187,28 @@ static size_t entry_bytes(const struct session_batch *batch, struct slice input)
     return lengths_fit(batch, &entry) ? FRAME_ENTRY_BYTES + (size_t)entry.size_bytes : 0;
 }
 
-void dispatch_entries(struct dispatcher *dispatcher, struct session *session, struct slice *input,
-                      size_t *need_bytes, struct output *output)
+enum dispatch dispatch_entries(struct dispatcher *dispatcher, struct session *session,
+                               struct slice *input, size_t *need_bytes, struct output *output)
 {
     struct replies replies = {.size_bytes = 0};
     enum frame_status lost = FRAME_OK; /* why what follows cannot be read */
+    enum taken how = TAKEN;
     uint32_t taken = 0;
     while (lost == FRAME_OK && taken < ENTRIES_PER_STEP && session->batch.frame.count > 0) {
         uint8_t *header = replies.headers + replies.size_bytes;
         *need_bytes = entry_bytes(&session->batch, *input);
         if (*need_bytes > input->size_bytes) break;
+        if (*need_bytes != 0) how = take_entry(dispatcher, session, input, header);
+        if (how == TAKEN_LATER) break;
         if (*need_bytes == 0) lost = FRAME_BAD_LENGTH;
-        else if (!take_entry(dispatcher, session, input, header)) lost = FRAME_BAD_CHECKSUM;
+        else if (how == TAKEN_WRONG) lost = FRAME_BAD_CHECKSUM;
         else replies.size_bytes += FRAME_HEADER_BYTES;
         taken++;
     }
     if (taken > 1) dispatcher->more_pages += taken - 1;
     output_add(output, slice_of(replies.headers, replies.size_bytes));
     if (lost != FRAME_OK) refuse_rest(session, lost, output);
+    return how == TAKEN_LATER ? dispatch_later(dispatcher) : DISPATCH_DONE;
 }
 
 void dispatch_entries_no_memory(struct session *session, struct output *output)
@@ -286,15 +303,41 @@ static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
     return FRAME_HEADER_BYTES + reply.body_bytes;
 }
 
-/* Goes on with slots from `first` on; returns behind the last one answered. */
+/* Behind the last slot that a step from `first` on looks at. */
+static uint32_t step_end(const struct loads *loads, uint32_t first)
+{
+    uint32_t end = loads->slots.count;
+    if (end - first > LOADS_PER_STEP) end = first + LOADS_PER_STEP;
+    return first == 0 && loads->slots.count > LOADS_FIRST_ALONE ? 1 : end;
+}
+
+static size_t step_room(const struct loads *loads, uint32_t first)
+{
+    size_t room = (step_end(loads, first) - first) * loads->reply_bytes;
+    size_t most = LOADS_STEP_BYTES + loads->reply_bytes;
+    return room < most ? room : most;
+}
+
+/* True: pages that will surely be answered in this step are to be read first, all at once. */
+static bool ask_some(const struct loads *loads, uint32_t first)
+{
+    bool any = false;
+    size_t count = step_room(loads, first) / loads->reply_bytes;
+    for (size_t i = 0; i < count; i++)
+        any |= dispatch_ask(loads->context, frame_slots_at(&loads->slots, first + (uint32_t)i),
+                            PROMOTE_BY_POLICY);
+    return any;
+}
+
+/* Goes on with slots from `first` on; returns behind the last one answered. Pages that are smaller
+ * packed leave room for more, unless those might have to be read. */
 static uint32_t load_some(const struct loads *loads, uint32_t first)
 {
     struct output *output = loads->context->output;
-    uint32_t end = loads->slots.count;
-    if (end - first > LOADS_PER_STEP) end = first + LOADS_PER_STEP;
-    if (first == 0 && loads->slots.count > LOADS_FIRST_ALONE) end = 1;
-    size_t room = (end - first) * loads->reply_bytes, used = 0;
-    if (room > LOADS_STEP_BYTES + loads->reply_bytes) room = LOADS_STEP_BYTES + loads->reply_bytes;
+    uint32_t end = step_end(loads, first);
+    size_t room = step_room(loads, first), used = 0;
+    if (atomic_load_explicit(&loads->opener->area->counters.spilled, memory_order_relaxed) != 0)
+        end = first + (uint32_t)(room / loads->reply_bytes);
     uint8_t *at = output_reserve(output, room);
     if (at == NULL) return loads->slots.count; /* the output is broken, and the connection ends */
     uint32_t next = first;
@@ -313,7 +356,9 @@ enum dispatch dispatch_load_batch(const struct context *context)
     if ((loads.slots.flags & FRAME_LOAD_PACKED) != 0)
         loads.formats = codecs_of(context->dispatcher, session) & ~(1u << PACKED_PLAIN);
     loads.reply_bytes = FRAME_HEADER_BYTES + FRAME_PACKED_BYTES + loads.opener->area->page_bytes;
-    uint32_t first = (uint32_t)session->resume, next = load_some(&loads, first);
+    uint32_t first = (uint32_t)session->resume;
+    if (ask_some(&loads, first)) return DISPATCH_WAIT;
+    uint32_t next = load_some(&loads, first);
     context->dispatcher->more_pages += next - first - 1;
     session->resume = next < loads.slots.count ? next : 0;
     count(context->dispatcher, COUNTER_farpage_batches, first == 0);

@@ -41,6 +41,12 @@ enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener 
                              uint64_t slot, const struct page_wish *wish,
                              struct page_packed *page) FP_MUST_CHECK FP_NONNULL(1, 2, 4, 5);
 
+/* Asks for a page that would have to be read. True: answer DISPATCH_WAIT. */
+bool dispatch_ask(const struct context *context, uint64_t slot, enum store_promote how)
+    FP_NONNULL(1);
+/* DISPATCH_LATER, and who makes room is woken. */
+enum dispatch dispatch_later(struct dispatcher *dispatcher) FP_NONNULL(1);
+
 /* The requests by file. */
 enum dispatch dispatch_open(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_close(const struct context *context) FP_NONNULL(1);

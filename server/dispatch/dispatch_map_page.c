@@ -69,6 +69,7 @@ enum dispatch dispatch_map_page(const struct context *context)
         return dispatch_refuse(context, FRAME_MAP_MODE);
     if (ask.mode != MAP_READ && opener_drains(context->opener))
         return dispatch_refuse(context, FRAME_REFUSED);
+    if (dispatch_ask(context, frame->slot, PROMOTE_ALWAYS)) return DISPATCH_WAIT;
     struct maps_map *made;
     enum maps_answer answer = maps_make(&context->session->maps, &ask, &made);
     if (answer == MAPS_BUSY) return busy(context, ask.place);

@@ -183,6 +183,12 @@ static enum dispatch command(const struct context *context)
     return DISPATCH_DONE;
 }
 
+enum dispatch dispatch_later(struct dispatcher *dispatcher)
+{
+    spill_state_wake(&dispatcher->shared->spill);
+    return DISPATCH_LATER;
+}
+
 static enum dispatch store_page(const struct context *context)
 {
     if (opener_drains(context->opener)) return dispatch_refuse(context, FRAME_REFUSED);
@@ -191,8 +197,11 @@ static enum dispatch store_page(const struct context *context)
     struct page_place place = {.area = context->opener->area, .slot = frame->slot};
     if (context->body.size_bytes != place.area->page_bytes)
         return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    dispatcher->scratch->may_wait = true;
     enum fp_status status = store_page_store(dispatcher->shared->store, dispatcher->scratch, place,
                                              context->body.bytes, frame->body_crc);
+    dispatcher->scratch->may_wait = false;
+    if (status == FP_LATER) return dispatch_later(dispatcher);
     counter_add(dispatcher->counters, COUNTER_farpage_page_stores, status == FP_OK);
     counter_add(dispatcher->counters, COUNTER_farpage_page_refused, status == FP_NO_MEMORY);
     return dispatch_refuse(context, dispatch_status_of(status));
@@ -225,10 +234,19 @@ enum fp_status dispatch_load(struct dispatcher *dispatcher, const struct opener 
     return FP_OK;
 }
 
+bool dispatch_ask(const struct context *context, uint64_t slot, enum store_promote how)
+{
+    struct dispatcher *dispatcher = context->dispatcher;
+    struct page_place place = {.area = context->opener->area, .slot = slot};
+    return spill_ask(&dispatcher->asked, dispatcher->shared->store, dispatcher->scratch, place,
+                     how);
+}
+
 static enum dispatch load_page(const struct context *context)
 {
     uint32_t page_bytes = context->opener->area->page_bytes;
     if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    if (dispatch_ask(context, context->frame->slot, PROMOTE_BY_POLICY)) return DISPATCH_WAIT;
     uint8_t *at = output_reserve(context->output, FRAME_HEADER_BYTES + page_bytes);
     if (at == NULL) return DISPATCH_CLOSE;
     struct page_wish plain = {.out = at + FRAME_HEADER_BYTES};

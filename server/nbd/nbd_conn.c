@@ -83,6 +83,7 @@ static void conn_destroy(struct nbd_conn *conn)
     if (conn->next != NULL) conn->next->prev = conn->prev;
     log_event(shared->log, LOG_DEBUG, "connection closed", log_text("peer", conn->row.peer),
               log_number("fd", (uint64_t)conn->row.fd));
+    nbd_parked_drop(conn);
     if (conn->export != NULL)
         exports_close(&shared->exports, &conn->opener, &conn->export, worker->now_ns);
     tls_close(&conn->tls);
@@ -220,7 +221,7 @@ static enum nbd_step step(struct nbd_conn *conn)
 
 static bool has_more(const struct nbd_conn *conn)
 {
-    return nbd_input(conn).size_bytes > 0 || conn->read.active;
+    return nbd_input(conn).size_bytes > 0 || conn->read.active || conn->come != NULL;
 }
 
 /* A request was carried out, or a long one went on: the client has nothing to hurry for. */
@@ -240,7 +241,8 @@ static enum nbd_step timed_step(struct nbd_conn *conn, uint64_t *now_ns)
     if (dispatcher->operation == OPERATION_NONE) return next;
     *now_ns = clock_monotonic_ns();
     latency_step_over(&conn->timing, dispatcher->operation, &taken, dispatcher->scratch, *now_ns);
-    if (!conn->read.active && !conn->write.active)
+    bool waits = next == NBD_STEP_AWAIT || next == NBD_STEP_LATER;
+    if (!conn->read.active && !conn->write.active && !waits)
         operation_over(dispatcher, &conn->row, &conn->timing, *now_ns);
     return next;
 }
@@ -267,7 +269,7 @@ static enum nbd_step carry_out(struct nbd_conn *conn)
             if (over) return NBD_STEP_TURN;
         }
         enum nbd_step next = timed_step(conn, &now_ns);
-        if (next == NBD_STEP_ON || next == NBD_STEP_TURN) moved(conn);
+        if (next != NBD_STEP_WAIT && next != NBD_STEP_CLOSE) moved(conn);
         if (conn->output.broken) return NBD_STEP_CLOSE;
         if (next != NBD_STEP_ON) return next;
     }
@@ -317,7 +319,7 @@ static bool nothing_arrived(const struct nbd_conn *conn)
 /* All that was asked is answered, and nothing more is to come. */
 static bool is_over(const struct nbd_conn *conn)
 {
-    if (conn->job_count > 0 || conn->read.active) return false;
+    if (conn->job_count > 0 || conn->read.active || conn->parked_count > 0) return false;
     if (conn->eof || conn->leaving) return true;
     return conn->stopping && !has_begun(conn) && nothing_arrived(conn);
 }
@@ -340,7 +342,7 @@ static void begin_tls(struct nbd_conn *conn)
 /* Sends, and decides by the table above what to wait for. */
 static void settle(struct nbd_conn *conn, enum nbd_step why)
 {
-    static const struct timeval at_once = {0, 0};
+    static const struct timeval at_once = {0, 0}, in_a_moment = {0, 1000};
     if (why == NBD_STEP_CLOSE || (why == NBD_STEP_WAIT && is_over(conn))) conn->closing = true;
     if (!conn->output.broken) send_output(conn);
     bool pending = output_pending(&conn->output) > 0;
@@ -365,18 +367,27 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
     atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
     bool reads = why == NBD_STEP_WAIT && !conn->closing && !conn->eof && !conn->leaving &&
                  !conn->tls_due;
-    bool goes_on = why == NBD_STEP_TURN || (why == NBD_STEP_WAIT && conn->job_count > 0) ||
+    bool goes_on = why == NBD_STEP_TURN || why == NBD_STEP_LATER ||
+                   (why == NBD_STEP_WAIT && conn->job_count > 0) ||
                    (reads && conn->tls != NULL && tls_has_more(conn->tls));
     event_want(&conn->reads, reads, NULL);
     event_want(&conn->writes, pending, NULL);
-    event_want(&conn->turns, goes_on && !conn->closing, &at_once);
+    bool at_leisure = why == NBD_STEP_LATER;
+    event_want(&conn->turns, goes_on && !conn->closing, at_leisure ? &in_a_moment : &at_once);
 }
 
 static void work(struct nbd_conn *conn)
 {
-    enum nbd_step why = carry_out(conn);
+    enum nbd_step why = NBD_STEP_AWAIT;
+    if (!spill_waits(&conn->spill)) why = carry_out(conn);
     if (why != NBD_STEP_CLOSE && conn->job_count > 0) nbd_jobs_step(conn);
     settle(conn, why);
+}
+
+void nbd_go_on(struct nbd_conn *conn)
+{
+    worker_tick(conn->worker);
+    work(conn);
 }
 
 /* --- TLS -------------------------------------------------------------------------------------- */
@@ -501,7 +512,8 @@ void nbd_conn_stop(struct nbd_conn *conn, bool drain)
 void nbd_conn_sweep(struct nbd_conn *conn)
 {
     const struct worker *worker = conn->worker;
-    bool works = conn->job_count > 0;
+    bool works =
+        conn->job_count > 0 || conn->parked_count > 0 || spill_waits(&conn->spill);
     struct conn_stand stand = {
         .handshaking = conn->tls_begun,
         .opening = conn->phase != NBD_SERVING,

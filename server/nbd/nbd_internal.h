@@ -13,6 +13,7 @@
 #include "tls/tls.h"
 
 enum {
+    NBD_PARKED_MAX = 64, /* reads that wait for the file below memory; of more, one holds all up */
     NBD_JOBS_MAX = 16, /* trims and zeroings under way at once; more wait for one to end */
     NBD_INPUT_BYTES = 64 << 10, /* read at once, besides a request or page that has begun */
 };
@@ -40,7 +41,7 @@ struct nbd_write { /* whose bytes are arriving */
 };
 
 struct nbd_read { /* that is being answered */
-    bool active, one_chunk, begun;
+    bool active, one_chunk, begun, counted;
     uint64_t cookie, at, end;
     uint64_t hole_from; /* zeros that are not told yet: up to `at`, if it is less */
     enum nbd_error error; /* of one_chunk: what follows is padding */
@@ -52,7 +53,10 @@ struct nbd_job { /* a trim or zeroing under way */
     uint64_t cookie, at, end; /* bytes */
     uint32_t whole_bytes;
     bool edges; /* parts of pages are zeroed; else left alone */
+    struct spill_wait wait; /* for a page of which a part is zeroed */
 };
+
+struct nbd_parked; /* a read whose pages are being read from the file below memory */
 
 struct nbd_event { /* one that libevent is told of only when that is news */
     struct event event;
@@ -90,6 +94,9 @@ struct nbd_conn {
     struct nbd_job jobs[NBD_JOBS_MAX];
     unsigned job_count;
     struct latency_timing timing;
+    struct spill_wait spill; /* of the request under way */
+    struct nbd_parked *parked, *come; /* lists: that wait; whose pages have come */
+    unsigned parked_count;            /* of both */
     struct conn_row row;
 };
 
@@ -98,6 +105,8 @@ enum nbd_step {
     NBD_STEP_WAIT,  /* for more input */
     NBD_STEP_TURN,  /* others go first */
     NBD_STEP_FULL,  /* until the client has taken of the output */
+    NBD_STEP_AWAIT, /* until pages were read from the file below memory */
+    NBD_STEP_LATER, /* in a moment: memory is full, and room is being made */
     NBD_STEP_CLOSE, /* when what is written is sent */
 };
 
@@ -131,6 +140,20 @@ void nbd_jobs_step(struct nbd_conn *conn) FP_NONNULL(1);
 enum nbd_step nbd_read_step(struct nbd_conn *conn) FP_MUST_CHECK FP_NONNULL(1);
 /* Answers with the extents of the request's range. */
 void nbd_block_status(struct nbd_conn *conn, const struct nbd_request *request) FP_NONNULL(1, 2);
+
+/* nbd_spill.c: asks for the pages of [at, end) that would have to be read. True: NBD_STEP_AWAIT. */
+bool nbd_ask(struct nbd_conn *conn, uint64_t at, uint64_t end, enum store_promote how)
+    FP_NONNULL(1);
+/* The read under way, which awaits, makes room for other requests. False: it may not. */
+bool nbd_park(struct nbd_conn *conn) FP_MUST_CHECK FP_NONNULL(1);
+/* A parked read whose pages have come is the one under way again, if none is. */
+void nbd_unpark(struct nbd_conn *conn) FP_NONNULL(1);
+void nbd_await(struct nbd_conn *conn) FP_NONNULL(1);
+/* The same for a job, which is stepped at every turn anyway. */
+void nbd_job_await(struct nbd_conn *conn, struct spill_wait *wait) FP_NONNULL(1, 2);
+void nbd_parked_drop(struct nbd_conn *conn) FP_NONNULL(1);
+/* Carries on; the connection may be gone then (nbd_conn.c). */
+void nbd_go_on(struct nbd_conn *conn) FP_NONNULL(1);
 
 /* Answers without bytes; `why` may be NULL. */
 void nbd_reply(struct nbd_conn *conn, const struct nbd_request *request, enum nbd_error error,

@@ -165,6 +165,8 @@ static enum nbd_step chunks_step(struct nbd_conn *conn)
     struct nbd_read *read = &conn->read;
     uint32_t page_bytes = conn->export->area->page_bytes;
     uint64_t stop = min_u64(read->end, read->at + STEP_BYTES);
+    if (nbd_ask(conn, read->at, stop, PROMOTE_BY_POLICY)) return NBD_STEP_AWAIT;
+    read->begun = true;
     uint64_t pieces = (stop - read->at) / page_bytes + 2;
     size_t room = (size_t)(stop - read->at) + page_bytes + pieces * (HEAD_BYTES_MAX +
                   NBD_CHUNK_BYTES + NBD_CHUNK_HOLE_BYTES) + TAIL_BYTES_MAX;
@@ -196,6 +198,7 @@ static enum nbd_step whole_step(struct nbd_conn *conn)
     struct nbd_read *read = &conn->read;
     size_t size = (size_t)(read->end - read->at);
     size_t head = conn->terms.structured ? HEAD_BYTES_MAX : NBD_SIMPLE_BYTES;
+    if (nbd_ask(conn, read->at, read->end, PROMOTE_BY_POLICY)) return NBD_STEP_AWAIT;
     uint8_t *out = output_reserve(&conn->output, head + size + conn->export->area->page_bytes);
     enum nbd_error error = NBD_OK;
     if (out == NULL) return NBD_STEP_CLOSE;
@@ -226,12 +229,14 @@ static enum nbd_step long_step(struct nbd_conn *conn)
 {
     struct nbd_read *read = &conn->read;
     uint32_t page_bytes = conn->export->area->page_bytes;
+    uint64_t stop = min_u64(read->end, read->at + STEP_BYTES);
+    if (read->error == NBD_OK && nbd_ask(conn, read->at, stop, PROMOTE_BY_POLICY))
+        return NBD_STEP_AWAIT;
     uint8_t *out = output_reserve(&conn->output, HEAD_BYTES_MAX + STEP_BYTES + 2 * page_bytes);
     size_t used = 0;
     if (out == NULL) return NBD_STEP_CLOSE;
     if (!read->begun) used = put_head(conn, false, out);
     read->begun = true;
-    uint64_t stop = min_u64(read->end, read->at + STEP_BYTES);
     while (read->at < stop) {
         uint32_t size = piece_bytes(conn, read->at);
         enum nbd_error error = read->error;
@@ -254,7 +259,8 @@ enum nbd_step nbd_read_step(struct nbd_conn *conn)
 {
     struct nbd_read *read = &conn->read;
     struct nbd_request request = {.type = NBD_FLUSH, .cookie = read->cookie};
-    if (!read->begun) {
+    if (!read->counted) {
+        read->counted = true;
         export_count(conn->export, EXPORT_reads, 1);
         export_count(conn->export, EXPORT_read_bytes, read->end - read->at);
     }
@@ -267,7 +273,5 @@ enum nbd_step nbd_read_step(struct nbd_conn *conn)
     bool in_chunks = conn->terms.structured && !read->one_chunk;
     if (!in_chunks && !read->begun && read->end - read->at <= WHOLE_BYTES_MAX)
         return whole_step(conn);
-    if (!in_chunks) return long_step(conn);
-    read->begun = true;
-    return chunks_step(conn);
+    return in_chunks ? chunks_step(conn) : long_step(conn);
 }

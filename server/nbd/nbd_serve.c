@@ -87,19 +87,27 @@ static enum fp_status store_piece(struct nbd_conn *conn, const uint8_t *bytes, u
     struct store *store = dispatcher->shared->store;
     struct area *area = conn->export->area;
     struct page_place place = {area, conn->write.at / area->page_bytes};
-    counter_add(dispatcher->counters, COUNTER_farpage_page_stores, 1);
     if (!opener_enter(&conn->opener)) return FP_LOST;
     enum fp_status status;
+    dispatcher->scratch->may_wait = true;
     if (size == area->page_bytes) {
         status = store_block_write(store, dispatcher->scratch, place, bytes);
     } else {
         struct block_part part = {(uint32_t)(conn->write.at % area->page_bytes), size, bytes};
         status =
             store_block_write_part(store, dispatcher->scratch, place, &part, conn->page);
-        export_count(conn->export, EXPORT_partial_pages, 1);
+        export_count(conn->export, EXPORT_partial_pages, status != FP_LATER);
     }
+    dispatcher->scratch->may_wait = false;
     opener_leave(&conn->opener);
+    counter_add(dispatcher->counters, COUNTER_farpage_page_stores, status != FP_LATER);
     return status;
+}
+
+static enum nbd_step later(struct nbd_conn *conn)
+{
+    spill_state_wake(&conn->worker->shared->spill);
+    return NBD_STEP_LATER;
 }
 
 static enum nbd_step write_answer(struct nbd_conn *conn)
@@ -131,7 +139,14 @@ static enum nbd_step write_step(struct nbd_conn *conn)
         (uint32_t)min_u64(page_bytes - write->at % page_bytes, write->left_bytes);
     conn->need_bytes = size;
     if (input.size_bytes < size) return NBD_STEP_WAIT;
-    if (size > 0) write->error = nbd_error_of(conn, store_piece(conn, input.bytes, size));
+    if (size > 0) {
+        bool part = size < page_bytes;
+        if (part && nbd_ask(conn, write->at, write->at + size, PROMOTE_ALWAYS))
+            return NBD_STEP_AWAIT;
+        enum fp_status status = store_piece(conn, input.bytes, size);
+        if (status == FP_LATER) return later(conn);
+        write->error = nbd_error_of(conn, status);
+    }
     nbd_taken(conn, size);
     write->at += size;
     write->left_bytes -= size;
@@ -152,7 +167,24 @@ static enum nbd_step begin_write(struct nbd_conn *conn, const struct nbd_request
 
 /* --- trims and zeroes ------------------------------------------------------------------------- */
 
-/* The next part, page or run of pages. */
+/* So that a page is in memory of which a part is to be zeroed. True: it is not yet. */
+static bool job_waits(struct nbd_conn *conn, struct nbd_job *job)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct store *store = dispatcher->shared->store;
+    struct spill_wait *wait = &job->wait;
+    if (spill_waits(wait)) return true;
+    if (wait->first != NULL) {
+        enum fp_status status = spill_wait_arrive(wait, store, dispatcher->scratch);
+        if (status == FP_LATER) return true;
+        spill_wait_end(wait, store, dispatcher->scratch);
+    }
+    if (!nbd_ask(conn, job->at, job->at + 1, PROMOTE_ALWAYS)) return false;
+    nbd_job_await(conn, wait);
+    return true;
+}
+
+/* The next part, page or run of pages. FP_LATER: not yet. */
 static enum fp_status job_advance(struct nbd_conn *conn, struct nbd_job *job)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
@@ -164,10 +196,13 @@ static enum fp_status job_advance(struct nbd_conn *conn, struct nbd_job *job)
     enum fp_status status = FP_OK;
     if (offset != 0 || left < page_bytes) {
         struct block_part part = {offset, (uint32_t)min_u64(page_bytes - offset, left), NULL};
-        job->at += part.size_bytes;
-        if (!job->edges) return FP_OK;
-        export_count(conn->export, EXPORT_partial_pages, 1);
-        return store_block_write_part(store, dispatcher->scratch, place, &part, conn->page);
+        if (job->edges && job_waits(conn, job)) return FP_LATER;
+        if (job->edges) {
+            status = store_block_write_part(store, dispatcher->scratch, place, &part, conn->page);
+            export_count(conn->export, EXPORT_partial_pages, status != FP_LATER);
+        }
+        if (status != FP_LATER) job->at += part.size_bytes;
+        return status;
     }
     uint64_t end = job->end / page_bytes;
     if (!job->keep) {
@@ -186,12 +221,16 @@ static enum fp_status job_advance(struct nbd_conn *conn, struct nbd_job *job)
 /* False: there is more to do. */
 static bool job_step(struct nbd_conn *conn, struct nbd_job *job)
 {
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
     enum fp_status status = FP_LOST;
     if (opener_enter(&conn->opener)) {
+        dispatcher->scratch->may_wait = true;
         status = job->at < job->end ? job_advance(conn, job) : FP_OK;
+        dispatcher->scratch->may_wait = false;
         opener_leave(&conn->opener);
     }
-    if (status == FP_OK && job->at < job->end) return false;
+    if (status == FP_LATER) spill_state_wake(&dispatcher->shared->spill);
+    if (status == FP_LATER || (status == FP_OK && job->at < job->end)) return false;
     export_count(conn->export, EXPORT_trims, 1);
     if (status == FP_OK) export_count(conn->export, EXPORT_trim_bytes, job->whole_bytes);
     nbd_reply_simple(conn, job->cookie, nbd_error_of(conn, status));
@@ -211,18 +250,18 @@ void nbd_jobs_step(struct nbd_conn *conn)
 static enum nbd_step begin_job(struct nbd_conn *conn, const struct nbd_request *request)
 {
     bool zeroes = request->type == NBD_WRITE_ZEROES;
-    struct nbd_job job = {.active = true,
-                          .keep = (request->flags & NBD_FLAG_NO_HOLE) != 0,
-                          .cookie = request->cookie,
-                          .at = request->offset,
-                          .end = request->offset + request->length,
-                          .whole_bytes = request->length,
-                          .edges = zeroes};
-    for (int i = 0; i < STEPS_AT_ONCE; i++)
-        if (job_step(conn, &job)) return NBD_STEP_ON;
     int free_place = 0;
     while (conn->jobs[free_place].active) free_place++;
-    conn->jobs[free_place] = job;
+    struct nbd_job *job = &conn->jobs[free_place];
+    *job = (struct nbd_job){.keep = (request->flags & NBD_FLAG_NO_HOLE) != 0,
+                            .cookie = request->cookie,
+                            .at = request->offset,
+                            .end = request->offset + request->length,
+                            .whole_bytes = request->length,
+                            .edges = zeroes};
+    for (int i = 0; i < STEPS_AT_ONCE; i++)
+        if (job_step(conn, job)) return NBD_STEP_ON;
+    job->active = true;
     conn->job_count++;
     return NBD_STEP_ON;
 }
@@ -336,7 +375,7 @@ static enum nbd_step begin_request(struct nbd_conn *conn)
     return NBD_STEP_ON;
 }
 
-enum nbd_step nbd_serve(struct nbd_conn *conn)
+static enum nbd_step serve(struct nbd_conn *conn)
 {
     if (conn->read.active) {
         conn->worker->dispatcher.operation = OPERATION_NBD_READ;
@@ -344,4 +383,21 @@ enum nbd_step nbd_serve(struct nbd_conn *conn)
     }
     if (conn->write.active) return write_step(conn);
     return begin_request(conn);
+}
+
+/* What was read for the request under way is lent to it, and let go of when it was given. */
+enum nbd_step nbd_serve(struct nbd_conn *conn)
+{
+    struct dispatcher *dispatcher = &conn->worker->dispatcher;
+    struct store *store = dispatcher->shared->store;
+    nbd_unpark(conn);
+    bool has_come = conn->spill.first != NULL;
+    if (has_come && spill_wait_arrive(&conn->spill, store, dispatcher->scratch) != FP_OK)
+        return later(conn);
+    enum nbd_step next = serve(conn);
+    if (has_come) spill_wait_end(&conn->spill, store, dispatcher->scratch);
+    if (next != NBD_STEP_AWAIT) return next;
+    if (nbd_park(conn)) return NBD_STEP_ON;
+    nbd_await(conn);
+    return NBD_STEP_AWAIT;
 }

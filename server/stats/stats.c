@@ -20,6 +20,7 @@ static const struct section {
     {"zswap", stats_zswap},      {"recompress", stats_recompress},
     {"tenants", stats_tenants},  {"shrink", stats_shrink},
     {"pressure", stats_pressure},
+    {"spill", stats_spill},
     {"maps", stats_maps},        {"sizes", stats_sizes},       {"metrics", stats_metrics},
     {"latency", stats_latency},
     {"sizes_enable", stats_sizes_status}, {"sizes_disable", stats_sizes_status},

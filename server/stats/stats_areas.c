@@ -91,6 +91,8 @@ static void emit_area(struct shared *shared, const struct area *area,
     stats_number(&sink, "loads", atomic_load(&counters->loads));
     stats_number(&sink, "absent", atomic_load(&counters->absent));
     stats_number(&sink, "invalidations", atomic_load(&counters->invalidations));
+    stats_number(&sink, "spilled", atomic_load(&counters->spilled));
+    stats_number(&sink, "spilled_bytes", atomic_load(&counters->spilled_bytes));
     stats_number(&sink, "duplicates", atomic_load(&counters->duplicates));
     stats_number(&sink, "refused", atomic_load(&counters->refused));
     stats_number(&sink, "over_quota", atomic_load(&counters->over_quota));

@@ -34,6 +34,7 @@ void stats_sizes_status(struct shared *shared, const struct stats_sink *sink);
 void stats_shrink(struct shared *shared, const struct stats_sink *sink);
 void stats_pressure(struct shared *shared, const struct stats_sink *sink);
 void stats_tenants(struct shared *shared, const struct stats_sink *sink);
+void stats_spill(struct shared *shared, const struct stats_sink *sink);
 void stats_zswap(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
 void stats_recompress(struct shared *shared, const struct stats_sink *sink);

@@ -263,7 +263,7 @@ static void deliver(struct script *script, const struct batch *batch)
         for (size_t before = done + 1; before != done && under_way->frame.count > 0;) {
             struct slice tight = tight_create(batch->body + done, sent - done), input = tight;
             before = done;
-            dispatch_entries(&world.dispatcher, &world.session, &input, &need, &output);
+            (void)!dispatch_entries(&world.dispatcher, &world.session, &input, &need, &output);
             done += tight.size_bytes - input.size_bytes;
             tight_destroy(&tight);
         }
