@@ -157,4 +157,5 @@ farpage_command(struct farpage *client, const char *line,
 #include "farpage_drain.h"
 #include "farpage_event.h"
 #include "farpage_map.h"
+#include "farpage_region.h"
 #endif

@@ -64,8 +64,9 @@ struct pager_notice {
 };
 
 struct pager_options {
-    struct farpage_area *area;   /* open, FARPAGE_AREA_TRANSIENT as a rule, pages of 4096 bytes;
-                                  * borrowed, and used on the pager's thread only */
+    /* Open, FARPAGE_AREA_TRANSIENT as a rule, with pages of 4096 bytes. The pager's from
+     * pager_create on, unless that fails, and closed by pager_destroy. */
+    struct farpage_area *area;
     struct pager_budget *budget; /* borrowed; limit_pages >= PAGER_LIMIT_PAGES_MIN */
     enum pager_mode mode;
     enum pager_evict evict;

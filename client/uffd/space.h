@@ -45,6 +45,9 @@ void space_freeze(struct space *space, void (*frozen)(void *context), void *cont
     FP_NONNULL(1, 2);
 void space_thaw(struct space *space) FP_NONNULL(1);
 
+/* Its pages are moved to staging, not protected where they are. */
+bool space_moves(const struct space *space) FP_NONNULL(1);
+
 void space_set_context(struct space *space, void *context) FP_NONNULL(1);
 void *space_context(const struct space *space) FP_NONNULL(1);
 

@@ -7,9 +7,11 @@
  * does them itself with the userfaultfd it was given; UFFDIO_MOVE and madvise do not.
  *
  * Staging is a range of the target's address space, private, anonymous, writable, left out of a
- * fork (MADV_DONTFORK), without huge pages, and registered with a userfaultfd of its own that asked
- * for no events: so the pager may drop what is in it without waiting for itself. Moving pages out
- * of the program goes through that one, which the target keeps; the pager never sees it.
+ * fork (MADV_DONTFORK), without huge pages, and registered with the program's userfaultfd: a move
+ * through that one answers EAGAIN as long as the pager has a change of the program's mappings still
+ * to read, so that a page of something that is new at an old address is never taken. What madvise
+ * drops there is told to the pager as an event, for which the caller waits; the pager passes over
+ * it. A target that is called by the pager itself must not wait so: see target_own.c.
  *
  * A target belongs to its space from pager_adopt on and is destroyed with it.
  *
@@ -28,7 +30,7 @@
 enum { TARGET_ORDER_PAGES = 64 };
 
 enum target_order_kind {
-    TARGET_MOVE, /* UFFDIO_MOVE of the page at `from` to `to` in staging, through staging's uffd */
+    TARGET_MOVE, /* UFFDIO_MOVE of the page at `from` to `to` in staging, waking nobody */
     TARGET_DROP, /* MADV_DONTNEED of `from`, in staging or in the program */
     TARGET_LOSE, /* no UFFD_POISON: what touches `from` must get SIGBUS from now on */
 };
@@ -47,6 +49,7 @@ struct target_order {
     /* Called once, by the target, also within `give`; ESRCH each where the process is gone. */
     void (*done)(struct target_order *order);
     void *owner; /* done's own */
+    struct target_order *next; /* the target's own */
 };
 
 struct target;

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A fault is served by what the page is now, whatever it was when the thread met it: so it may be
+ * looked at twice, or after something else has served it, and the answer is the same: the page is
+ * there and who waits is woken. What cannot be served yet waits, and is looked at again.
+ *
+ * Never is a page filled with zeros that the pager knows to have had bytes; and where one seems to
+ * be there, yet a thread misses it, the kernel decides: it fills in zeros only where nothing is. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/clock.h"
+#include "client/uffd/pager_parts.h"
+
+static void wake(struct space *space, uint64_t number)
+{
+    int error = uffd_wake(space->uffd, address_of(number), UFFD_PAGE_BYTES);
+    if (error == ESRCH) space->dead = true;
+}
+
+static void figure(struct space *space, const struct fault *fault, enum figures_fault kind)
+{
+    if (fault->told_ns == 0) return;
+    histogram_add(&space->pager->figures.faults_ns[kind], clock_monotonic_ns() - fault->told_ns);
+}
+
+void page_queue(struct space *space, uint64_t number, struct page *page, enum queue_part part)
+{
+    if (page->queued) return;
+    uint64_t queued = (uint64_t)space->number << PAGER_SPACE_SHIFT | number;
+    page->queued = queue_push(&space->pager->queue, part, queued, 1);
+    if (page->queued) space->pager->swept_tables = false;
+}
+
+void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+{
+    enum queue_part part = page->state == PAGE_UNTOUCHED || page->state == PAGE_LOST
+                               ? QUEUE_FRESH
+                               : queue_part_back(&space->pager->queue, page->stamp);
+    page->state = PAGE_RESIDENT;
+    page->index = kept;
+    page->missed = false;
+    page->free = false;
+    space->resident++;
+    page_queue(space, number, page, part);
+}
+
+/* --- first touches --- */
+
+static uint64_t untouched_behind(struct space *space, uint64_t first, uint64_t most)
+{
+    struct mapping *mapping = space_mapping(space, first);
+    if (mapping == NULL) return 1;
+    uint64_t count = 1, end = min_u64(first + most, mapping->end);
+    for (; first + count < end; count++) {
+        struct page *page = pagetable_make(&space->table, first + count);
+        if (page == NULL || page->state != PAGE_UNTOUCHED) break;
+    }
+    return count;
+}
+
+static uint64_t fill_count(struct space *space, uint64_t number)
+{
+    struct pager *pager = space->pager;
+    struct mapping *mapping = space_mapping(space, number);
+    if (mapping == NULL || pager->options.prefetch_pages_max == 0) return 1;
+    uint64_t high = pager_limit(pager) - pager->reserve, resident = pager_resident(pager);
+    uint32_t room = resident < high ? (uint32_t)min_u64(high - resident, UINT32_MAX) : 0;
+    struct trend_run run = trend_fault(&mapping->first, number, room);
+    return run.stride == 1 && run.count > 0 ? untouched_behind(space, number, 1 + run.count) : 1;
+}
+
+/* The kernel filled in [number, number + count), or said that the first is there. */
+static void filled(struct space *space, uint64_t number, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct page *page = pagetable_find(&space->table, number + i);
+        if (page->state == PAGE_UNTOUCHED) page_arrived(space, number + i, page, SLOT_NONE);
+    }
+    space->pager->figures.zeroed_ahead += count - 1;
+}
+
+static bool fill(struct space *space, const struct fault *fault)
+{
+    struct pager *pager = space->pager;
+    uint64_t count = fill_count(space, fault->number);
+    if (!pager_take_room(pager, count, pager_limit(pager))) {
+        count = 1;
+        if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
+    }
+    struct uffd_done done = uffd_zero(space->uffd, address_of(fault->number),
+                                      count << UFFD_PAGE_SHIFT, UFFD_WAKE);
+    uint64_t made = done.bytes >> UFFD_PAGE_SHIFT;
+    if (made > 0) {
+        filled(space, fault->number, made);
+        pager_give_room(pager, count - made);
+        if (done.error != 0) wake(space, fault->number);
+        figure(space, fault, FIGURES_FIRST);
+        return true;
+    }
+    if (done.error == EEXIST) { /* it was there before it was covered */
+        filled(space, fault->number, 1);
+        pager_give_room(pager, count - 1);
+        wake(space, fault->number);
+        figure(space, fault, FIGURES_THERE);
+        return true;
+    }
+    pager_give_room(pager, count);
+    if (done.error == EAGAIN || done.error == ENOMEM) return false;
+    wake(space, fault->number); /* the mapping is gone; let the thread see for itself */
+    return true;
+}
+
+/* The pager thinks that it is there. It may be on its way to this thread, or the kernel may have
+ * given it up: then it was worth zeros. */
+static bool there(struct space *space, const struct fault *fault)
+{
+    struct uffd_done done = uffd_zero(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES,
+                                      UFFD_WAKE);
+    if (done.error == EAGAIN || done.error == ENOMEM) return false;
+    if (done.error != 0) wake(space, fault->number);
+    figure(space, fault, FIGURES_THERE);
+    return true;
+}
+
+/* --- pages that are away --- */
+
+static bool copy_back(struct space *space, const struct fault *fault, struct page *page,
+                      const uint8_t *bytes)
+{
+    struct pager *pager = space->pager;
+    if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
+    struct uffd_done done = uffd_copy(space->uffd, address_of(fault->number), bytes,
+                                      UFFD_PAGE_BYTES, UFFD_WAKE);
+    if (done.error != 0 && done.error != EEXIST) {
+        pager_give_room(pager, 1);
+        if (done.error == ESRCH) space->dead = true;
+        if (done.error == EAGAIN || done.error == ENOMEM) return false;
+        wake(space, fault->number);
+        return true;
+    }
+    if (done.error == EEXIST) wake(space, fault->number);
+    page_arrived(space, fault->number, page, page->index);
+    space->away--;
+    figure(space, fault, FIGURES_STAGED);
+    return true;
+}
+
+static bool out_of_sending(struct space *space, const struct fault *fault, struct page *page,
+                           uint32_t number)
+{
+    struct pager *pager = space->pager;
+    struct slot *slot = slots_at(&pager->slots, number);
+    struct sending *sending = pager->sendings[slot->index];
+    if (!copy_back(space, fault, page, sending->bytes)) return false;
+    if (page->state == PAGE_RESIDENT && !slot->busy && slot->pages == 1) {
+        sending_cancel(pager, sending); /* it was refused, and need not be sent now */
+        slot_release(pager, number);
+        page->index = SLOT_NONE;
+    }
+    return true;
+}
+
+static bool out_of_staging(struct space *space, const struct fault *fault, struct page *page,
+                           uint32_t number)
+{
+    struct pager *pager = space->pager;
+    struct slot *slot = slots_at(&pager->slots, number);
+    struct leaver *leaver = &pager->leavers[slot->index];
+    if (leaver->state != LEAVER_STAGED) return false;
+    struct target *owner = leaver->space->target;
+    if (leaver->space == space && slot->pages == 1 && owner->table->bring != NULL) {
+        int error = owner->table->bring(owner, address_of(fault->number), leaver_address(leaver));
+        if (error == EAGAIN || error == ENOMEM) return false;
+        if (error == 0) {
+            leaver_returned(pager, leaver);
+            page_arrived(space, fault->number, page, number);
+            space->away--;
+            if (!slots_stored(&pager->slots, number)) {
+                slot_release(pager, number);
+                page->index = SLOT_NONE;
+            }
+            figure(space, fault, FIGURES_STAGED);
+            return true;
+        }
+    }
+    uint64_t address = leaver_address(leaver);
+    uint8_t bytes[UFFD_PAGE_BYTES] __attribute__((aligned(64)));
+    uint8_t *into = bytes;
+    if (owner->table->read(owner, &address, &into, 1) != 0) return false;
+    if (!copy_back(space, fault, page, bytes)) return false;
+    if (leaver->space == space && leaver->owned && leaver->number == fault->number &&
+        page->state == PAGE_RESIDENT)
+        leaver_disown(pager, leaver);
+    return true;
+}
+
+static void fetch_ahead(struct space *space, uint64_t number)
+{
+    struct pager *pager = space->pager;
+    struct mapping *mapping = space_mapping(space, number);
+    if (mapping == NULL || pager->options.prefetch_pages_max == 0) return;
+    uint64_t most = pager_limit(pager) - pager->reserve / 4, resident = pager_resident(pager);
+    uint64_t room = resident < most ? most - resident : 0;
+    size_t spare = pager->free_load_count;
+    room = min_u64(room, spare > PAGER_LOADS_DEMANDED ? spare - PAGER_LOADS_DEMANDED : 0);
+    struct trend_run run = trend_fault(&mapping->remote, number, (uint32_t)room);
+    for (uint32_t i = 0; i < run.count; i++) {
+        uint64_t ahead = run.first + (uint64_t)run.stride * i;
+        if (ahead < mapping->start || ahead >= mapping->end) break;
+        struct page *page = pagetable_find(&space->table, ahead);
+        if (page == NULL || page->state != PAGE_AWAY) continue;
+        const struct slot *slot = slots_at(&pager->slots, page->index);
+        if (slot->place != SLOT_NOWHERE || !slots_stored(&pager->slots, page->index)) continue;
+        if (!pager_take_room(pager, 1, most)) break;
+        if (load_begin(space, ahead, page, false)) continue;
+        pager_give_room(pager, 1);
+        break;
+    }
+}
+
+static bool fetch(struct space *space, const struct fault *fault, struct page *page)
+{
+    struct pager *pager = space->pager;
+    uint32_t number = page->index;
+    const struct slot *slot = slots_at(&pager->slots, number);
+    switch ((enum slot_place)slot->place) {
+    case SLOT_SENDING: return out_of_sending(space, fault, page, number);
+    case SLOT_LEAVING: return out_of_staging(space, fault, page, number);
+    case SLOT_NOWHERE: break;
+    }
+    if (!slots_stored(&pager->slots, number)) {
+        if (slot->busy || pager->renewing) return false;
+        struct pager_notice notice = {
+            .kind = PAGER_LOST, .pid = space->target->pid, .address = address_of(fault->number),
+            .status = FARPAGE_LOST,
+            .text = "the server was started anew, or lost the area, and the page with it"};
+        pager_tell(pager, &notice);
+        page_lose(space, fault->number, page);
+        return false;
+    }
+    if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
+    if (!load_begin(space, fault->number, page, true)) {
+        pager_give_room(pager, 1);
+        return false;
+    }
+    load_demand(pager, &pager->loads[page->index], fault);
+    fetch_ahead(space, fault->number);
+    return true;
+}
+
+/* --- what is lost --- */
+
+void page_lose(struct space *space, uint64_t number, struct page *page)
+{
+    if (page->state == PAGE_AWAY) {
+        space->away--;
+        slot_release(space->pager, page->index);
+    }
+    page->state = PAGE_LOST;
+    page->index = SLOT_NONE;
+    (void)number;
+}
+
+static void lost_done(struct target_order *order)
+{
+    struct order *own = order->owner;
+    uint64_t number = number_of(order->pages[0].from);
+    if (own->space != NULL) {
+        wake(own->space, number);
+        space_order_ended(own->space);
+    }
+    list_push_back(&own->pager->free_orders, &own->place);
+}
+
+/* Without UFFD_POISON the owner puts something over the page that raises SIGBUS. */
+static bool lose_by_order(struct space *space, uint64_t number, struct page *page)
+{
+    struct pager *pager = space->pager;
+    if (list_empty(&pager->free_orders)) return false;
+    struct order *own = LIST_THING(pager->free_orders.next, struct order, place);
+    list_remove(&own->place);
+    own->space = space;
+    own->order = (struct target_order){
+        .kind = TARGET_LOSE, .count = 1, .done = lost_done, .owner = own};
+    own->order.pages[0].from = address_of(number);
+    space->orders++;
+    page->state = PAGE_UNTOUCHED; /* what it is now is no memory of ours */
+    space->target->table->give(space->target, &own->order);
+    return true;
+}
+
+static bool poison(struct space *space, const struct fault *fault, struct page *page)
+{
+    if ((space->able & UFFD_POISON) == 0) return lose_by_order(space, fault->number, page);
+    int error = uffd_poison(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
+    if (error == EAGAIN || error == ENOMEM) return false;
+    if (error == ESRCH) space->dead = true;
+    wake(space, fault->number);
+    return true;
+}
+
+/* --- all of it --- */
+
+static bool serve_write(struct space *space, const struct fault *fault, struct page *page)
+{
+    if (page != NULL && page->state == PAGE_TAKEN) return false;
+    int error = uffd_unprotect(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
+    if (error == EAGAIN) return false;
+    if (error != 0) wake(space, fault->number);
+    figure(space, fault, FIGURES_WRITE);
+    return true;
+}
+
+bool fault_serve(struct space *space, const struct fault *fault)
+{
+    struct page *page = pagetable_make(&space->table, fault->number);
+    if (fault->protection) return serve_write(space, fault, page);
+    if (page == NULL) return false;
+    switch ((enum page_state)page->state) {
+    case PAGE_UNTOUCHED: return fill(space, fault);
+    case PAGE_RESIDENT: return there(space, fault);
+    case PAGE_TAKEN: return false;
+    case PAGE_AWAY: return fetch(space, fault, page);
+    case PAGE_LOADING:
+        load_demand(space->pager, &space->pager->loads[page->index], fault);
+        return true;
+    case PAGE_LOST: return poison(space, fault, page);
+    }
+    return false;
+}
+
+void fault_take(struct space *space, const struct fault *fault)
+{
+    struct pager *pager = space->pager;
+    if (fault_serve(space, fault)) return;
+    struct waiting *waiting;
+    if (!list_empty(&pager->free_waiting)) {
+        waiting = LIST_THING(pager->free_waiting.next, struct waiting, place);
+        list_remove(&waiting->place);
+    } else {
+        waiting = malloc(sizeof *waiting);
+        if (waiting == NULL) { /* it comes again at once, and finds memory or not */
+            wake(space, fault->number);
+            return;
+        }
+    }
+    pager->waited_ns = pager->now_ns;
+    waiting->space = space;
+    waiting->fault = *fault;
+    list_push_back(&pager->waiting, &waiting->place);
+    pager->waiting_count++;
+    pager->figures.waited++;
+}
+
+/* There was no room for the grace: nobody gives any back. */
+static void crowded(struct space *space, const struct fault *fault)
+{
+    struct page *page = pagetable_find(&space->table, fault->number);
+    if (page == NULL || (page->state != PAGE_UNTOUCHED && page->state != PAGE_AWAY)) return;
+    struct pager_notice notice = {
+        .kind = PAGER_CROWDED, .pid = space->target->pid, .address = address_of(fault->number),
+        .status = FARPAGE_NO_MEMORY,
+        .text = "there is no room for the page, neither here nor on the server"};
+    pager_tell(space->pager, &notice);
+    page_lose(space, fault->number, page);
+}
+
+void fault_look_again(struct pager *pager)
+{
+    struct list again;
+    pager->look_again = false;
+    list_init(&again);
+    list_splice_front(&again, &pager->waiting);
+    uint64_t grace_ns = pager->options.grace_ms * 1000000ull;
+    while (!list_empty(&again)) {
+        struct waiting *waiting = LIST_THING(again.next, struct waiting, place);
+        list_remove(&waiting->place);
+        if (waiting->space->dead || fault_serve(waiting->space, &waiting->fault)) {
+            pager->waiting_count--;
+            list_push_back(&pager->free_waiting, &waiting->place);
+            continue;
+        }
+        list_push_back(&pager->waiting, &waiting->place);
+        if (pager->now_ns - waiting->fault.told_ns > grace_ns &&
+            pager->now_ns > waiting->fault.told_ns)
+            crowded(waiting->space, &waiting->fault);
+    }
+}

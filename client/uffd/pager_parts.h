@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * pager_parts - what the files of the pager share: pager.c has its life and its loop, pager_fault.c
+ * what faults ask for, pager_load.c what comes from the server, pager_take.c what leaves the program,
+ * pager_send.c what goes to the server, pager_event.c what programs do with their mappings,
+ * pager_want.c hints, space.c the spaces. */
+#ifndef FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
+#define FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
+#include <pthread.h>
+
+#include "client/list.h"
+#include "client/uffd/figures.h"
+#include "client/uffd/pager.h"
+#include "client/uffd/pagetable.h"
+#include "client/uffd/queue.h"
+#include "client/uffd/slots.h"
+#include "client/uffd/space.h"
+#include "client/uffd/trend.h"
+#include "client/uffd/uffd.h"
+
+enum {
+    PAGER_LOADS = 256,          /* pages asked for at once, */
+    PAGER_LOADS_DEMANDED = 64,  /* of which so many are for those that are demanded */
+    PAGER_SENDINGS = 256,       /* pages copied out and not acknowledged */
+    PAGER_ORDERS = 16,          /* under way at targets */
+    PAGER_STEP_PAGES = 16,      /* taken, or sent, between two looks at the faults */
+    PAGER_SPACES_MAX = 4096,
+    PAGER_SPACE_SHIFT = 36,     /* a queued page's number: its space's above this */
+};
+
+/* One thread that waits for a page, and could not be served yet. */
+struct fault {
+    uint64_t number;   /* of the page */
+    uint64_t told_ns;  /* when the pager learned of it */
+    uint32_t thread;
+    bool write;        /* it wants to write */
+    bool protection;   /* it met a protected page */
+};
+
+struct waiting {
+    struct list place;
+    struct space *space;
+    struct fault fault;
+};
+
+struct load {
+    struct list place;    /* among the free, those under way, or those that came */
+    struct pager *pager;
+    struct space *space;  /* NULL: nobody wants it any more */
+    uint64_t number;
+    uint32_t slot, index;
+    uint64_t begun_ns, told_ns; /* told: of the fault */
+    uint64_t came_ns;     /* 0: not yet */
+    bool demanded, ahead; /* ahead: fetched before it was demanded */
+    uint8_t *bytes;
+};
+
+enum leaver_state {
+    LEAVER_TAKING,  /* TARGET_MOVE is under way */
+    LEAVER_STAGED,
+    LEAVER_GOING,   /* TARGET_DROP is under way: of staging, or (unstaged) of the program itself */
+};
+
+struct leaver {
+    struct list place;    /* among the free, or those staged, oldest first */
+    struct space *space;
+    uint64_t number;      /* of the page in the program */
+    uint32_t slot, kept;  /* kept: its old one, where that is another; else SLOT_NONE */
+    uint32_t index;       /* also its place in the staging of whatever space */
+    uint8_t state;        /* enum leaver_state */
+    bool owned;           /* a page of the space names it, by its own number or its slot's */
+    bool unstaged;        /* it was protected where it is, and is dropped there */
+    bool empty;           /* of an unstaged one: it is all zeros */
+    unsigned removed;     /* how many times the page was to be forgotten meanwhile */
+};
+
+struct sending {
+    struct list place;     /* among the free, those under way, or those to be sent again */
+    struct pager *pager;
+    uint32_t slot, index;
+    uint64_t again_ns;     /* refused: when it is sent again */
+    struct fingerprint fingerprint;
+    uint8_t *bytes;
+};
+
+struct order {
+    struct target_order order; /* order.owner is this */
+    struct list place;         /* among the free */
+    struct pager *pager;
+    struct space *space;
+    uint32_t leavers[TARGET_ORDER_PAGES];
+};
+
+struct want { /* a hint or a pin under way */
+    struct list place;
+    struct space *space;
+    uint64_t number, end; /* pages; what is below number is done */
+    uint64_t start;
+    bool pin, failed;
+    void (*done)(void *context, int error);
+    void *context;
+};
+
+struct dismissal { /* pages that are to go first */
+    struct list place;
+    struct space *space;
+    uint64_t number, end;
+};
+
+/* What is covered, and how it is walked through. */
+struct mapping {
+    uint64_t start, end;        /* pages */
+    struct trend remote, first; /* of loads; of first touches */
+};
+
+struct space {
+    struct list place;
+    struct pager *pager;
+    struct target *target;
+    int uffd;
+    uint32_t able, number;
+    bool dead;                  /* its process is gone */
+    uint64_t staging;           /* address; 0: pages cannot be moved */
+    struct pagetable table;
+    struct mapping **mappings;  /* in order */
+    size_t mapping_count, mapping_room;
+    uint64_t resident, away;
+    unsigned freezes, orders;   /* orders under way */
+    void (*frozen)(void *context);
+    void *frozen_context, *context;
+    short polled;
+};
+
+struct job {
+    struct list place;
+    void (*call)(void *context);
+    void *context;
+};
+
+struct pager {
+    struct pager_options options;
+    struct farpage_area *area;
+    struct slots slots;
+    struct queue queue;
+    struct fingerprint_key key;
+    struct figures figures;
+    struct list spaces;
+    struct space *by_number[PAGER_SPACES_MAX];
+    struct pager_watch *watches;
+    uint64_t alarm_ns;
+    uint64_t (*due)(void *context, uint64_t now_ns);
+    void *due_context;
+
+    uint64_t now_ns;           /* of this turn of the loop */
+    uint64_t reserve, staged_wanted, unknown, pinned;
+    uint64_t waited_ns;        /* when a fault last could not be served at once */
+    uint64_t resident, resident_peak, staged, leaver_count;
+    bool evicting;             /* from above the high watermark to below the low one */
+    bool exclusive;            /* a load gives its slot up: the server is full */
+    bool full, gone, renewing, ending;
+    bool look_again;           /* somebody who waits may be served now */
+    bool swept_tables;         /* since the queue was empty */
+    uint64_t take_again_ns, sweep_ns, renew_ns;
+    unsigned submitted;        /* since the area was processed last */
+    unsigned accepted;         /* stores in a row since the server was full */
+
+    struct load *loads;
+    struct list free_loads, loading, came;
+    size_t free_load_count;
+    struct leaver *leavers;
+    struct list free_leavers, staged_leavers;
+    struct sending **sendings;
+    size_t sending_count, sending_room, free_sending_count;
+    struct list free_sendings, sending, refused;
+    struct order orders[PAGER_ORDERS];
+    struct list free_orders;
+    struct list waiting, free_waiting;
+    size_t waiting_count;
+    struct list wants, dismissals;
+    uint8_t *load_bytes;
+
+    pthread_mutex_t lock;      /* of the jobs */
+    struct list jobs;
+    int bell;                  /* an eventfd: jobs, or stop */
+    _Atomic bool stopping;
+    struct pollfd *polls;
+    size_t poll_room;
+};
+
+/* --- pager.c --- */
+
+uint64_t pager_limit(const struct pager *pager) FP_NONNULL(1);
+/* Pages in all programs, as far as known. */
+uint64_t pager_resident(const struct pager *pager) FP_NONNULL(1);
+/* False: so many would not fit below `limit`. */
+bool pager_take_room(struct pager *pager, uint64_t pages, uint64_t limit) FP_MUST_CHECK
+    FP_NONNULL(1);
+void pager_give_room(struct pager *pager, uint64_t pages) FP_NONNULL(1);
+void pager_tell(struct pager *pager, const struct pager_notice *notice) FP_NONNULL(1, 2);
+
+/* --- pager_fault.c --- */
+
+/* False: it cannot be served yet. */
+bool fault_serve(struct space *space, const struct fault *fault) FP_MUST_CHECK FP_NONNULL(1, 2);
+/* Serves it, or lets it wait. */
+void fault_take(struct space *space, const struct fault *fault) FP_NONNULL(1, 2);
+void fault_look_again(struct pager *pager) FP_NONNULL(1);
+/* The page is there: its entry says so, it counts (room was taken), it may be evicted. */
+void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+    FP_NONNULL(1, 3);
+void page_queue(struct space *space, uint64_t number, struct page *page, enum queue_part part)
+    FP_NONNULL(1, 3);
+/* What it was is gone; whoever touches it is to know. */
+void page_lose(struct space *space, uint64_t number, struct page *page) FP_NONNULL(1, 3);
+
+/* --- pager_load.c --- */
+
+/* Room was taken. False: nothing is free for it, or it could not be asked for. */
+bool load_begin(struct space *space, uint64_t number, struct page *page, bool demanded)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
+/* Somebody waits for what is under way. */
+void load_demand(struct pager *pager, struct load *load, const struct fault *fault)
+    FP_NONNULL(1, 2, 3);
+void load_abandon(struct load *load) FP_NONNULL(1);
+void load_deliver_again(struct pager *pager) FP_NONNULL(1);
+void load_watch_server(struct pager *pager) FP_NONNULL(1);
+/* Every page on the server is lost. */
+void pager_new_life(struct pager *pager) FP_NONNULL(1);
+
+/* --- pager_take.c --- */
+
+/* One bounded step; false: there is nothing to do now. */
+bool take_step(struct pager *pager) FP_MUST_CHECK FP_NONNULL(1);
+/* The leaver's page goes back to the program: it is in staging no more. */
+void leaver_returned(struct pager *pager, struct leaver *leaver) FP_NONNULL(1, 2);
+/* The page that owned it is gone, or was brought back by a copy. */
+void leaver_disown(struct pager *pager, struct leaver *leaver) FP_NONNULL(1, 2);
+/* All that is staged in the space is copied out: it may be gone soon, and others need it. */
+void leavers_flush(struct space *space) FP_NONNULL(1);
+void leavers_forget(struct space *space) FP_NONNULL(1);
+uint64_t leaver_address(const struct leaver *leaver) FP_NONNULL(1);
+
+/* --- pager_send.c --- */
+
+struct sending *sending_take(struct pager *pager, bool beyond) FP_NONNULL(1);
+void sending_drop(struct pager *pager, struct sending *sending) FP_NONNULL(1, 2);
+/* Its bytes are filled in: they belong into `slot`. */
+void sending_begin(struct pager *pager, struct sending *sending, uint32_t slot) FP_NONNULL(1, 2);
+/* Nobody wants them any more. */
+void sending_cancel(struct pager *pager, struct sending *sending) FP_NONNULL(1, 2);
+void sending_again(struct pager *pager) FP_NONNULL(1);
+void garbage_sweep(struct pager *pager) FP_NONNULL(1);
+/* One page less names the slot; what is nowhere needed any more is let go of. */
+void slot_release(struct pager *pager, uint32_t slot) FP_NONNULL(1);
+/* Slots that are kept for resident pages are given up. */
+void slots_give_up_kept(struct pager *pager) FP_NONNULL(1);
+
+/* --- pager_event.c --- */
+
+void event_happened(struct space *space, const struct uffd_event *event) FP_NONNULL(1, 2);
+void pages_forget(struct space *space, uint64_t first, uint64_t end) FP_NONNULL(1);
+
+/* --- pager_want.c --- */
+
+bool want_step(struct pager *pager) FP_MUST_CHECK FP_NONNULL(1);
+void wants_forget(struct space *space) FP_NONNULL(1);
+/* The next page that was dismissed; false: none. */
+bool dismissed_next(struct pager *pager, struct space **space, uint64_t *number) FP_MUST_CHECK
+    FP_NONNULL(1, 2, 3);
+
+/* --- space.c --- */
+
+/* The mapping of a page, grown where it goes on behind one; NULL: none is near, or no memory. */
+struct mapping *space_mapping(struct space *space, uint64_t number) FP_NONNULL(1);
+void mappings_cut(struct space *space, uint64_t first, uint64_t end) FP_NONNULL(1);
+bool mappings_add(struct space *space, uint64_t first, uint64_t end) FP_MUST_CHECK FP_NONNULL(1);
+void space_order_ended(struct space *space) FP_NONNULL(1);
+/* The child's pages are what the parent's are. False: no memory. */
+bool space_fork_table(struct space *parent, struct space *child) FP_MUST_CHECK FP_NONNULL(1, 2);
+
+static inline uint64_t number_of(uint64_t address)
+{
+    return address >> UFFD_PAGE_SHIFT;
+}
+
+static inline uint64_t address_of(uint64_t number)
+{
+    return number << UFFD_PAGE_SHIFT;
+}
+
+#endif
