@@ -11,8 +11,8 @@
  *
  * Every call that can fail returns an enum farpage_status, 0 for success; farpage_error(), or
  * farpage_area_error() of an area, has the sentence to show to a person. The library keeps no
- * global state, starts no thread, prints nothing, never aborts and never raises a signal. What a
- * server sends is checked before it is believed.
+ * global state, starts no thread but a region's, prints nothing, never aborts and never raises a
+ * signal. What a server sends is checked before it is believed.
  *
  * Threads: each area has a connection of its own and belongs to one thread at a time; different
  *          areas, of one client too, may be used by different threads at once. Areas may be opened

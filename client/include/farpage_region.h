@@ -12,7 +12,8 @@
  *
  * It reads as zeros where it was never written. A page that the server lost or damaged raises
  * SIGBUS in who touches it, never other bytes. A child of fork() does not have the region. It must
- * not be unmapped, moved or protected by the program; madvise(MADV_DONTNEED) may forget parts of it.
+ * not be unmapped, moved or protected by the program; madvise(MADV_DONTNEED) may forget parts of
+ * it.
  *
  * A region has a thread of its own, and that one a second where the kernel cannot move pages.
  *
@@ -46,7 +47,7 @@ enum farpage_region_flags {
 };
 
 enum farpage_region_event {
-    FARPAGE_REGION_LOST,    /* the page at `address` is lost or damaged: SIGBUS for who touches it */
+    FARPAGE_REGION_LOST,    /* the page at `address` is lost: SIGBUS for who touches it */
     FARPAGE_REGION_GONE,    /* the server does not answer; who needs a page waits */
     FARPAGE_REGION_BACK,    /* it answers again */
     FARPAGE_REGION_FULL,    /* the server takes no more pages; what fits stays here */
@@ -100,7 +101,8 @@ FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
 farpage_region_will_not_need(struct farpage_region *region, const void *memory, uint64_t bytes);
 
 /* Brings it and keeps it here until it was unpinned as often. Blocks until it is there.
- * FARPAGE_LIMIT: pins may take a part of local_bytes only; FARPAGE_CORRUPT: a page of it is lost. */
+ * FARPAGE_LIMIT: pins may take a part of local_bytes only; FARPAGE_CORRUPT: a page of it is lost.
+ * */
 FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status
 farpage_region_pin(struct farpage_region *region, const void *memory, uint64_t bytes);
 FARPAGE_API FARPAGE_MUST_CHECK enum farpage_status

@@ -2,9 +2,9 @@
  * Life of a pager: create makes its tables; run turns until stop; destroy lets go of the spaces
  * first, for what they hold is in the tables.
  *
- * A turn: what the programs say (faults before anything else) -> what the server says -> who waits and
- * may be served now -> a step of what was hinted, a step of eviction -> wait, unless there is more
- * to do. Nothing in a turn blocks, and nothing takes longer than some pages' work. */
+ * A turn: what the programs say (faults before anything else) -> what the server says -> who waits
+ * and may be served now -> a step of what was hinted, a step of eviction -> wait, unless there is
+ * more to do. Nothing in a turn blocks, and nothing takes longer than some pages' work. */
 #include "client/uffd/pager.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum {
     GRACE_MS_DEFAULT = 30000,

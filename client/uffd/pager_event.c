@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What programs do with their mappings, in the order in which the kernel tells it; whoever did it waits
- * until it is read. The entries follow: moved, forgotten, or copied for a child. What is on its way in or
- * out knows its page by number, and is renamed with it.
+ * What programs do with their mappings, in the order in which the kernel tells it; whoever did it
+ * waits until it is read. The entries follow: moved, forgotten, or copied for a child. What is on
+ * its way in or out knows its page by number, and is renamed with it.
  *
- * What the pager itself orders to be dropped is told like any other REMOVE: of a page that is taken, one of
- * them is ours. */
+ * What the pager itself orders to be dropped is told like any other REMOVE: of a page that is
+ * taken, one of them is ours. */
 #include <errno.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 /* --- forgotten --- */
 

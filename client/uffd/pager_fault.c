@@ -14,7 +14,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 static void wake(struct space *space, uint64_t number)
 {
@@ -208,7 +208,10 @@ static void fetch_ahead(struct space *space, uint64_t number)
     uint64_t room = resident < most ? most - resident : 0;
     size_t spare = pager->free_load_count;
     room = min_u64(room, spare > PAGER_LOADS_DEMANDED ? spare - PAGER_LOADS_DEMANDED : 0);
+    uint64_t used = mapping->remote.used, wasted = mapping->remote.wasted;
     struct trend_run run = trend_fault(&mapping->remote, number, (uint32_t)room);
+    pager->figures.prefetch_used += mapping->remote.used - used;
+    pager->figures.prefetch_wasted += mapping->remote.wasted - wasted;
     for (uint32_t i = 0; i < run.count; i++) {
         uint64_t ahead = run.first + (uint64_t)run.stride * i;
         if (ahead < mapping->start || ahead >= mapping->end) break;

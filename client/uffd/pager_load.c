@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Life of a load: asked for -> its answer -> copied to where its page is now, which may be elsewhere
- * than it was -> free. Whoever demands the page meanwhile is woken by the copy.
+ * Life of a load: asked for -> its answer -> copied to where its page is now, which may be
+ * elsewhere than it was -> free. Whoever demands the page meanwhile is woken by the copy.
  *
  *     the page was forgotten meanwhile   its load is abandoned: the answer goes nowhere
  *     the copy must wait (EAGAIN)        the load stays among those that came, and is tried again
- *     a bad answer                       demanded: the page is lost; fetched ahead: it is away, as before
+ *     a bad answer                       demanded: the page is lost; fetched ahead: it is away, as
+ * before
  *
- * The slot is the page's all the time: the load holds none of its own, but that of an abandoned one,
- * which must not be stored to before its answer: a load that overtakes is harmless. */
+ * The slot is the page's all the time: the load holds none of its own, but that of an abandoned
+ * one, which must not be stored to before its answer: a load that overtakes is harmless. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum {
     GONE_NS = 1000000000,       /* without an answer: the server is said to be gone */
@@ -92,7 +93,8 @@ static bool deliver(struct load *load)
 static void say_lost(struct load *load, const struct farpage_answer *answer)
 {
     char text[256];
-    (void)snprintf(text, sizeof text, "the page cannot be got from the server: %.180s", answer->why);
+    (void)snprintf(text, sizeof text, "the page cannot be got from the server: %.180s",
+                   answer->why);
     struct pager_notice notice = {
         .kind = PAGER_LOST, .pid = load->space->target->pid, .address = address_of(load->number),
         .status = answer->status, .text = text};
@@ -197,7 +199,8 @@ void load_watch_server(struct pager *pager)
     if (pager->now_ns < oldest->begun_ns + GONE_NS) return;
     pager->gone = true;
     char text[128];
-    (void)snprintf(text, sizeof text, "the server does not answer; pages wait for it, %u ms at most",
+    (void)snprintf(text, sizeof text,
+                   "the server does not answer; pages wait for it, %u ms at most",
                    pager->options.grace_ms);
     struct pager_notice notice = {
         .kind = PAGER_GONE, .status = FARPAGE_UNREACHABLE, .text = text};

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Life of what is sent: copied out of the program -> on the way -> acknowledged, and only then does the
- * server have it. Refused for want of room, or not answered, it stays in its buffer and is sent again:
- * there is no other copy. Whoever wants it meanwhile gets it from the buffer.
+ * Life of what is sent: copied out of the program -> on the way -> acknowledged, and only then
+ * does the server have it. Refused for want of room, or not answered, it stays in its buffer and
+ * is sent again: there is no other copy. Whoever wants it meanwhile gets it from the buffer.
  *
- * A store that timed out may still be carried out one day: its slot is sent the same bytes again, and is
- * spoilt for any others. */
+ * A store that timed out may still be carried out one day: its slot is sent the same bytes again,
+ * and is spoilt for any others. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arith.h"
 #include "base/clock.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum {
     AGAIN_NS = 50000000,

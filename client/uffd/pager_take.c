@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Life of a leaver: a page that is to leave the program.
  *
- *   resident --TARGET_MOVE--> staged --read--> its bytes are where they belong --TARGET_DROP--> free
+ *   resident --TARGET_MOVE--> staged --read--> its bytes are kept elsewhere --TARGET_DROP--> free
  *                |   ^          |
  *                |   |          '--wanted back: moved or copied
  *                '---'  it could not be moved: resident as before
  *
  *   resident --protected, read, TARGET_DROP--> free          where there is no moving
  *
- * While the first or the last order is under way the page is PAGE_TAKEN: nobody knows whether it is there,
- * so who faults on it waits until the order is done. Until then the leaver holds the page's slots.
+ * While the first or the last order is under way the page is PAGE_TAKEN: nobody knows whether it
+ * is there, so who faults on it waits until the order is done. Until then the leaver holds the
+ * page's slots.
  *
  * What is read is compared: zeros need no slot; bytes that the server has are not sent again. */
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 #include "base/arith.h"
 #include "base/check.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum { AGAIN_NS = 1000000 };
 

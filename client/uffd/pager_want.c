@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Hints and pins: ranges that are walked a few pages a turn, so that no fault waits for a hint. A want
- * never waits by itself; a pin's is over when all of its pages are there, in their order. */
+ * Hints and pins: ranges that are walked a few pages a turn, so that no fault waits for a hint. A
+ * want never waits by itself; a pin's is over when all of its pages are there, in their order. */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum { PINS_MAX = 255 };
 

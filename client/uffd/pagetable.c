@@ -76,7 +76,8 @@ void pagetable_each(struct pagetable *table, uint64_t first, uint64_t end,
         }
         struct pagetable_leaf *found = leaf_of(table, leaf);
         uint64_t stop = min_u64((leaf + 1) << PAGETABLE_BITS, end);
-        for (; found != NULL && first < stop; first++) each(context, first, &found->pages[first % FAN]);
+        for (; found != NULL && first < stop; first++)
+            each(context, first, &found->pages[first % FAN]);
         first = stop;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Life of a region: memory and area -> userfaultfd, pager, its one space -> a thread that runs the pager
- * -> stopped, everything let go of in the opposite order. The memory is made inaccessible before the
- * userfaultfd is closed, so that who still touches it is stopped and reads no zeros.
+ * Life of a region: memory and area -> userfaultfd, pager, its one space -> a thread that runs the
+ * pager -> stopped, everything let go of in the opposite order. The memory is made inaccessible
+ * before the userfaultfd is closed, so that who still touches it is stopped and reads no zeros.
  *
  * Calls of other threads are errands: posted to the pager's thread, and awaited. */
 #include <errno.h>

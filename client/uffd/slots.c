@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Slots are taken lowest first and used again last first; records come in pieces of 4096, so that an
- * area of any size costs its table of pieces. */
+ * Slots are taken lowest first and used again last first; records come in pieces of 4096, so that
+ * an area of any size costs its table of pieces. */
 #include "client/uffd/slots.h"
 
 #include <stdlib.h>

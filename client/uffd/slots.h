@@ -6,8 +6,8 @@
  *    ^                                                      in it; taken again as it is, or
  *    '----------------------------- invalidated <-----------' invalidated in runs
  *
- * A slot that is busy, because a request for it is under way, is let go of when that is answered. One
- * whose request may still be carried out one day (it timed out) is spoilt: never taken again.
+ * A slot that is busy, because a request for it is under way, is let go of when that is answered.
+ * One whose request may still be carried out one day (it timed out) is spoilt: never taken again.
  *
  * Threads: the pager's. Blocks: never. Memory: 40 bytes a slot that was ever used, in pieces.
  */

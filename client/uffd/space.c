@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Life of a space: adopted with its descriptor and its target -> mappings are covered -> released, where
- * everything that is under way for it is ended first: loads are abandoned, orders are answered by the
- * target's end, slots are let go of. */
+ * Life of a space: adopted with its descriptor and its target -> mappings are covered -> released,
+ * where everything that is under way for it is ended first: loads are abandoned, orders are
+ * answered by the target's end, slots are let go of. */
 #include "client/uffd/space.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "base/arith.h"
 #include "base/check.h"
-#include "client/uffd/pager_parts.h"
+#include "client/uffd/pager_steps.h"
 
 enum { GROWTH_PAGES_MAX = 1 << 14 }; /* behind a mapping: taken for its growth */
 

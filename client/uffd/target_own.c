@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Staging is dropped in two steps, because madvise on what is registered with the program's userfaultfd
- * waits for the pager, which is who calls here: pages are moved on, in one call for neighbours, to a
- * range of ours that is registered with another one, which tells nobody anything; there madvise may. */
+ * Staging is dropped in two steps, because madvise on what is registered with the program's
+ * userfaultfd waits for the pager, which is who calls here: pages are moved on, in one call for
+ * neighbours, to a range of ours that is registered with another one, which tells nobody anything;
+ * there madvise may. */
 #include "client/uffd/target_own.h"
 
 #include <errno.h>
@@ -175,7 +176,8 @@ static void *work(void *context)
     struct own *own = context;
     (void)pthread_mutex_lock(&own->lock);
     for (;;) {
-        while (own->first == NULL && !own->ending) (void)pthread_cond_wait(&own->wanted, &own->lock);
+        while (own->first == NULL && !own->ending)
+            (void)pthread_cond_wait(&own->wanted, &own->lock);
         struct target_order *order = own->first;
         if (order == NULL) break; /* it is ending, and all is done */
         own->first = order->next;

@@ -2,8 +2,8 @@
  * target_own - memory of the pager's own process.
  *
  * The pager's thread carries out what it can: moves, and drops of staging. What waits for an event
- * that the pager has to read (dropping pages of the program, putting something over them) is done by
- * a second thread, which is started when it is first needed.
+ * that the pager has to read (dropping pages of the program, putting something over them) is done
+ * by a second thread, which is started when it is first needed.
  *
  * Threads: as target.h says. Blocks: destroying it, until the second thread has ended.
  */
