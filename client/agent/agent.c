@@ -38,7 +38,6 @@ static struct {
     uint8_t token[AGENT_TOKEN_BYTES];
     struct sockaddr_un address;
     uint64_t id;
-    bool follows_forks;
     uint64_t own_from, own_to; /* this library in memory */
     _Atomic uint32_t forks, forking; /* forking: 0 nobody, 1 a thread, 2 and others wait */
     sigset_t held;                   /* signals of the thread that forks */
@@ -261,14 +260,14 @@ static bool settle(int socket, const int gifts[AGENT_GIFTS], const int fds[AGENT
 }
 
 /* Says hello and lives by the answer. `parent` and `fork` are 0 for a program that just began. */
-static enum agent_verdict enter(uint64_t parent, uint32_t fork, bool gives)
+static enum agent_verdict enter(uint64_t parent, uint32_t fork)
 {
     struct agent_hello hello = {
         .magic = AGENT_MAGIC, .version = AGENT_VERSION, .pid = getpid(), .parent = parent,
         .fork = fork, .own_from = agent.own_from, .own_to = agent.own_to};
     memcpy(hello.token, agent.token, sizeof hello.token);
     int gifts[AGENT_GIFTS] = {-1, -1}, fds[AGENT_FDS];
-    if (gives) make_gifts(&hello, gifts);
+    make_gifts(&hello, gifts);
     enum agent_verdict verdict = AGENT_UNWANTED;
     int socket = call_pager(); /* who calls is expected to speak at once */
     if (socket < 0) say("farpage: the pager cannot be reached: %s\n", strerror(errno));
@@ -276,7 +275,6 @@ static enum agent_verdict enter(uint64_t parent, uint32_t fork, bool gives)
     if (socket >= 0 && send_hello(socket, &hello, gifts) && take_welcome(socket, &welcome, fds)) {
         verdict = (enum agent_verdict)welcome.verdict;
         agent.id = welcome.id;
-        agent.follows_forks = welcome.follows_forks != 0;
         if (verdict == AGENT_TAKEN && !settle(socket, gifts, fds)) {
             say("farpage: the agent cannot start: %s\n", strerror(errno));
             verdict = AGENT_UNWANTED;
@@ -316,7 +314,7 @@ static void after_fork_in_child(void)
     atomic_store(&agent.forking, 0);
     if (atomic_exchange(&agent.ring, NULL) != NULL) { /* not there any more: it is not forked */
         uint32_t fork = atomic_exchange(&agent.forks, 0);
-        enum agent_verdict verdict = enter(agent.id, fork, !agent.follows_forks);
+        enum agent_verdict verdict = enter(agent.id, fork);
         if (verdict == AGENT_UNWANTED) {
             (void)kill(getpid(), SIGKILL);
             _exit(137);
@@ -384,5 +382,5 @@ __attribute__((constructor)) static void begin(void)
         return;
     }
     (void)dl_iterate_phdr(find_own, NULL);
-    (void)enter(0, 0, true);
+    (void)enter(0, 0);
 }

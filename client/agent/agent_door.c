@@ -103,7 +103,7 @@ static bool same_token(const uint8_t *a, const uint8_t *b)
     return different == 0;
 }
 
-static void close_guest(struct agent_guest *guest)
+void agent_guest_forget(struct agent_guest *guest)
 {
     if (guest->socket >= 0) close(guest->socket);
     for (int i = 0; i < AGENT_GIFTS; i++) {
@@ -124,7 +124,7 @@ bool agent_door_hear(const struct agent_door *door, int socket, struct agent_gue
                  same_token(guest->hello.token, door->token) &&
                  (guest->gifts[0] < 0) == (guest->gifts[AGENT_GIFTS - 1] < 0);
     if (known) guest->pid = peer.pid;
-    if (!known) close_guest(guest);
+    if (!known) agent_guest_forget(guest);
     return known;
 }
 
@@ -132,5 +132,5 @@ void agent_guest_refuse(struct agent_guest *guest, enum agent_verdict verdict)
 {
     struct agent_welcome welcome = {.magic = AGENT_MAGIC, .verdict = verdict};
     (void)!send(guest->socket, &welcome, sizeof welcome, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close_guest(guest);
+    agent_guest_forget(guest);
 }

@@ -47,6 +47,9 @@ int agent_door_answer(struct agent_door *door) FP_MUST_CHECK FP_NONNULL(1);
 bool agent_door_hear(const struct agent_door *door, int socket, struct agent_guest *guest)
     FP_MUST_CHECK FP_NONNULL(1, 3);
 
+/* Closes what the guest brought and nobody took. */
+void agent_guest_forget(struct agent_guest *guest) FP_NONNULL(1);
+
 /* Sends a welcome other than AGENT_TAKEN and closes what the guest brought. */
 void agent_guest_refuse(struct agent_guest *guest, enum agent_verdict verdict) FP_NONNULL(1);
 

@@ -45,8 +45,7 @@ static int send_welcome(int socket, const struct agent_welcome *welcome, const i
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *welcome ? 0 : errno;
 }
 
-int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t id,
-                    bool follows_forks, int uffd)
+int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t id, int uffd)
 {
     int fds[AGENT_FDS] = {-1, -1, uffd};
     *link = (struct agent_link){.socket = -1, .bell = -1};
@@ -55,8 +54,7 @@ int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t
         link->bell = fds[AGENT_FD_BELL] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (link->bell < 0) error = errno;
     }
-    struct agent_welcome welcome = {.magic = AGENT_MAGIC, .verdict = AGENT_TAKEN, .id = id,
-                                    .follows_forks = follows_forks};
+    struct agent_welcome welcome = {.magic = AGENT_MAGIC, .verdict = AGENT_TAKEN, .id = id};
     if (error == 0) error = send_welcome(guest->socket, &welcome, fds);
     if (fds[AGENT_FD_RING] >= 0) close(fds[AGENT_FD_RING]);
     if (error != 0) {
@@ -127,16 +125,11 @@ bool agent_link_done(struct agent_link *link, struct agent_order *order)
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
-static bool is_asked(const struct agent_link *link)
-{
-    return !link->wished && atomic_load(&link->ring->ask.kind) != AGENT_ASK_NOTHING;
-}
-
 bool agent_link_listen(struct agent_link *link)
 {
     atomic_store(&link->ring->listening, 1);
     atomic_thread_fence(memory_order_seq_cst);
-    if (!has_done(link) && !is_asked(link)) return true;
+    if (!has_done(link)) return true; /* an ask rings by itself, whoever sleeps */
     atomic_store(&link->ring->listening, 0);
     return false;
 }

@@ -33,8 +33,8 @@ struct agent_wish {
 
 /* Makes the ring, welcomes the guest and takes his socket over; `uffd` (-1: he has one) is a forked
  * child's and stays the caller's. 0, or an errno, when the guest is still the caller's. */
-int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t id,
-                    bool follows_forks, int uffd) FP_MUST_CHECK FP_NONNULL(1, 2);
+int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t id, int uffd)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
 void agent_link_close(struct agent_link *link) FP_NONNULL(1);
 
 /* The next order, to be filled, or NULL where the ring is full. */
@@ -51,7 +51,7 @@ uint32_t agent_link_under_way(const struct agent_link *link) FP_NONNULL(1);
 bool agent_link_done(struct agent_link *link, struct agent_order *order)
     FP_MUST_CHECK FP_NONNULL(1, 2);
 
-/* Before the caller sleeps until the bell is readable. False: do not sleep, something is there. */
+/* Before the caller sleeps until the bell is readable. False: do not sleep, an order is done. */
 bool agent_link_listen(struct agent_link *link) FP_MUST_CHECK FP_NONNULL(1);
 void agent_link_hush(struct agent_link *link) FP_NONNULL(1); /* empties the bell */
 

@@ -39,8 +39,8 @@ enum agent_how {
 };
 
 /* Two userfaultfds that have not been asked for any feature yet come with it: the process's, and
- * staging's. None comes where `error` says why, and none of a forked child where the kernel gives
- * the pager one. */
+ * staging's; or none, where `error` says why. The first is for nothing in a forked child where the
+ * kernel gave the pager one, as it does if anything of the parent's was registered. */
 enum agent_gift { AGENT_GIFT_UFFD, AGENT_GIFT_STAGE, AGENT_GIFTS };
 
 struct agent_hello {
@@ -55,7 +55,7 @@ struct agent_hello {
     uint64_t stage_from;       /* AGENT_STAGE_BYTES, where userfaultfds came along */
 };
 
-/* Descriptors that come with AGENT_TAKEN, in this order; UFFD where the hello had none. The agent
+/* Descriptors that come with AGENT_TAKEN; UFFD where it is not the hello's. The agent
  * keeps its own of a userfaultfd: with the last of them what is away would read as zeros. */
 enum agent_fd { AGENT_FD_RING, AGENT_FD_BELL, AGENT_FD_UFFD, AGENT_FDS };
 
@@ -69,8 +69,6 @@ struct agent_welcome {
     uint32_t magic;
     uint32_t verdict; /* enum agent_verdict */
     uint64_t id;      /* not 0 */
-    uint32_t follows_forks; /* the kernel gives the pager the userfaultfd of each forked child */
-    uint32_t unused;
 };
 
 enum agent_order_kind {

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,12 +125,11 @@ static void answer(struct tree_process *process, const struct agent_wish *wish)
     }
     if (wish->kind == AGENT_ASK_THAW && process->forking != 0) {
         bool follows = (tree->abilities & UFFD_FORKS) != 0;
-        if (!follows && child_of(tree, process->id, process->forking) == NULL) {
-            process->awaits_child = true;
+        process->awaits_child = !follows && process->child_came != process->forking;
+        if (process->awaits_child)
             process->thaw_by_ns = clock_monotonic_ns() + CHILD_NS;
-        } else {
+        else
             thaw(process);
-        }
         return;
     }
     if (wish->kind == AGENT_ASK_MAPPED && tree->covering) tree_cover(process);
@@ -158,8 +158,7 @@ static bool link_up(struct tree_process *process, struct agent_guest *guest, int
 {
     struct tree *tree = process->tree;
     struct target_agent *target = &process->target;
-    bool follows = (tree->abilities & UFFD_FORKS) != 0;
-    int error = agent_link_open(&target->link, guest, process->id, follows, uffd);
+    int error = agent_link_open(&target->link, guest, process->id, uffd);
     if (error != 0) {
         tree_say(tree, guest->pid, "its agent cannot be spoken to: %s", strerror(error));
         return false;
@@ -234,32 +233,42 @@ static void take_in(struct tree *tree, struct tree_process *parent, struct agent
     guest->gifts[AGENT_GIFT_UFFD] = -1;
     if (parent != NULL) process->parent = parent->id;
     process->fork = guest->hello.fork;
-    if (!link_up(process, guest, -1)) {
+    if (link_up(process, guest, -1)) {
+        agent_guest_forget(guest); /* staging's, where nothing can be moved */
+    } else {
         end(process);
         agent_guest_refuse(guest, verdict);
     }
 }
 
+static void given_child_says_hello(struct tree_process *child, struct agent_guest *guest)
+{
+    int error = target_agent_find(&child->target, guest->pid);
+    if (error == 0) error = tree_watch_open(child);
+    if (error == 0) space_set_context(child->target.target.space, child);
+    if (error == 0 && link_up(child, guest, child->uffd)) {
+        agent_guest_forget(guest); /* its gifts are not needed */
+        return;
+    }
+    tree_say(child->tree, guest->pid, "it cannot be paged as its parent is, and ends: %s",
+             strerror(error));
+    agent_guest_refuse(guest, AGENT_UNWANTED);
+}
+
 static void child_says_hello(struct tree *tree, struct agent_guest *guest)
 {
     struct tree_process *parent = process_of(tree, guest->hello.parent);
-    if ((tree->abilities & UFFD_FORKS) == 0) {
-        bool awaited = parent != NULL && parent->forking == guest->hello.fork;
-        if (awaited) {
-            take_in(tree, parent, guest);
-            if (parent->awaits_child) thaw(parent);
-        } else {
-            agent_guest_refuse(guest, AGENT_UNWANTED);
-        }
-        return;
-    }
     struct tree_process *child = child_of(tree, guest->hello.parent, guest->hello.fork);
-    int error = child != NULL ? target_agent_find(&child->target, guest->pid) : ESRCH;
-    if (error == 0) error = tree_watch_open(child);
-    if (error == 0) space_set_context(child->target.target.space, child);
-    if (error != 0 || !link_up(child, guest, child->uffd)) {
-        tree_say(tree, guest->pid, "it cannot be paged as its parent is, and ends: %s",
-                 strerror(error));
+    if (child != NULL) {
+        given_child_says_hello(child, guest);
+    } else if ((tree->abilities & UFFD_FORKS) != 0) {
+        take_in(tree, NULL, guest); /* nothing was registered, so nothing is missing */
+    } else if (parent != NULL && parent->forking == guest->hello.fork) {
+        take_in(tree, parent, guest);
+        parent->child_came = parent->forking;
+        if (parent->awaits_child) thaw(parent);
+    } else {
+        tree_say(tree, guest->pid, "what it was forked from is gone, and it ends");
         agent_guest_refuse(guest, AGENT_UNWANTED);
     }
 }
@@ -346,6 +355,14 @@ void tree_stop(struct tree *tree)
     for (struct tree_process *process = tree->processes, *next; process != NULL; process = next) {
         next = process->next;
         end(process);
+    }
+}
+
+void tree_signal(const struct tree *tree, int number)
+{
+    const struct tree_process *process = tree->processes;
+    for (; process != NULL; process = process->next) {
+        if (process->target.target.pid > 0) (void)kill(process->target.target.pid, number);
     }
 }
 

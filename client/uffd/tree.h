@@ -39,6 +39,7 @@ struct tree_process {
     uint64_t parent;      /* and its parent's */
     uint32_t fork;        /* which of its parent's forks it is; 0: none */
     uint32_t forking;     /* the fork of its own that is under way; 0: none */
+    uint32_t child_came;  /* the last of its forks whose child has said hello */
     bool awaits_child;    /* it is thawed when the child has come, or at `thaw_by_ns` */
     uint64_t thaw_by_ns, agent_by_ns; /* UINT64_MAX: never */
     uint64_t own_from, own_to;
@@ -66,6 +67,7 @@ struct tree {
     uint64_t last_id;
     bool covering;
     _Atomic uint64_t resident_pages, resident_pages_peak; /* anonymous, of all. Any thread */
+    _Atomic uint64_t away_pages_peak;                     /* of all. Any thread */
     _Atomic uint32_t count, ever;                         /* of processes. Any thread */
     /* Something a person should know, without a line end. */
     void (*say)(void *context, const char *line);
@@ -76,6 +78,9 @@ void tree_init(struct tree *tree, struct agent_door *door, struct pager_budget *
                uint32_t abilities) FP_NONNULL(1, 2, 3);
 void tree_start(struct tree *tree, struct pager *pager) FP_NONNULL(1, 2);
 void tree_stop(struct tree *tree) FP_NONNULL(1); /* while the pager does not run */
+
+/* Sends every process a signal. */
+void tree_signal(const struct tree *tree, int number) FP_NONNULL(1);
 
 /* For struct pager_options, whose context is the tree. */
 struct target *tree_forked(void *tree, struct space *parent, int uffd);

@@ -129,15 +129,22 @@ static uint64_t unknown_to_pager(const struct tree_process *process)
     return process->resident > known.resident ? process->resident - known.resident : 0;
 }
 
+static void raise_to(_Atomic uint64_t *peak, uint64_t value)
+{
+    if (value > atomic_load(peak)) atomic_store(peak, value);
+}
+
 static uint64_t look_at_all(struct tree *tree, uint64_t *unknown)
 {
-    uint64_t resident = 0;
+    uint64_t resident = 0, away = 0;
     *unknown = 0;
     for (struct tree_process *process = tree->processes; process != NULL; process = process->next) {
         process->resident = look(process);
         resident += process->resident;
         *unknown += unknown_to_pager(process);
+        away += space_pages(process->target.target.space).away;
     }
+    raise_to(&tree->away_pages_peak, away);
     return resident;
 }
 
@@ -157,8 +164,7 @@ uint64_t tree_watch(void *context, uint64_t now_ns)
     tree_give_up(tree, now_ns);
     uint64_t resident = look_at_all(tree, &unknown);
     atomic_store(&tree->resident_pages, resident);
-    if (resident > atomic_load(&tree->resident_pages_peak))
-        atomic_store(&tree->resident_pages_peak, resident);
+    raise_to(&tree->resident_pages_peak, resident);
     if (!tree->covering && resident >= limit - limit / 4) begin_to_cover(tree);
     if (tree->covering) {
         cover_what_grew(tree);
