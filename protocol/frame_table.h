@@ -43,7 +43,8 @@ enum frame_fields {
     X(19, FRAME_UNUSE, "unuse", FRAME_USES_ALL, "the server asks to take an area's pages")         \
     X(20, FRAME_UNUSE_ANSWER, "unuse answer", FRAME_USES_AREA | FRAME_USES_COUNT, "will it")       \
     X(21, FRAME_DRAIN, "drain", FRAME_USES_ALL, "freeze an area, say where it moved, ask for it")  \
-    X(22, FRAME_STORED, "stored", FRAME_USES_ALL, "which slots hold pages, and what changed")
+    X(22, FRAME_STORED, "stored", FRAME_USES_ALL, "which slots hold pages, and what changed")      \
+    X(23, FRAME_SNAPSHOT, "snapshot", FRAME_USES_COUNT, "all that is stored, piece by piece")
 
 enum frame_opcode {
 #define X(number, name, text, fields, meaning) name = number,

@@ -32,7 +32,7 @@ struct restart_exports { /* names of those that templates had made */
 struct restart { /* what was taken up; zeros: nothing */
     bool taken, same; /* same: its identities hold, boot_id among them */
     uint8_t boot_id[SNAPSHOT_BOOT_ID_BYTES];
-    uint64_t last_generation; /* areas up to this one are of the file; 0 unless `same` */
+    uint64_t last_generation; /* areas up to this one are of the file */
     uint64_t unix_ns;         /* when it was begun */
     struct restart_exports exports;
     struct store_restored restored;

@@ -136,6 +136,7 @@ static enum fp_status take_head(struct loading *loading, const struct snapshot_h
     struct restart *restart = loading->restart;
     const char *path = loading->reading->path;
     restart->unix_ns = head->unix_ns;
+    restart->last_generation = head->last_generation;
     if (!loading->reading->same) return FP_OK;
     if (head->kind != SNAPSHOT_OF_STOP)
         return restart_fail(loading->reason, path, "it is a snapshot of a server that went on "
@@ -146,7 +147,6 @@ static enum fp_status take_head(struct loading *loading, const struct snapshot_h
                             "been taken up already; 'farpaged --restore FILE' begins with it, "
                             "under new identities");
     memcpy(restart->boot_id, head->boot_id, sizeof restart->boot_id);
-    restart->last_generation = head->last_generation;
     return FP_OK;
 }
 

@@ -121,7 +121,7 @@ enum fp_status resume_begin(struct resume *resume, char reason[RESTART_REASON_BY
 void resume_exports(struct resume *resume)
 {
     struct restart_exports *exports = &resume->taken.exports;
-    for (uint32_t i = 0; i < exports->count && resume->taken.same; i++) {
+    for (uint32_t i = 0; i < exports->count && resume->taken.taken; i++) {
         struct slice name = slice_text(exports->names[i]);
         if (exports_come_back(&resume->shared->exports, name, clock_monotonic_ns()) != FP_OK)
             log_event(resume->shared->log, LOG_WARN, "no template makes that export any more",

@@ -29,6 +29,7 @@
 #include "server/reload.h"
 #include "server/resume.h"
 #include "server/sandbox.h"
+#include "server/snapshots.h"
 #include "server/tenancy.h"
 #include "server/trainer.h"
 #include "server/watch_events.h"
@@ -637,6 +638,7 @@ static void end_threads(struct server *server)
     const struct shared *shared = &server->shared;
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_stop(server->workers[i]);
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
+    snapshots_wait(&server->shared); /* their sessions have ended */
     if (server->recompressor != NULL) recompressor_stop(server->recompressor);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
     if (server->spiller != NULL) spiller_stop(server->spiller);

@@ -78,6 +78,7 @@ struct area *session_area(const struct session *session, uint32_t number)
 
 void session_fini(struct session *session, struct openers *openers, struct store *store)
 {
+    snapshot_leave(&session->snapshot);
     for (uint32_t number = 1; number <= SESSION_AREAS_MAX; number++)
         if (session_opener(session, number) != NULL)
             session_close_area(session, openers, store, number);

@@ -13,6 +13,7 @@
 #include "server/conns.h"
 #include "server/maps.h"
 #include "server/openers.h"
+#include "server/snapshots.h"
 #include "storage/store.h"
 
 enum { SESSION_AREAS_MAX = 64 };
@@ -41,6 +42,7 @@ struct session {
     struct value_in *value_in; /* a long value on its way in (dispatch_value_in.h); NULL: none */
     struct store_join *join;   /* a long append or prepend under way; NULL: none */
     struct value_out value_out;
+    struct snapshot_job *snapshot; /* one that is being taken; NULL: none */
     uint32_t page_bytes_max; /* of the areas it ever had open; 0: none */
     struct opener *openers[SESSION_AREAS_MAX]; /* the client's number 1 on; NULL: it is free */
     struct maps maps;

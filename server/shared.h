@@ -73,6 +73,7 @@ struct shared {
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
+    _Atomic uint32_t snapshots_running; /* threads of snapshots.c */
     struct shrinking shrinking;
     struct pressure pressure;
     _Atomic uint64_t limit_bytes; /* of memory, before what pressure takes of it (memory_limit.h) */

@@ -155,6 +155,7 @@ farpage_command(struct farpage *client, const char *line,
 
 #include "farpage_area.h"
 #include "farpage_drain.h"
+#include "farpage_snapshot.h"
 #include "farpage_event.h"
 #include "farpage_map.h"
 #include "farpage_region.h"

@@ -77,7 +77,8 @@
       "Any client may watch what keys others read, store and delete; off is memcached's -W.")      \
     X("server.dump_commands", KIND_CHOICE, struct config, server.dump_commands, "on", 0, 0,        \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
-      "Any client may list all keys: lru_crawler metadump, stats cachedump; off is -X.")           \
+      "Any client may list all keys (lru_crawler metadump, stats cachedump) and take a snapshot "  \
+      "of all that is stored; off is -X.")                                                         \
     X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "Any client may stop the server with the line shutdown; memcached's option -A.")             \

@@ -60,5 +60,6 @@ enum dispatch dispatch_unmap(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_unuse_answer(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_drain(const struct context *context) FP_NONNULL(1);
 enum dispatch dispatch_stored(const struct context *context) FP_NONNULL(1);
+enum dispatch dispatch_snapshot(const struct context *context) FP_NONNULL(1);
 
 #endif

@@ -317,6 +317,7 @@ static enum dispatch (*const requests[])(const struct context *context) = {
     [FRAME_UNUSE_ANSWER] = dispatch_unuse_answer,
     [FRAME_DRAIN] = dispatch_drain,
     [FRAME_STORED] = dispatch_stored,
+    [FRAME_SNAPSHOT] = dispatch_snapshot,
 };
 
 /* A request for an area: nobody else gets it while this goes on. */

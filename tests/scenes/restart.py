@@ -7,19 +7,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import nbd
 
 from areas import EXPECT, LOST, OK, TRANSIENT, Session
 from devices import connect
+from hostile import frame
 from library import Program
 from nbd_wire import Device
+from operating import until
 from running import Server
 from story import ask, memory_limit, sample, stats, tell
 
-PAGE = 4096
-EXIT_DATA = 65
+PAGE, EXIT_DATA, SNAPSHOT = 4096, 65, 23
 
 
 class Kept:
@@ -200,6 +202,98 @@ def a_block_device_goes_on_by_its_plain_name(programs):
             assert stats(third, "exports")["disk:state"] == "lost", stats(third, "exports")
 
 
+class Numbers(threading.Thread):
+    """Stores one number after the other, round and round the slots of two areas."""
+
+    SLOTS = 400
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.session, self.over, self.next = Session(server), False, 1
+        self.areas = [self.session.open(name, self.SLOTS) for name in (b"one", b"two")]
+
+    def store(self):
+        number, page = self.next, self.next.to_bytes(8, "big") * (PAGE // 8)
+        place = number % (2 * self.SLOTS)
+        assert self.session.store(self.areas[place % 2], place // 2, page) == OK
+        self.next += 1
+
+    def run(self):
+        while not self.over:
+            self.store()
+
+    @classmethod
+    def seen(cls, server):
+        session = Session(server)
+        areas = [session.open(name) for name in (b"one", b"two")]
+        pages = [session.load(area, slot) for slot in range(cls.SLOTS) for area in areas]
+        assert all(isinstance(page, bytes) for page in pages)
+        return sorted(int.from_bytes(page[:8], "big") for page in pages)
+
+
+def a_snapshot_is_of_one_moment_while_others_store(programs):
+    """All pages of all areas: the last numbers that were stored then, without a gap."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = os.path.join(directory, "snapshot")
+        with Server(programs.farpaged) as server:
+            fill(server)
+            ask(server, "set a 5 0 5\r\napple\r\n")
+            numbers = Numbers(server)
+            for _ in range(2 * Numbers.SLOTS):
+                numbers.store()
+            numbers.start()
+            for _ in range(3):
+                said = programs.json(server, "snapshot", file)
+            numbers.over = True
+            numbers.join()
+            stored = numbers.next
+            assert said["areas"] == 3 and said["items"] == 1, said
+            assert os.stat(file).st_mode & 0o777 == 0o600 and os.listdir(directory) == ["snapshot"]
+            away = subprocess.run([programs.farpage, "--server", "unix:" + server.unix, "snapshot",
+                                   "-"], capture_output=True, timeout=60, check=True)
+            assert away.stdout[:8] == b"\x89FPS\r\n\x1a\n" and b"pages of 3 areas" in away.stderr
+        seen = programs.json("unix:/none", "snapshot", "inspect", file)
+        assert seen["kind"] == "snapshot" and seen["damaged_pages"] == 0, seen
+        assert {a["name"]: a["pages"] for a in seen["areas"]} == \
+            {"swap": 300, "one": Numbers.SLOTS, "two": Numbers.SLOTS}, seen
+        assert "every checksum of the file is good" in \
+            programs.run("unix:/none", "snapshot", "inspect", file)
+        with Server(programs.farpaged, arguments=["--restore", file]) as server:
+            found = Numbers.seen(server)
+            assert found == list(range(found[0], found[0] + 2 * Numbers.SLOTS)), found
+            assert 2 * Numbers.SLOTS <= found[-1] < stored, (found[-1], stored)
+            assert "apple" in ask(server, "get a\r\n")
+        with open(file, "r+b") as f:
+            f.seek(5000)
+            f.write(b"?")
+        assert "at byte " in programs.run("unix:/none", "snapshot", "inspect", file, code=1)
+        with Kept(programs) as kept:
+            shutil.copy(file, kept.file)
+            assert "server that went on" in kept.refused() or "checksum" in kept.refused()
+
+
+def a_snapshot_that_is_not_wanted_any_more_costs_nothing(programs):
+    """The client is killed, or the configuration forbids it: the old file stays, and the next may."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = os.path.join(directory, "snapshot")
+        with Server(programs.farpaged) as server:
+            fill(server)
+            programs.run(server, "snapshot", file)
+            with open(file, "rb") as f:
+                before = f.read()
+            begun = Session(server)
+            assert begun.ask(frame(SNAPSHOT, count=0))["status"] == OK
+            assert "somebody takes a snapshot already" in \
+                programs.run(server, "snapshot", file, code=1)
+            begun.leave()
+            with open(file, "rb") as f:
+                assert f.read() == before and os.listdir(directory) == ["snapshot"]
+            until(lambda: "snapshot given up" in server.stderr())
+            programs.run(server, "snapshot", file)
+        with Server(programs.farpaged, sets=["server.dump_commands=off"]) as server:
+            assert "switched that off" in programs.run(server, "snapshot", file, code=1)
+
+
 def kept_said(kept, written, content):
     written(content)
     said = kept.refused()
@@ -246,4 +340,6 @@ def a_full_disk_is_told_and_leaves_nothing(programs):
 if __name__ == "__main__":
     tell([clients_go_on_after_a_restart, what_cannot_be_taken_up_is_refused_in_one_line,
           a_copy_may_be_begun_with_under_new_identities, a_block_device_goes_on_by_its_plain_name,
+          a_snapshot_is_of_one_moment_while_others_store,
+          a_snapshot_that_is_not_wanted_any_more_costs_nothing,
           too_little_memory_is_told_with_what_is_needed, a_full_disk_is_told_and_leaves_nothing])

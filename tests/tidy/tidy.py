@@ -68,7 +68,8 @@ MAY_INCLUDE = {
     "server/handouts": BASE | {"protocol"},
     "server/exports": BASE | {"protocol", "server/config", "server/handouts", "server/openers", "storage/area",
                               "storage/store"},
-    "server/session": BASE | {"protocol", "server/conns", "server/maps", "server/openers",
+    "server/snapshots": BASE | {"server/process", "server/shared", "storage/store"},
+    "server/session": BASE | {"server/snapshots", "protocol", "server/conns", "server/maps", "server/openers",
                               "storage/store"},
     "server/dispatcher": BASE | {"server/latency", "server/shared", "server/spilled"},
     "server/spill_state": BASE,
@@ -95,7 +96,7 @@ MAY_INCLUDE = {
                               "storage/area", "storage/store"},
     "server/http": BASE | {"protocol", "server/health", "server/metrics", "server/output",
                            "server/shared", "tls"},
-    "server/dispatch": BASE | {"server/sandbox", "storage/area", "protocol", "storage/store", "server/dispatcher", "server/maps",
+    "server/dispatch": BASE | {"server/snapshots", "server/sandbox", "storage/area", "protocol", "storage/store", "server/dispatcher", "server/maps",
                                "server/memory_limit", "server/operate", "server/output",
                                "server/session", "server/shared", "server/stats", "server/watch"},
     "server/nbd": BASE | {"server/spilled", "server/closing", "server/latency", "server/slow", "server/tenancy", "protocol", "storage/store", "server/worker", "server/dispatch",
@@ -128,7 +129,7 @@ MAY_INCLUDE = {
                              "server/credentials", "server/descriptors",
                              "server/handed", "server/http", "server/listener", "server/notify", "server/pulse",
                              "server/maintainer", "server/memory_limit", "server/process", "server/recompressor",
-                             "server/reload", "server/resume", "server/sandbox", "server/tenancy", "server/watch",
+                             "server/reload", "server/resume", "server/sandbox", "server/snapshots", "server/tenancy", "server/watch",
                              "server/worker"},
     "server/restart": BASE | {"snapshot", "storage/store"},
     "server/resume": BASE | {"snapshot", "server/notify", "server/restart", "server/shared",
@@ -138,7 +139,7 @@ MAY_INCLUDE = {
     "client": BASE | {"protocol", "codec", "tls", "client/include"},
     "client/agent": BASE,
     "client/uffd": BASE | {"client", "client/include", "client/agent"},
-    "client/cli": BASE | {"protocol", "codec", "client/include", "client/agent", "client/uffd"},
+    "client/cli": BASE | {"snapshot", "protocol", "codec", "client/include", "client/agent", "client/uffd"},
 }
 # The worker owns its connections and a connection knows its worker: one room in two files.
 TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}

@@ -331,6 +331,7 @@ static void answer(struct fake_server *server, const struct frame *request, stru
     case FRAME_LOAD:
         answer_page(server, request, body, reply, out);
         break;
+    case FRAME_SNAPSHOT:
     case FRAME_CLOSE: /* every connection has a right to each area */
         break;
     case FRAME_INVALIDATE:
