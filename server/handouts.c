@@ -225,7 +225,8 @@ static enum fp_status renew(struct handouts *handouts, const char *directory, ch
     int error = errno;
     free(text);
     if (kept) return FP_OK;
-    return fail(reason, "%s/" FILE_NAME ": %s", directory, strerror(error));
+    return fail(reason, "%s/" FILE_NAME ": %s; what was handed out must be noted there", directory,
+                strerror(error));
 }
 
 /* Nobody adds a line while the file is trimmed, and this waits for nobody who does. */

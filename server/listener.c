@@ -234,6 +234,9 @@ static enum fp_status bind_reason(const struct config_address *address, int erro
         return fail(reason, "%s: no permission; %s", text,
                     address->kind == CONFIG_UNIX ? "choose a directory you may write to"
                                                  : "ports below 1024 need CAP_NET_BIND_SERVICE");
+    if (error == EROFS)
+        return fail(reason, "%s: the file system is read-only; choose a directory on another",
+                    text);
     if (error == ENOENT) return fail(reason, "%s: the directory does not exist", text);
     return fail(reason, "%s: %s", text, strerror(error));
 }

@@ -32,6 +32,17 @@ void memory_limit_apply(struct shared *shared)
     if (bytes != budget_wanted(budget)) budget_approach_limit(budget, bytes);
 }
 
+void memory_limit_compare(const struct shared *shared, uint64_t bytes)
+{
+    if (!memory_limit_exceeds(shared->options, bytes)) return;
+    log_event(shared->log, LOG_WARN,
+              "storage.memory_limit is more than this container may have: the kernel would end the "
+              "server before it is full",
+              log_number("memory_limit_bytes", bytes),
+              log_number("container_bytes", shared->options->container_bytes),
+              log_text("cure", "leave it out, and it is 80 % of that"));
+}
+
 void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by)
 {
     struct budget *budget = store_budget(shared->store);
@@ -46,5 +57,6 @@ void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by)
     log_event(shared->log, LOG_INFO, "memory limit changes", log_number("from_bytes", before),
               log_number("to_bytes", bytes), log_text("by", by),
               log_number("held_bytes", budget_total(budget)));
+    memory_limit_compare(shared, bytes);
     compaction_wake(&shared->compaction);
 }

@@ -25,4 +25,13 @@ void memory_limit_apply(struct shared *shared) FP_NONNULL(1);
 /* Sets what is not refused. `by` is who does, for the log. */
 void memory_limit_set(struct shared *shared, uint64_t bytes, const char *by) FP_NONNULL(1, 3);
 
+/* Warns where the container's limit is less. */
+void memory_limit_compare(const struct shared *shared, uint64_t bytes) FP_NONNULL(1);
+
+/* The kernel would end the program before it holds so much. */
+static inline bool memory_limit_exceeds(const struct options *options, uint64_t bytes)
+{
+    return options->container_bytes != 0 && bytes > options->container_bytes;
+}
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/config/config.h"
+#include "server/config/config_dump.h"
 #include "server/config/config_text.h"
 
 enum { OPTION_SET = 256, OPTION_DUMP, OPTION_RESTORE };

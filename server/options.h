@@ -8,6 +8,7 @@
 #ifndef FARPAGE_SERVER_OPTIONS_H
 #define FARPAGE_SERVER_OPTIONS_H
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/attrs.h"
@@ -44,6 +45,8 @@ struct options {
     const char *config_path; /* NULL where there is none */
     const char *sets[OPTIONS_SETS_MAX];
     size_t set_count;
+    uint64_t container_bytes; /* the kernel lets it have; 0: all. Of main.c, as the next */
+    uint64_t memory_limit_bytes; /* where nobody says */
     const char *restore_path; /* NULL: none */
     char fault[OPTIONS_FAULT_BYTES];
 };

@@ -204,8 +204,9 @@ static enum change load_and_change(struct change_walk *walk)
     struct config_errors errors;
     struct config *next = NULL;
     config_errors_init(&errors);
-    enum fp_status status = config_load(options->config_path, options->sets, options->set_count,
-                                        &next, &errors);
+    const struct config_sources sources = {options->config_path, options->sets,
+                                           options->set_count, options->memory_limit_bytes};
+    enum fp_status status = config_load_from(&sources, &next, &errors);
     tell_errors(walk, &errors);
     config_errors_fini(&errors);
     if (status == FP_NO_MEMORY) return refuse(walk->report, "out of memory");

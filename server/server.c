@@ -224,6 +224,7 @@ static enum exit_code create_store(struct server *server)
     enum exit_code spilling = open_spill(server);
     if (spilling != EXIT_OK) return spilling;
     atomic_store(&server->shared.limit_bytes, config->storage.memory_limit_bytes);
+    memory_limit_compare(&server->shared, config->storage.memory_limit_bytes);
     memory_watermarks_set(server->shared.store, config);
     tenancy_apply(&server->shared, config);
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arith.h"
 #include "base/check.h"
 #include "server/config/config_build.h"
 #include "server/config/config_text.h"
@@ -159,26 +160,36 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-enum fp_status config_load(const char *path, const char *const *sets, size_t set_count,
-                           struct config **config, struct config_errors *errors)
+static void fit_to_machine(struct config *config, uint64_t memory_limit_bytes)
+{
+    const struct config_key *key = config_key_find(slice_text("storage.memory_limit"));
+    if (memory_limit_bytes != 0)
+        config->storage.memory_limit_bytes =
+            max_u64(memory_limit_bytes, (uint64_t)key->least);
+}
+
+enum fp_status config_load_from(const struct config_sources *sources, struct config **config,
+                                struct config_errors *errors)
 {
     static const char *const no_sets[] = {NULL};
     const size_t room = CONFIG_FILE_BYTES_MAX + 1;
     enum fp_status status = FP_NO_MEMORY;
-    fp_assert(errors->count == 0 && set_count <= UINT32_MAX);
+    const char *path = sources->path;
+    fp_assert(errors->count == 0 && sources->set_count <= UINT32_MAX);
     *config = NULL;
     struct config *made = calloc(1, sizeof *made);
     uint8_t *bytes = malloc(room);
     if (made != NULL && bytes != NULL) {
         config_set_defaults(made);
+        fit_to_machine(made, sources->memory_limit_bytes);
         if (path != NULL) made->file = copy_text(path);
         struct config_build build = {
             .config = made,
             .errors = errors,
             .file = {.name = path, .text = {bytes, 0}},
             .sets = {.name = "--set",
-                     .arguments = set_count > 0 ? sets : no_sets,
-                     .argument_count = set_count},
+                     .arguments = sources->set_count > 0 ? sources->sets : no_sets,
+                     .argument_count = sources->set_count},
         };
         if (path == NULL || made->file != NULL) status = load_sources(&build, bytes, room);
     }
@@ -186,6 +197,13 @@ enum fp_status config_load(const char *path, const char *const *sets, size_t set
     if (status != FP_OK) config_destroy(&made);
     *config = made;
     return status;
+}
+
+enum fp_status config_load(const char *path, const char *const *sets, size_t set_count,
+                           struct config **config, struct config_errors *errors)
+{
+    const struct config_sources sources = {.path = path, .sets = sets, .set_count = set_count};
+    return config_load_from(&sources, config, errors);
 }
 
 void config_destroy(struct config **config)

@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/attrs.h"
 #include "base/log.h"
@@ -166,20 +165,20 @@ static inline uint64_t config_export_page_bytes(const struct config *config,
  * set whole, as YAML: areas=[{name: a, size: 64MiB}]. On FP_OK *config is the caller's. Otherwise
  * *config is NULL: FP_INVALID with every error found in *errors (initialised by the caller), or
  * FP_NO_MEMORY. The paths and sets are borrowed for the call. */
+struct config_sources {
+    const char *path; /* NULL: none */
+    const char *const *sets;
+    size_t set_count;
+    uint64_t memory_limit_bytes; /* where nobody says; 0: what the table says. 16 MiB at least */
+};
+enum fp_status config_load_from(const struct config_sources *sources, struct config **config,
+                                struct config_errors *errors) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* The same, where the table says all that nobody else does. */
 enum fp_status config_load(const char *path, const char *const *sets, size_t set_count,
                            struct config **config, struct config_errors *errors)
     FP_MUST_CHECK FP_NONNULL(4, 5);
 
 void config_destroy(struct config **config) FP_NONNULL(1); /* takes it, leaves NULL */
-
-/* The configuration as YAML that loads to the same, each value with its origin as a comment. */
-void config_dump(const struct config *config, FILE *out) FP_NONNULL(1, 2);
-
-/* Every key with its meaning and its default: the text of conf/farpaged.yaml. */
-void config_write_annotated(FILE *out) FP_NONNULL(1);
-
-/* The keys for --help. */
-void config_write_help(FILE *out) FP_NONNULL(1);
 
 /* Whether areas may be a tenant's of that name: a configured one's, or the default one's. */
 bool config_knows_tenant(const struct config *config, const char *name) FP_NONNULL(1, 2);

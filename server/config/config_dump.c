@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "server/config/config_dump.h"
 #include "server/config/config_table.h"
 #include "server/config/config_value.h"
 

@@ -89,7 +89,8 @@
     CONFIG_KEYS_OF_DOORS(X)                                                                        \
     X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \
-      "Memory the whole process may hold: payload, tables, buffers and the program itself.")       \
+      "Memory the whole process may hold: payload, tables, buffers and the program itself. In a "  \
+      "container that has a limit the default is 80 % of that; nowhere more than 80 % of RAM.")    \
     X("storage.page_size", KIND_SIZE, struct config, storage.page_bytes, "4KiB", 0, 0,             \
       CONFIG_CHOICES("4KiB", "16KiB", "64KiB"), RESTART,                                           \
       "One page of an area that is made without saying.")                                          \

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "server/config/config_dump.h"
 #include "server/config/config_compare.h"
 #include "tests/unit/server/config/loading.h"
 
