@@ -23,8 +23,9 @@ enum {
     SOON_MS = 1, /* until compaction has closed gaps */
     AGAIN_MS = 1000, /* after a failure */
     NOTHING_MS = 100,
+    SOON_MAX = 20,   /* times in a row: compaction may find less than it seemed */
     LOOKS_PER_STEP = 8192,
-    THROTTLE_MS_MAX = 1000, /* of one sleep; the debt stays */
+    THROTTLE_MS = 50, /* of one sleep, so that it can be stopped */
 };
 
 struct spiller {
@@ -33,6 +34,7 @@ struct spiller {
     pthread_t thread;
     bool started;
     _Atomic bool stopping;
+    unsigned soon; /* times it rested for compaction in a row */
     uint64_t paid_until_ns; /* what was written is paid for until then, at the throttle's pace */
     struct watch_spill run; /* since it last was idle */
     uint64_t run_begun_ns;
@@ -63,7 +65,7 @@ static void pay(struct spiller *spiller, uint64_t bytes)
                              bytes * 1000 / throttle * 1000000;
     while (now_ns < spiller->paid_until_ns && !is_stopping(spiller)) {
         uint64_t ms = (spiller->paid_until_ns - now_ns) / 1000000 + 1;
-        (void)poll(NULL, 0, (int)min_u64(ms, 50));
+        (void)poll(NULL, 0, (int)min_u64(ms, THROTTLE_MS));
         uint64_t then_ns = now_ns;
         now_ns = clock_monotonic_ns();
         atomic_fetch_add(&shared->spill.throttled_ns, now_ns - then_ns);
@@ -143,11 +145,12 @@ static bool write_back(struct spiller *spiller)
         return false;
     }
     if (spiller->run.pages == 0) spiller->run_begun_ns = clock_monotonic_ns();
-    if (gaps >= excess) {
+    if (gaps >= excess && spiller->soon++ < SOON_MAX) {
         compaction_wake(&shared->compaction);
         sleep_ms(spiller, SOON_MS);
         return true;
     }
+    spiller->soon = 0;
     struct spill_limits limits = {.bytes = SPILL_EXTENT_BYTES, .looks = LOOKS_PER_STEP};
     struct spill_step done;
     enum fp_status status =

@@ -195,6 +195,14 @@ enum fp_status spill_extent_take(struct spill_file *file, enum spill_which which
     return status;
 }
 
+bool spill_file_has_free(struct spill_file *file)
+{
+    lock_take(&file->lock);
+    bool has = file->used_count + 1 < file->extent_count;
+    lock_drop(&file->lock);
+    return has;
+}
+
 uint64_t spill_extent_place(const struct spill_file *file, const struct spill_extent *extent,
                             uint32_t offset)
 {

@@ -89,6 +89,8 @@ enum spill_which { SPILL_NOT_LAST, SPILL_LAST_TOO };
 /* A free extent, to be filled. FP_TOO_BIG: the file is full. */
 enum fp_status spill_extent_take(struct spill_file *file, enum spill_which which,
                                  struct spill_extent *extent) FP_MUST_CHECK FP_NONNULL(1, 3);
+/* Whether SPILL_NOT_LAST would find one. */
+bool spill_file_has_free(struct spill_file *file) FP_NONNULL(1);
 /* Writes `bytes` (a multiple of SPILL_ALIGN_BYTES, aligned to it) at its beginning; once it answers
  * FP_OK they are the disk's business. FP_TOO_BIG: the disk has no room. FP_IO. */
 enum fp_status spill_extent_write(struct spill_file *file, const struct spill_extent *extent,

@@ -46,7 +46,7 @@ enum fp_status store_spill_open(struct store *store, const struct spill_file_opt
         return status;
     }
     budget_charge_anyway(&store->budget, BUDGET_SPILL, sizeof *spill + 2ull * spill->extent_bytes);
-    atomic_store(&spill->makes_room, true);
+    atomic_store(&spill->gets_on, SPILL_GETS_ON);
     return FP_OK;
 }
 
@@ -76,8 +76,10 @@ const struct spill_counters *store_spill_counters(const struct store *store)
 
 bool store_spill_makes_room(const struct store *store)
 {
-    return store->spill != NULL &&
-           atomic_load_explicit(&store->spill->makes_room, memory_order_relaxed);
+    if (store->spill == NULL) return false;
+    int gets_on = atomic_load_explicit(&store->spill->gets_on, memory_order_relaxed);
+    if (gets_on != SPILL_IF_EXTENTS_ARE_FREE) return gets_on == SPILL_GETS_ON;
+    return spill_file_has_free(store->spill->file);
 }
 
 void store_spill_forget(struct store *store, struct zname name)
@@ -325,15 +327,25 @@ static void pick_some(struct store *store, struct spill_limits limits, struct sp
     }
 }
 
+static void gets_on(struct store_spill *spill, bool it_does)
+{
+    atomic_store_explicit(&spill->gets_on, it_does ? SPILL_GETS_ON : SPILL_STANDS_STILL,
+                          memory_order_relaxed);
+}
+
 static enum fp_status step(struct store *store, struct store_scratch *scratch,
                            struct spill_limits limits, struct spill_step *done)
 {
     struct store_spill *spill = store->spill;
     uint64_t there = candidates(store);
-    if (there == 0) return FP_ABSENT;
+    if (there == 0) {
+        gets_on(spill, false);
+        return FP_ABSENT;
+    }
     enum fp_status status = spill_filling_begin(spill, SPILL_NOT_LAST);
     if (status != FP_OK) {
-        if (status == FP_TOO_BIG) store_count(&spill->counters.file_full, 1);
+        atomic_store_explicit(&spill->gets_on, SPILL_IF_EXTENTS_ARE_FREE, memory_order_relaxed);
+        store_count(&spill->counters.file_full, 1);
         return status;
     }
     pick_some(store, limits, done);
@@ -341,7 +353,9 @@ static enum fp_status step(struct store *store, struct store_scratch *scratch,
                 spill->vain_looks > VAIN_ROUNDS * there + VAIN_LOOKS_MIN;
     status = spill_filling_end(store, scratch, done);
     if (vain) spill->vain_looks = 0;
-    return status == FP_OK && vain ? FP_ABSENT : status;
+    if (status == FP_OK && vain) status = FP_ABSENT;
+    gets_on(spill, status == FP_OK);
+    return status;
 }
 
 enum fp_status store_spill_step(struct store *store, struct store_scratch *scratch,
@@ -349,7 +363,5 @@ enum fp_status store_spill_step(struct store *store, struct store_scratch *scrat
 {
     *done = (struct spill_step){0};
     if (store->spill == NULL) return FP_ABSENT;
-    enum fp_status status = step(store, scratch, limits, done);
-    atomic_store_explicit(&store->spill->makes_room, status == FP_OK, memory_order_relaxed);
-    return status;
+    return step(store, scratch, limits, done);
 }

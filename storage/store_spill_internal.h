@@ -8,10 +8,12 @@
 
 enum { SPILL_RECORDS_MAX = 4096 }; /* of one filling of an extent */
 
+enum spill_gets_on { SPILL_STANDS_STILL, SPILL_GETS_ON, SPILL_IF_EXTENTS_ARE_FREE };
+
 struct store_spill {
     struct spill_file *file;
     struct spill_counters counters;
-    _Atomic bool makes_room;
+    _Atomic int gets_on; /* enum spill_gets_on */
     /* The writing thread's: */
     uint8_t *filling, *emptying; /* extent_bytes each, aligned */
     uint32_t extent_bytes;

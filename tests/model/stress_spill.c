@@ -145,7 +145,7 @@ static void *spill(void *opaque)
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
-    double seconds = argc > 2 ? strtod(argv[2], NULL) : 0.6;
+    double seconds = argc > 2 ? strtod(argv[2], NULL) : 0.3;
     static struct player players[THREADS];
     struct store_scratch *scratch;
     pthread_t spiller;

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Cold pages go to a file below memory and come back, whatever door they came through."""
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,15 +13,32 @@ import time
 
 import nbd
 
+from hostile import LOAD, OK, PING, STORE, frame, reply
 from nbd_wire import MIB, Device
+from operating import until
+from running import Server
 from story import limit_mib, memory_limit, sanitized, stats, tell
+from wire import load_batch, opened, page, page_crc, replies
 
-PAGE = 4096
+PAGE, CORRUPT, SKIPPED = 4096, 2, 77
 
 
-def spilling(programs, place, mib, *more, limit=24):
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(SKIPPED)
+
+
+def spilling(programs, place, mib, limit=20):
     return [memory_limit(programs, limit), f"storage.spill_path={os.path.abspath(place)}",
-            f"storage.spill_size={mib}MiB", *more]
+            f"storage.spill_size={mib}MiB"]
+
+
+@contextlib.contextmanager
+def place_to_spill():
+    with tempfile.TemporaryDirectory(dir=".") as place:
+        yield place
+        assert not [name for name in os.listdir(place) if name.startswith("spill")], \
+            "nothing is left of the file"
 
 
 def resident_kib(server):
@@ -32,20 +51,67 @@ def noise_file(path, mib, seed):
         out.write(random.Random(seed).randbytes(mib * MIB))
 
 
+def same(one, other):
+    return subprocess.run(["cmp", one, other], check=False).returncode == 0
+
+
+def check_stored(programs, server, place):
+    """Every page that was acknowledged is there; the others are holes."""
+    programs.run(server, "load", "big", f"{place}/out", "--sparse")
+    found = 0
+    with open(f"{place}/in", "rb") as one, open(f"{place}/out", "rb") as other:
+        while wanted := one.read(PAGE):
+            got = other.read(PAGE)
+            assert got == wanted or not any(got), found
+            found += got == wanted
+    assert found == int(stats(server, "areas")["big:stored"])
+
+
 def connect(device):
     handle = nbd.NBD()
     handle.connect_uri(device.uri("disk"))
     return handle
 
 
+class Disk:
+    """A disk that can be told to fail (failing_disk.c), for servers that are started within."""
+
+    def __init__(self, programs, place):
+        if sanitized(programs.farpaged):
+            skip("a sanitizer's own pread cannot be preloaded over")
+        self.path = os.path.abspath(f"{place}/disk")
+        self.is_now("")
+
+    def is_now(self, how):
+        with open(self.path + ".next", "w", encoding="ascii") as out:
+            out.write(how)
+        os.rename(self.path + ".next", self.path)
+
+    def __enter__(self):
+        os.environ["FARPAGE_DISK"] = self.path
+        os.environ["LD_PRELOAD"] = os.environ["FARPAGE_FAILING_DISK"]
+        return self
+
+    def __exit__(self, *what):
+        os.environ.pop("LD_PRELOAD", None)
+
+
+@contextlib.contextmanager
+def on_failing_disk(programs, place, *sets):
+    disk = Disk(programs, place)
+    with contextlib.ExitStack() as stack:
+        with disk:
+            server = Server(programs.farpaged, [*spilling(programs, place, 200), *sets])
+        yield disk, stack.enter_context(server)
+
+
 def five_times_the_memory_comes_back_by_every_door(programs):
     """Frames, a block device and memcached at once; each page is compared, and what is resident
     stays within 1.05 of the limit all the time."""
     limit = limit_mib(programs.farpaged, 20)
-    with tempfile.TemporaryDirectory(dir=".") as place:
-        sets = spilling(programs, place, 300, limit=20)
-        exports = "[{name: disk, size: 64MiB}]"
-        with Device(programs.farpaged, exports, sets) as server:
+    with place_to_spill() as place:
+        sets = spilling(programs, place, 300)
+        with Device(programs.farpaged, "[{name: disk, size: 64MiB}]", sets) as server:
             worst, over = [0], threading.Event()
 
             def watch():
@@ -70,7 +136,6 @@ def five_times_the_memory_comes_back_by_every_door(programs):
                 handle = connect(server)
                 for at in range(0, len(blocks), 1 << 20):
                     handle.pwrite(blocks[at:at + (1 << 20)], at)
-                handle.flush()
 
             threads = [threading.Thread(target=each) for each in (frames, items, disk)]
             watcher = threading.Thread(target=watch)
@@ -85,7 +150,7 @@ def five_times_the_memory_comes_back_by_every_door(programs):
             programs.run(server, "load", "big", f"{place}/out")
             over.set()
             watcher.join()
-            assert not subprocess.run(["cmp", f"{place}/in", f"{place}/out"], check=False).returncode
+            assert same(f"{place}/in", f"{place}/out")
             now = stats(server, "spill")
             assert int(now["pages"]) * PAGE > 60 * MIB, now
             assert now["failed_loads"] == "0" and now["bad_records"] == "0", now
@@ -94,6 +159,156 @@ def five_times_the_memory_comes_back_by_every_door(programs):
                 assert worst[0] * 1024 <= limit * MIB * 1.05, (worst, limit)
 
 
+def who_waits_for_the_disk_holds_up_nobody(programs):
+    """A slow disk: what is asked behind a spilled page, by the same client and by others, is
+    answered before it; of a block device too."""
+    with place_to_spill() as place:
+        disk = Disk(programs, place)
+        with contextlib.ExitStack() as stack:
+            with disk:
+                server = Device(programs.farpaged, "[{name: disk, size: 64MiB}]",
+                                spilling(programs, place, 200))
+            stack.enter_context(server)
+            handle = connect(server)
+            handle.pwrite(bytes(range(256)) * 16, 0)
+            with opened(server) as s:
+                s.sendall(frame(STORE, page(1), slot=1, area=1, count=1))
+                said = reply(s)
+                assert said["status"] == OK, said
+                noise_file(f"{place}/in", 30, 1)
+                programs.run(server, "store", "big", f"{place}/in")
+                until(lambda: stats(server, "areas")["batches:spilled"] == "1" and
+                      stats(server, "areas")["disk:spilled"] == "1", 5)
+                handle.pwrite(bytes(reversed(range(256))) * 16, 4096)
+                disk.is_now("slow")
+                begun = time.monotonic()
+                s.sendall(frame(LOAD, slot=1, area=1, count=1, tag=1) + frame(PING, b"hi", tag=2))
+                first = reply(s)
+                assert first["opcode"] == PING and first["tag"] == 2, first
+                with server.connect("tcp") as other:
+                    other.sendall(b"version\r\n")
+                    assert other.recv(8).startswith(b"VERSION")
+                assert time.monotonic() - begun < 0.35
+                second = reply(s)
+                assert second["tag"] == 1 and second["body"] == page(1), second
+                assert time.monotonic() - begun >= 0.4
+                one, other = nbd.Buffer(4096), nbd.Buffer(4096)
+                slow, quick = handle.aio_pread(one, 0), handle.aio_pread(other, 4096)
+                while not handle.aio_command_completed(quick):
+                    handle.poll(-1)
+                assert not handle.aio_command_completed(slow), "the answer came in its turn"
+                while not handle.aio_command_completed(slow):
+                    handle.poll(-1)
+                assert one.to_bytearray() == bytes(range(256)) * 16
+                disk.is_now("")
+
+
+def a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else(programs):
+    with place_to_spill() as place, on_failing_disk(programs, place) as (disk, server):
+        noise_file(f"{place}/in", 30, 1)
+        programs.run(server, "store", "big", f"{place}/in")
+        with opened(server, b"big", 7680) as s:
+            disk.is_now("read")
+            answers = []
+            for at in range(0, 7680, 1024):
+                s.sendall(load_batch(list(range(at, at + 256))))
+                answers += [got["status"] for got in replies(s, 256)]
+            bad = answers.count(CORRUPT)
+            assert set(answers) == {OK, CORRUPT} and min(answers.count(OK), bad) > 200
+        now = stats(server, "spill")
+        assert int(now["failed_loads"]) == int(now["read_errors"]) == bad, (now, bad)
+        assert int(stats(server, "areas")["big:corrupt"]) == bad
+        assert "a spilled page cannot be read" in server.stderr()
+        disk.is_now("write")
+        noise_file(f"{place}/more", 30, 2)
+        programs.run(server, "store", "more", f"{place}/more", code=1)
+        assert stats(server, "spill")["state"] == "failing"
+        assert "write-back stands still" in server.stderr()
+        disk.is_now("")
+        until(lambda: stats(server, "spill")["state"] in ("idle", "writing"), 5)
+        programs.run(server, "store", "more", f"{place}/more")
+        for name in ("in", "more"):
+            programs.run(server, "load", "big" if name == "in" else name, f"{place}/out")
+            assert same(f"{place}/{name}", f"{place}/out"), name
+
+
+def a_full_file_refuses_and_keeps_what_is_there(programs):
+    with place_to_spill() as place, \
+            Server(programs.farpaged, spilling(programs, place, 10)) as server:
+        noise_file(f"{place}/in", 40, 1)
+        programs.run(server, "store", "big", f"{place}/in", code=1)
+        now = stats(server, "spill")
+        stored = int(stats(server, "areas")["big:stored"])
+        assert now["state"] == "full" and int(now["pages"]) > 2000, now
+        assert int(now["file_full"]) > 0 and stored * PAGE > 15 * MIB
+        check_stored(programs, server, place)
+        programs.run(server, "areas", "delete", "big")
+        until(lambda: stats(server, "spill")["extent_used_bytes"] == "0", 5)
+        noise_file(f"{place}/in", 14, 2)
+        programs.run(server, "store", "again", f"{place}/in")
+        programs.run(server, "load", "again", f"{place}/out")
+        assert same(f"{place}/in", f"{place}/out")
+
+
+def a_disk_without_room_is_a_full_file(programs):
+    with tempfile.TemporaryDirectory(dir=".") as place:
+        alone = f"{place}/alone"
+        with open(alone, "w", encoding="ascii") as out:
+            out.write(f"#!/bin/sh\nexec unshare --user --map-root-user --mount sh -c '"
+                      f"mount -t tmpfs -o size=8m none \"$0\" && exec {programs.farpaged} \"$@\"' "
+                      f"{os.path.abspath(place)}/small \"$@\"\n")
+        os.chmod(alone, 0o755)
+        os.mkdir(f"{place}/small")
+        probe = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+        if subprocess.run(probe, check=False, capture_output=True).returncode != 0:
+            skip("no namespaces to mount a small file system in")
+        with Server(os.path.abspath(alone), spilling(programs, f"{place}/small", 200)) as server:
+            noise_file(f"{place}/in", 40, 1)
+            programs.run(server, "store", "big", f"{place}/in", code=1)
+            now = stats(server, "spill")
+            assert now["state"] == "full" and int(now["write_errors"]) > 0, now
+            assert int(now["pages"]) * PAGE > 4 * MIB
+            check_stored(programs, server, place)
+
+
+def a_server_that_is_killed_leaves_no_file(programs):
+    with place_to_spill() as place:
+        sets = spilling(programs, f"{place}/spill", 200)
+        for _ in range(2):
+            server = Server(programs.farpaged, sets)
+            noise_file(f"{place}/in", 30, 1)
+            programs.run(server, "store", "big", f"{place}/in")
+            assert int(stats(server, "spill")["written_bytes"]) > 0
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+            assert not os.path.exists(f"{place}/spill")
+
+
+def what_is_somebody_elses_is_not_taken(programs):
+    def check(*sets):
+        done = subprocess.run([programs.farpaged, "--check", *(f"--set={one}" for one in sets)],
+                              check=False, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    with place_to_spill() as place:
+        path = os.path.abspath(f"{place}/diary")
+        with open(path, "w", encoding="ascii") as out:
+            out.write("dear diary")
+        code, said = check(f"storage.spill_path={path}", "storage.spill_size=8MiB")
+        assert code == 78 and "diary: exists and is no spill file" in said, said
+        code, said = check(f"storage.spill_path={path}x")
+        assert code == 78 and "only a block device may go without a size" in said, said
+        code, said = check("storage.spill_size=8MiB")
+        assert code == 78 and "storage.spill_size: nothing is spilled without" in said, said
+        code, said = check(f"storage.spill_path={path}x", "storage.spill_size=1MiB")
+        assert code == 78 and "storage.spill_size: it is 4MiB at least" in said, said
+        assert check(f"storage.spill_path={path}x", "storage.spill_size=8MiB")[0] == 0
+        assert os.listdir(place) == ["diary"]
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([five_times_the_memory_comes_back_by_every_door])
+    tell([five_times_the_memory_comes_back_by_every_door, who_waits_for_the_disk_holds_up_nobody,
+          a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else,
+          a_full_file_refuses_and_keeps_what_is_there, a_disk_without_room_is_a_full_file,
+          a_server_that_is_killed_leaves_no_file, what_is_somebody_elses_is_not_taken])
