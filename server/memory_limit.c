@@ -8,7 +8,7 @@ void memory_watermarks_set(struct store *store, const struct config *config)
     watermarks_set(store_watermarks(store),
                    (struct watermark_levels){.high = config->storage.watermark_high,
                                              .low = config->storage.watermark_low,
-                                             .accept = 100});
+                                             .accept = config->storage.watermark_accept});
 }
 
 const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t item_bytes_max)

@@ -141,7 +141,10 @@ static void watcher_free(struct watchers *watchers, struct watcher *watcher)
 
 static enum fp_status watcher_create(struct watchers *watchers, struct watcher **out)
 {
-    if (!budget_charge(watchers->budget, BUDGET_CONNECTIONS, sizeof **out)) return FP_NO_MEMORY;
+    if (watchers_count(watchers) < WATCHERS_ALWAYS)
+        budget_charge_anyway(watchers->budget, BUDGET_CONNECTIONS, sizeof **out);
+    else if (!budget_charge(watchers->budget, BUDGET_CONNECTIONS, sizeof **out))
+        return FP_NO_MEMORY;
     struct watcher *watcher = malloc(sizeof *watcher);
     if (watcher == NULL) {
         budget_return(watchers->budget, BUDGET_CONNECTIONS, sizeof *watcher);

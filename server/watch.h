@@ -23,6 +23,7 @@
 
 enum {
     WATCHERS_MAX = 20,
+    WATCHERS_ALWAYS = 2, /* also when memory is full: to see why */
     WATCHER_RING_BYTES = 256 << 10,
     WATCHER_TAKE_BYTES = 64 << 10, /* moved into the output at once */
     WATCH_LINE_BYTES_MAX = 1600,   /* a key of 250 bytes takes 750 */

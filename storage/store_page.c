@@ -44,6 +44,22 @@ static void count_refusal(struct store *store, const struct store_scratch *scrat
     else store_count(&counters->reject_kmemcache_fail, 1);
 }
 
+/* Since the limit was met nothing has come down to the accept mark: who can wait does so without
+ * trying, as long as write-back gets on. */
+static bool waits(struct store *store, const struct store_scratch *scratch,
+                  const struct fresh *fresh)
+{
+    uint64_t word;
+    struct watermarks *marks = &store->watermarks;
+    if (watermarks_accept(marks, budget_total(&store->budget), budget_wanted(&store->budget)))
+        return false;
+    bool small = fresh->packed == NULL && plain_is_same_filled(fresh->known.plain, &word);
+    if (!scratch->may_wait || small) return false;
+    if (store_spill_makes_room(store)) return true;
+    watermarks_forget(marks);
+    return false;
+}
+
 enum fp_status store_page_put(struct store *store, struct store_scratch *scratch,
                               struct page_place place, const struct fresh *fresh,
                               const struct area_pin *pin)
@@ -51,6 +67,7 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct area *area = place.area;
     struct stored next;
     struct zname old;
+    if (waits(store, scratch, fresh)) return FP_LATER;
     scratch->met_limit = scratch->unpackable = false;
     uint8_t client = scratch->tenant;
     scratch->tenant = area->tenant; /* its owner's: he gives way, or is given way to */
@@ -67,7 +84,10 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     }
     scratch->tenant = client;
     bool later = status == FP_NO_MEMORY && scratch->met_limit && scratch->may_wait;
-    if (later && store_spill_makes_room(store)) return FP_LATER;
+    if (later && store_spill_makes_room(store)) {
+        store_count(&store->counters.pool_limit_hit, watermarks_hit(&store->watermarks));
+        return FP_LATER;
+    }
     store_count(&area->counters.stores, 1);
     if (scratch->met_limit) store_count(&store->counters.pool_limit_hit, 1);
     if (status != FP_OK) count_refusal(store, scratch, area, status, packed ? &next : NULL);

@@ -47,6 +47,7 @@ enum fp_status store_spill_open(struct store *store, const struct spill_file_opt
     }
     budget_charge_anyway(&store->budget, BUDGET_SPILL, sizeof *spill + 2ull * spill->extent_bytes);
     atomic_store(&spill->gets_on, SPILL_GETS_ON);
+    atomic_store(&store->tenants.pages_give_way, true);
     return FP_OK;
 }
 
@@ -290,16 +291,40 @@ static bool has_objects(const struct area *area)
                                                 atomic_load(&counters->spilled);
 }
 
-/* Objects that the hand could pick. */
+static uint64_t objects_of(const struct area *area)
+{
+    const struct area_counters *counters = &area->counters;
+    return atomic_load(&counters->stored) - atomic_load(&counters->same_filled) -
+           atomic_load(&counters->spilled);
+}
+
+/* Objects that the hand could pick, and whose turn it is: the tenant's that has borrowed most of
+ * those who have any. Where all that he has is in use, everybody's. */
 static uint64_t candidates(struct store *store)
 {
-    uint64_t sum = 0;
+    struct store_spill *spill = store->spill;
+    uint64_t sum = 0, of[TENANTS_MAX] = {0}, limit = budget_wanted(&store->budget), most = 0;
     struct area *area = NULL;
-    while ((area = store_area_next(store, area)) != NULL)
-        if (has_objects(area))
-            sum += atomic_load(&area->counters.stored) - atomic_load(&area->counters.same_filled) -
-                   atomic_load(&area->counters.spilled);
-    return sum;
+    while ((area = store_area_next(store, area)) != NULL) {
+        if (!has_objects(area)) continue;
+        of[area->tenant] += objects_of(area);
+        sum += objects_of(area);
+    }
+    spill->any_tenant = true;
+    for (uint32_t i = 0; i < TENANTS_MAX && !spill->vain; i++) {
+        uint64_t borrowed = tenants_borrowed(&store->tenants, (uint8_t)i, limit);
+        if (of[i] == 0 || borrowed <= most) continue;
+        most = borrowed;
+        spill->any_tenant = of[i] == sum;
+        spill->tenant = (uint8_t)i;
+    }
+    return spill->any_tenant ? sum : of[spill->tenant];
+}
+
+static bool is_his_turn(const struct store *store, const struct area *area)
+{
+    const struct store_spill *spill = store->spill;
+    return has_objects(area) && (spill->any_tenant || area->tenant == spill->tenant);
 }
 
 /* Until the extent is full, enough was picked, or enough looked at. */
@@ -311,7 +336,7 @@ static void pick_some(struct store *store, struct spill_limits limits, struct sp
            spill->filled_bytes < limits.bytes) {
         struct area *area = take_turn(store);
         if (area == NULL) return;
-        bool goes = has_objects(area);
+        bool goes = is_his_turn(store, area);
         while (goes && pick == PICK_NEXT && done->looked < limits.looks &&
                spill->filled_bytes < limits.bytes && spill->turn_looks < TURN_LOOKS) {
             pick = step_hand(store, area);
@@ -351,9 +376,11 @@ static enum fp_status step(struct store *store, struct store_scratch *scratch,
     pick_some(store, limits, done);
     bool vain = spill->record_count == 0 &&
                 spill->vain_looks > VAIN_ROUNDS * there + VAIN_LOOKS_MIN;
+    bool last = vain && spill->any_tenant;
     status = spill_filling_end(store, scratch, done);
     if (vain) spill->vain_looks = 0;
-    if (status == FP_OK && vain) status = FP_ABSENT;
+    spill->vain = vain && !last;
+    if (status == FP_OK && last) status = FP_ABSENT;
     gets_on(spill, status == FP_OK);
     return status;
 }
@@ -363,5 +390,7 @@ enum fp_status store_spill_step(struct store *store, struct store_scratch *scrat
 {
     *done = (struct spill_step){0};
     if (store->spill == NULL) return FP_ABSENT;
-    return step(store, scratch, limits, done);
+    enum fp_status status = step(store, scratch, limits, done);
+    atomic_store(&store->tenants.pages_give_way, store_spill_makes_room(store));
+    return status;
 }

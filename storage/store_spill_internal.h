@@ -25,6 +25,9 @@ struct store_spill {
     uint64_t generation;
     uint32_t turn_looks;         /* since its turn began */
     uint64_t vain_looks;         /* at objects, since one was picked */
+    uint8_t tenant;              /* whose pages go, unless any_tenant's */
+    bool any_tenant;
+    bool vain; /* all that his turn it was has are in use: others' go */
     uint32_t gaps_hand;          /* the extent that is looked at next for being sparse */
 };
 

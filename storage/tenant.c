@@ -163,6 +163,7 @@ bool tenants_leave_reserve(const struct tenants *tenants, uint8_t number, uint64
                            uint64_t total_bytes, uint64_t limit_bytes)
 {
     if (look(&tenants->guaranteed_bytes) == 0) return true;
+    if (atomic_load_explicit(&tenants->pages_give_way, memory_order_relaxed)) return true;
     uint64_t own = tenants_guaranteed(tenants, number, limit_bytes);
     if (look(&tenants->of[number].bytes) + bytes <= own) return true;
     uint64_t reserve = 0, gives_way = 0;

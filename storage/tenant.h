@@ -57,6 +57,7 @@ struct tenant {
 struct tenants {
     _Atomic uint32_t count; /* numbers given out; 1 at least */
     _Atomic uint64_t guaranteed_bytes; /* of all */
+    _Atomic bool pages_give_way; /* to a tier below, as things are: then they may be borrowed */
     struct tenant of[TENANTS_MAX];
 };
 

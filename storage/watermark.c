@@ -34,9 +34,9 @@ uint64_t watermarks_excess(struct watermarks *watermarks, uint64_t total_bytes,
     return now ? total_bytes - low : 0;
 }
 
-void watermarks_hit(struct watermarks *watermarks)
+bool watermarks_hit(struct watermarks *watermarks)
 {
-    if (level(&watermarks->accept) < 100) atomic_store(&watermarks->full, true);
+    return level(&watermarks->accept) < 100 && !atomic_exchange(&watermarks->full, true);
 }
 
 bool watermarks_accept(struct watermarks *watermarks, uint64_t total_bytes, uint64_t limit_bytes)

@@ -3,12 +3,12 @@
  *
  *   total held   |..........low..........high......limit|
  *   reclaiming   from high on, until low            (what gives way does so before anybody waits)
- *   full         from the limit on, until accept    (zswap's accept threshold: new pages are
- *                                                    refused meanwhile, so that who makes room
- *                                                    is not outrun page by page)
+ *   full         from the limit on, until accept    (zswap's accept threshold: new pages wait
+ *                                                    meanwhile for who makes room, and do not try
+ *                                                    for each byte that became free)
  *
- * All levels are percent of the limit. An accept level of 100 means that nothing is refused that
- * would fit.
+ * All levels are percent of the limit. An accept level of 100 means that nothing waits that would
+ * fit.
  *
  * Knows no clock and takes no memory. What it is told of totals and limits may be a moment old.
  * Threads: any; lock-free. Blocks: never.
@@ -43,8 +43,8 @@ static inline uint64_t watermark_bytes(uint64_t limit_bytes, uint32_t percent)
 uint64_t watermarks_excess(struct watermarks *watermarks, uint64_t total_bytes,
                            uint64_t limit_bytes) FP_NONNULL(1);
 
-/* A page met the limit and was refused. */
-void watermarks_hit(struct watermarks *watermarks) FP_NONNULL(1);
+/* A page met the limit and has to wait. True: it is the first since pages were taken in. */
+bool watermarks_hit(struct watermarks *watermarks) FP_NONNULL(1);
 /* Whether pages are taken in. False from a hit on, until the total is at the accept mark. */
 bool watermarks_accept(struct watermarks *watermarks, uint64_t total_bytes, uint64_t limit_bytes)
     FP_NONNULL(1);

@@ -99,7 +99,8 @@ struct config {
         uint64_t memory_limit_bytes;
         uint64_t page_bytes; /* 4, 16 or 64 KiB */
         enum config_allocator allocator;
-        uint32_t watermark_high, watermark_low; /* percent; low <= high */
+        uint32_t watermark_high, watermark_low; /* percent; low <= high, */
+        uint32_t watermark_accept; /* low <= accept */
         enum config_switch pressure;
         uint32_t pressure_stall_percent, pressure_floor_percent;
         enum config_switch eviction;

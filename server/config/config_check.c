@@ -79,6 +79,20 @@ static void check_watermarks(struct config_build *build)
                      config->storage.watermark_low, config->storage.watermark_high);
 }
 
+/* Nobody would bring it down to there. */
+static void check_accept(struct config_build *build)
+{
+    const struct config *config = build->config;
+    const struct config_origin *low = config_origin_of(config, "storage.watermark_low");
+    const struct config_origin *accept = config_origin_of(config, "storage.watermark_accept");
+    if (low->bad || accept->bad) return;
+    if (config->storage.watermark_low <= config->storage.watermark_accept) return;
+    config_error_add(build->errors, place_of_either(build, accept, low),
+                     "storage.watermark_accept: %" PRIu32 " is less than storage.watermark_low (%"
+                     PRIu32 ")",
+                     config->storage.watermark_accept, config->storage.watermark_low);
+}
+
 static void check_spill(struct config_build *build)
 {
     const struct config *config = build->config;
@@ -239,6 +253,7 @@ void config_check(struct config_build *build)
     check_half(build, "session.mapped_total_max", build->config->session.mapped_total_max_bytes);
     check_memory(build);
     check_watermarks(build);
+    check_accept(build);
     check_spill(build);
     check_levels(build);
     check_listeners(build);

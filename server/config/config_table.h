@@ -102,6 +102,10 @@
       "Percent of memory_limit from which on room is made ahead of need: gaps are closed eagerly.")\
     X("storage.watermark_low", KIND_COUNT, struct config, storage.watermark_low, "90", 10, 100,    \
       NULL, RELOAD, "Percent of memory_limit at which that ends; at most watermark_high.")         \
+    X("storage.watermark_accept", KIND_COUNT, struct config, storage.watermark_accept, "97", 10,   \
+      100, NULL, RELOAD,                                                                           \
+      "Once the limit was met, pages wait until no more than this percent is held; only where "    \
+      "there is a storage.spill.")                                                                 \
     X("storage.pressure", KIND_CHOICE, struct config, storage.pressure, "off", 0, 0,               \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "On: while the host is short of memory the limit in force goes down, and comes back after.") \

@@ -26,6 +26,8 @@ static void emit_marks(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "limit_bytes", limit);
     stats_number(sink, "high_bytes", watermark_bytes(limit, levels.high));
     stats_number(sink, "low_bytes", watermark_bytes(limit, levels.low));
+    stats_number(sink, "accept_bytes", watermark_bytes(limit, levels.accept));
+    stats_text(sink, "full", atomic_load(&marks->full) ? "yes" : "no");
     stats_text(sink, "reclaiming", atomic_load(&marks->reclaiming) ? "yes" : "no");
 }
 

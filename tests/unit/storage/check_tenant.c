@@ -156,6 +156,8 @@ START_TEST(pages_do_not_borrow_what_others_count_on)
     holds(a, 320, 320, 0); /* what is guaranteed and used is no reserve, and gives no way */
     ck_assert(tenants_leave_reserve(&tenants, TENANT_DEFAULT, 120, 980, 1000));
     ck_assert(!tenants_leave_reserve(&tenants, TENANT_DEFAULT, 121, 980, 1000));
+    atomic_store(&tenants.pages_give_way, true);
+    ck_assert(tenants_leave_reserve(&tenants, TENANT_DEFAULT, 121, 980, 1000));
 }
 END_TEST
 

@@ -29,12 +29,12 @@ START_TEST(once_the_limit_was_hit_pages_are_taken_in_from_the_accept_mark_down)
 {
     setup(95, 90, 90);
     ck_assert(watermarks_accept(&marks, 1000, 1000));
-    watermarks_hit(&marks);
+    ck_assert(watermarks_hit(&marks) && !watermarks_hit(&marks));
     ck_assert(!watermarks_accept(&marks, 999, 1000));
     ck_assert(!watermarks_accept(&marks, 901, 1000));
     ck_assert(watermarks_accept(&marks, 900, 1000));
     ck_assert(watermarks_accept(&marks, 1000, 1000));
-    watermarks_hit(&marks);
+    ck_assert(watermarks_hit(&marks));
     watermarks_forget(&marks);
     ck_assert(watermarks_accept(&marks, 999, 1000));
 }
@@ -43,7 +43,7 @@ END_TEST
 START_TEST(an_accept_mark_of_100_refuses_nothing_that_fits)
 {
     setup(95, 90, 100);
-    watermarks_hit(&marks);
+    ck_assert(!watermarks_hit(&marks));
     ck_assert(watermarks_accept(&marks, 999, 1000));
 }
 END_TEST
