@@ -40,7 +40,7 @@ static void forget(struct space *space, struct page *page)
     }
     page->state = PAGE_UNTOUCHED;
     page->index = SLOT_NONE;
-    page->missed = page->free = false;
+    page->missed = page->fixed = page->free = false;
 }
 
 static void forget_removed(void *context, uint64_t number, struct page *page)
@@ -200,6 +200,7 @@ static void fork_one(void *context, uint64_t number, struct page *page)
 bool space_fork_table(struct space *parent, struct space *child)
 {
     struct forking forking = {.parent = parent, .child = child};
+    parent->forked = child->forked = true;
     pagetable_each(&parent->table, 0, PAGETABLE_PAGES, fork_one, &forking);
     for (size_t i = 0; i < parent->mapping_count; i++) {
         const struct mapping *mapping = parent->mappings[i];

@@ -43,7 +43,7 @@ void page_arrived(struct space *space, uint64_t number, struct page *page, uint3
                                : queue_part_back(&space->pager->queue, page->stamp);
     page->state = PAGE_RESIDENT;
     page->index = kept;
-    page->missed = false;
+    page->missed = page->fixed = false;
     page->free = false;
     space->resident++;
     page_queue(space, number, page, part);

@@ -324,6 +324,9 @@ static void not_moved(struct leaver *leaver, struct page *page, int error)
         return;
     }
     page->missed = error == ENOENT;
+    /* Not writable; or shared since a fork. What is busy without one is pinned: a device may write
+     * to it, whatever the protection, so it has to stay. */
+    page->fixed = error == EINVAL || (error == EBUSY && space->forked);
     page_queue(space, number, page, QUEUE_KEPT);
 }
 
@@ -438,12 +441,14 @@ static void dropped(struct target_order *order)
     order_end(own);
 }
 
-/* Protects the page, copies it out, and adds it to the order that drops it. */
+/* Protects the page, copies it out, and adds it to the order that drops it. False with *stuck as it
+ * was: this page cannot be read. */
 static bool protect_out(struct space *space, uint64_t number, struct page *page,
-                        struct order *own)
+                        struct order *own, bool *stuck)
 {
     struct pager *pager = space->pager;
     struct sending *sending = sending_take(pager, false);
+    *stuck = *stuck || sending == NULL;
     if (sending == NULL) return false;
     uint64_t address = address_of(number);
     int error = uffd_protect(space->uffd, address, UFFD_PAGE_BYTES);
@@ -451,6 +456,7 @@ static bool protect_out(struct space *space, uint64_t number, struct page *page,
     bool read = error == 0 && space->target->table->read(space->target, &address, &into, 1) == 0;
     struct leaver *leaver = read ? leaver_take(space, number, page) : NULL;
     if (leaver == NULL) {
+        *stuck = *stuck || read;
         give_buffer_back(pager, sending);
         if (error == 0) (void)!uffd_unprotect(space->uffd, address, UFFD_PAGE_BYTES);
         if (error == ESRCH) space->dead = true;
@@ -471,14 +477,15 @@ struct taking {
     struct order *own;    /* of one space */
     uint32_t taken;
     bool stuck;           /* something has run out */
+    bool passed_over;     /* a page that cannot go now */
 };
 
-static bool order_for(struct taking *taking, struct space *space)
+static bool order_for(struct taking *taking, struct space *space, enum target_order_kind kind)
 {
-    if (taking->own != NULL && taking->own->space == space) return true;
-    if (taking->own != NULL) order_give(taking->own);
-    bool moving = space->staging != 0;
-    taking->own = order_take(space, moving ? TARGET_MOVE : TARGET_DROP, moving ? moved : dropped);
+    struct order *own = taking->own;
+    if (own != NULL && own->space == space && own->order.kind == kind) return true;
+    if (own != NULL) order_give(own);
+    taking->own = order_take(space, kind, kind == TARGET_MOVE ? moved : dropped);
     return taking->own != NULL;
 }
 
@@ -486,19 +493,22 @@ static void take_one(struct taking *taking, struct space *space, uint64_t number
 {
     struct page *page = pagetable_find(&space->table, number);
     if (page == NULL || page->state != PAGE_RESIDENT || page->pins > 0 || page->free) return;
-    bool done = false;
-    if (!taking->stuck && space->freezes == 0 && !space->dead && order_for(taking, space)) {
-        if (space->staging == 0) {
-            done = protect_out(space, number, page, taking->own);
-        } else {
-            struct leaver *leaver = leaver_take(space, number, page);
-            done = leaver != NULL;
-            if (done) order_add(taking->own, leaver, address_of(number), leaver_address(leaver));
-        }
+    bool done = false, moving = space->staging != 0 && !page->fixed;
+    enum target_order_kind kind = moving ? TARGET_MOVE : TARGET_DROP;
+    bool may = !taking->stuck && space->freezes == 0 && !space->dead;
+    if (!may || !order_for(taking, space, kind)) {
+        taking->stuck = true;
+    } else if (!moving) {
+        done = protect_out(space, number, page, taking->own, &taking->stuck);
+    } else {
+        struct leaver *leaver = leaver_take(space, number, page);
+        done = leaver != NULL;
+        taking->stuck = !done;
+        if (done) order_add(taking->own, leaver, address_of(number), leaver_address(leaver));
     }
     taking->taken += done;
     if (done) return;
-    taking->stuck = true;
+    taking->passed_over = true;
     page_queue(space, number, page, QUEUE_KEPT);
 }
 
@@ -550,7 +560,7 @@ static bool take_some(struct pager *pager)
         else
             take_queued(&taking, PAGER_STEP_PAGES - taking.taken);
     }
-    bool any = taking.taken > 0 || !taking.stuck;
+    bool any = taking.taken > 0 || (!taking.stuck && !taking.passed_over);
     if (taking.own != NULL) order_give(taking.own);
     return any;
 }

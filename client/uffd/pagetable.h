@@ -28,6 +28,7 @@ struct page {
     uint8_t pins;    /* it is not taken */
     bool queued : 1; /* it is in the queue, whatever became of it since */
     bool missed : 1; /* it was not there when it was to be taken */
+    bool fixed : 1;  /* it could not be moved, and is protected where it is instead */
     bool free : 1;   /* resident, and not counted: a fork shares it */
 };
 
