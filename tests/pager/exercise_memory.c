@@ -2,8 +2,11 @@
  * Mappings: walked through, moved, cut, advised on, protected. */
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "tests/pager/exercise.h"
 
@@ -229,9 +232,25 @@ static void many(size_t bytes)
     checksum_add(count);
 }
 
+/* Fills, says so on stderr, and verifies round after round for EXERCISE_SECONDS, one round at
+ * least: for those who do something to the others meanwhile. */
+static void lasting(size_t bytes)
+{
+    size_t pages = bytes / PAGE_BYTES;
+    uint8_t *base = map_pages(bytes);
+    const char *text = getenv("EXERCISE_SECONDS");
+    time_t until = time(NULL) + (text != NULL ? (time_t)strtoul(text, NULL, 10) : 0);
+    pages_fill(base, 0, pages, 1);
+    fprintf(stderr, "filled\n");
+    do {
+        pages_verify(base, 0, pages, 1);
+    } while (time(NULL) < until);
+}
+
 const struct exercise exercises_memory[] = {
-    {"walk", walk},         {"untouched", untouched}, {"zeroed", zeroed},
-    {"moved", moved},       {"cut", cut},             {"replaced", replaced},
-    {"dontneed", dontneed}, {"freed", freed},         {"hinted", hinted},
-    {"many", many},         {"protected", protected_pages},   {NULL, NULL},
+    {"walk", walk},         {"untouched", untouched},       {"zeroed", zeroed},
+    {"moved", moved},       {"cut", cut},                   {"replaced", replaced},
+    {"dontneed", dontneed}, {"freed", freed},               {"hinted", hinted},
+    {"many", many},         {"protected", protected_pages}, {"lasting", lasting},
+    {NULL, NULL},
 };

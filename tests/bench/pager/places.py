@@ -2,6 +2,7 @@
 """places - where the memory of a program is: all of it local, part of it in the kernel's zram, part of
 it on a farpage server. Each starts a command and says what it cost."""
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -231,16 +232,14 @@ class Farpage:
     def start(self, command, cwd):
         self.before = cpu_of(self.process.pid)
         return Run([self.farpage, "--server", self.address, "run", "--local",
-                    str(self.limit_bytes), "--stats", *self.options, "--", *command], cwd)
+                    str(self.limit_bytes), "--stats", "--json", *self.options, "--", *command], cwd)
 
     def complete(self, run, cost):
-        cost.figures = self.figures(run.said()[1])
+        """Its own figures are the last line that is an object; first touches fetch nothing."""
+        lines = [line for line in run.said()[1].splitlines() if line.startswith("{")]
+        cost.figures = json.loads(lines[-1]) if lines else {}
         cost.figures["server_cpu"] = cpu_of(self.process.pid) - self.before
-        cost.faults = int(cost.figures.get("faults", 0))
-
-    @staticmethod
-    def figures(text):
-        return {}
+        cost.faults = sum(cost.figures.get(f"faults_{kind}", 0) for kind in ("remote", "staged"))
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)

@@ -19,7 +19,8 @@ def head(version, machine, asked):
     print(f"""# farpage run: programs with part of their memory elsewhere
 
 {version}; {machine.system} {machine.release} {machine.machine}; {processor()}; {size}, {asked.rounds} round(s){
-    ", farpage run " + " ".join(asked.option) if asked.option else ""}
+    ", farpage run " + " ".join(asked.option) if asked.option else ""}{
+    f", all on processors {asked.processors}" if asked.processors else ""}
 
 The part that is local is of the peak of the same program with all its memory. `times` is its time to
 that, `CPU times` its processor time and its pager's. Server and program share the machine. A fault's
@@ -58,10 +59,10 @@ def table(name, rows):
             print(f"| {percent} % | {place} | | | | | | | | | {outcome} |")
             continue
         cost, figures = outcome.cost, outcome.cost.figures
-        resident = figures.get("resident_peak", 0) / (1 << 20)
+        resident = figures.get("resident_bytes_peak", 0) / (1 << 20)
         print(f"| {percent} % | {place} | {outcome.seconds:.2f} | {outcome.seconds / local.seconds:.2f} "
               f"| {cost.cpu / local.cost.cpu:.2f} | {cost.faults} | {fault_us(row, local)} "
-              f"| {percent_of(figures, 'accuracy')} | {f'{resident:.0f}' if resident else ''} "
+              f"| {percent_of(figures, 'prefetch_accuracy')} | {f'{resident:.0f}' if resident else ''} "
               f"| {server_us(figures)} | {outcome.note} |")
     print(flush=True)
 

@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""paged - programs whose memory is mostly elsewhere: they say what they say without us, or end with a
+word. One story by its name.
+
+usage: paged.py FARPAGED FARPAGE STORY; FARPAGE_EXERCISE and FARPAGE_MISCHIEF are programs"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "scenes"))
+
+from exercises import alone, names  # noqa: E402  pylint: disable=wrong-import-position
+from running import Server  # noqa: E402  pylint: disable=wrong-import-position
+from story import stats, tell  # noqa: E402  pylint: disable=wrong-import-position
+
+EXERCISE, MISCHIEF = os.environ.get("FARPAGE_EXERCISE"), os.environ.get("FARPAGE_MISCHIEF")
+PASSED_OVER = 77
+LOCAL_MIB, BYTES = 4, 16 << 20
+SECONDS = 60
+
+
+def refuse_without(*needed):
+    for what in needed:
+        if what == "root" and os.geteuid() != 0:
+            print("passed over: it needs root")
+            sys.exit(PASSED_OVER)
+
+
+class Paged:
+    """A program under `farpage run`, started in a process group of its own."""
+
+    def __init__(self, programs, address, *command, local=LOCAL_MIB, options=(), seconds=0, user=None):
+        environment = dict(os.environ, EXERCISE_SECONDS=str(seconds))
+        self.process = subprocess.Popen(
+            [programs.farpage, "--server", address, "run", "--local", f"{local}MiB", *options, "--",
+             *map(str, command)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment, start_new_session=True, user=user)
+        self.said = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def wait_until_filled(self):
+        for line in self.process.stderr:
+            self.said += line
+            if line == "filled\n":
+                return
+        raise AssertionError(f"it ended before: {self.said}")
+
+    def children(self):
+        """Of the pager: the program that is paged, and no thread of ours."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
+
+    def finish(self, timeout=SECONDS):
+        """Exit code, stdout and stderr; a hang fails."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, self.said + err
+
+
+def finished(programs, address, *command, **how):
+    with Paged(programs, address, *command, **how) as paged:
+        return paged.finish()
+
+
+def unix(server):
+    return f"unix:{server.unix}"
+
+
+def same_as_alone(programs, server, name, **how):
+    code, out, err = finished(programs, unix(server), EXERCISE, name, BYTES, **how)
+    expected = alone(EXERCISE, name, BYTES)
+    assert (code, out) == (0, expected), f"{name}: exit {code}, {out!r}, not {expected!r}\n{err}"
+
+
+def all_exercises(programs, **how):
+    with Server(programs.farpaged) as server:
+        for name in names(EXERCISE):
+            begun = time.monotonic()
+            same_as_alone(programs, server, name, **how)
+            print(f"{name}: {time.monotonic() - begun:.2f} s", flush=True)
+
+
+def programs_say_what_they_say_alone(programs):
+    refuse_without("root")
+    all_exercises(programs)
+
+
+def and_where_pages_cannot_be_moved(programs):
+    refuse_without("root")
+    all_exercises(programs, options=("--evict", "protect"))
+
+
+class Mischief:
+    """The server that lies."""
+
+    def __init__(self, kind, opcode, after=0, times=0, amount=0):
+        self.process = subprocess.Popen(
+            [MISCHIEF, kind, opcode, str(after), str(times), str(amount)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(timeout=SECONDS)
+
+
+def died_of_sigbus(code):
+    return code in (-signal.SIGBUS, 128 + signal.SIGBUS)
+
+
+def never_zeros(err):
+    assert "all zeros" not in err, err
+    assert "the page is not what it was" not in err, err
+
+
+def a_server_that_answers_damaged_pages_is_found_out(programs):
+    refuse_without("root")
+    for kind in ("flipped", "wrong-crc", "short", "wrong-slot"):
+        with Mischief(kind, "load-batch", after=20) as server:
+            code, out, err = finished(programs, server.address, EXERCISE, "lasting", 12 << 20,
+                                      options=("--grace", "1s"))
+            never_zeros(err)
+            print(f"{kind}: exit {code}: {err.strip()[-200:]}", flush=True)
+            assert died_of_sigbus(code) or (code == 0 and out), f"{kind}: exit {code}\n{err}"
+
+
+def a_lie_now_and_then_is_asked_again(programs):
+    refuse_without("root")
+    for kind in ("cut", "flipped"):
+        with Mischief(kind, "load-batch", after=20, times=1) as server:
+            code, out, err = finished(programs, server.address, EXERCISE, "walk", 12 << 20)
+            never_zeros(err)
+            assert (code, out) == (0, alone(EXERCISE, "walk", 12 << 20)), f"{kind}: {code}\n{err}"
+
+
+def a_server_killed_in_the_middle_is_waited_for_and_then_said(programs):
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        with Paged(programs, unix(server), EXERCISE, "lasting", BYTES, seconds=30,
+                   options=("--grace", "1s")) as paged:
+            paged.wait_until_filled()
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+            server.over = True
+            code, _, err = paged.finish(timeout=20)
+        never_zeros(err)
+        assert died_of_sigbus(code), f"exit {code}\n{err}"
+        assert "SIGBUS" in err or "lost" in err, err
+
+
+def a_full_server_is_said_and_what_fits_goes_on(programs):
+    refuse_without("root")
+    with Server(programs.farpaged, sets=["storage.memory_limit=8MiB"]) as server:
+        code, out, err = finished(programs, unix(server), EXERCISE, "lasting", 64 << 20,
+                                  options=("--grace", "1s"))
+        never_zeros(err)
+        print(code, out, err)
+        assert re.search("full|no room|memory", err), err
+
+
+def a_slow_server_is_only_slow(programs):
+    refuse_without("root")
+    with Mischief("late", "load-batch", amount=5) as server:
+        code, out, err = finished(programs, server.address, EXERCISE, "zeroed", 8 << 20)
+        assert (code, out) == (0, alone(EXERCISE, "zeroed", 8 << 20)), f"exit {code}\n{err}"
+
+
+def who_loses_his_pager_ends(programs):
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        with Paged(programs, unix(server), EXERCISE, "lasting", BYTES, seconds=30) as paged:
+            paged.wait_until_filled()
+            program = paged.children()
+            assert len(program) == 1, program
+            paged.process.send_signal(signal.SIGKILL)
+            paged.process.wait()
+            until = time.monotonic() + 5
+            while pathlib.Path(f"/proc/{program[0]}").exists():
+                state = pathlib.Path(f"/proc/{program[0]}/stat").read_text().rsplit(") ", 1)[1][0]
+                if state == "Z":
+                    break
+                assert time.monotonic() < until, "it still is there"
+                time.sleep(0.01)
+
+
+def nothing_is_left_on_the_server(programs):
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        for name in ("walk", "forked", "orphans", "ended"):
+            same_as_alone(programs, server, name)
+        until = time.monotonic() + 5
+        while int(stats(server)["farpage_areas"]) > 0:
+            assert time.monotonic() < until, stats(server)
+            time.sleep(0.01)
+
+
+def the_local_limit_is_kept(programs):
+    """What is resident of the program beyond its own code and files, sampled while it runs."""
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        with Paged(programs, unix(server), EXERCISE, "lasting", 64 << 20, local=8,
+                   seconds=2) as paged:
+            highest = 0
+            while paged.process.poll() is None:
+                for pid in paged.children():
+                    try:
+                        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                    except (FileNotFoundError, ProcessLookupError):
+                        continue
+                    found = re.search(r"RssAnon:\s+(\d+)", status)
+                    highest = max(highest, int(found[1]) if found else 0)
+                time.sleep(0.002)
+            code, _, err = paged.finish()
+        assert code == 0, err
+        print(f"highest RssAnon {highest} KiB of 8192")
+        assert highest <= 8192 + 1024, highest
+
+
+if __name__ == "__main__":
+    tell([programs_say_what_they_say_alone, and_where_pages_cannot_be_moved,
+          a_server_that_answers_damaged_pages_is_found_out, a_lie_now_and_then_is_asked_again,
+          a_server_killed_in_the_middle_is_waited_for_and_then_said,
+          a_full_server_is_said_and_what_fits_goes_on, a_slow_server_is_only_slow,
+          who_loses_his_pager_ends, nothing_is_left_on_the_server, the_local_limit_is_kept])
