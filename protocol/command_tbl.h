@@ -52,6 +52,7 @@
     X(COMMAND_HEALTH, "health", SHAPE_BARE, "health")                                              \
     X(COMMAND_RECOMPRESS, "recompress", SHAPE_REST,                                                \
       "recompress [start | pause | resume | cancel]")                                              \
+    X(COMMAND_SCRUB, "scrub", SHAPE_REST, "scrub [start | stop | status]")                         \
     X(COMMAND_VERSION, "version", SHAPE_BARE, "version")                                           \
     X(COMMAND_VERBOSITY, "verbosity", SHAPE_REST, "verbosity LEVEL [noreply]")                     \
     X(COMMAND_QUIT, "quit", SHAPE_BARE, "quit")                                                    \

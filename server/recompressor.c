@@ -15,13 +15,13 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "server/duty.h"
 #include "server/process.h"
 
 enum {
     TICK_MS = 100,
     LOOKS_PER_STEP = 512,
     TRIES_PER_STEP = 4,
-    WORK_NS = 4000000, /* between two sleeps, at least */
     NS_PER_MS = 1000000,
     SETTLE_MS = 2000,    /* after a swap: another may follow, and packing anew take turns with it */
     RETRY_MS_MIN = 1000, /* between two runs for draining seats */
@@ -43,7 +43,7 @@ struct recompressor {
     uint64_t swaps;          /* seen */
     uint64_t settled_ns;     /* when the last one will be SETTLE_MS ago */
     uint64_t retry_ns, retry_ms;
-    uint64_t begun_ns, begun_cpu_ns; /* when it last rested; time of this thread */
+    struct duty duty;
 };
 
 static bool is_stopping(const struct recompressor *recompressor)
@@ -108,28 +108,19 @@ static void publish_counts(struct recompression *recompression,
     atomic_fetch_add(&recompression->looked, counts->looked);
 }
 
-/* Sleeps for what the duty leaves to others, unless they have had it already: on a busy machine
- * what was worked took longer than its share. */
 static void rest(struct recompressor *recompressor)
 {
-    uint64_t duty = atomic_load(&recompressor->shared->settings.recompress_duty_percent);
-    uint64_t due_ns = (clock_thread_ns() - recompressor->begun_cpu_ns) * 100 / duty;
-    uint64_t took_ns = clock_monotonic_ns() - recompressor->begun_ns;
-    if (due_ns > took_ns) sleep_ms(recompressor, div_up_u64(due_ns - took_ns, NS_PER_MS));
-    recompressor->begun_ns = clock_monotonic_ns();
-    recompressor->begun_cpu_ns = clock_thread_ns();
-}
-
-static bool has_worked_enough(const struct recompressor *recompressor)
-{
-    return clock_thread_ns() - recompressor->begun_cpu_ns >= WORK_NS;
+    uint64_t percent = atomic_load(&recompressor->shared->settings.recompress_duty_percent);
+    uint64_t ms = duty_rest_ms(&recompressor->duty, percent);
+    if (ms > 0) sleep_ms(recompressor, ms);
+    duty_begin(&recompressor->duty);
 }
 
 /* Within a long item. */
 static bool go_on(void *context)
 {
     struct recompressor *recompressor = context;
-    if (has_worked_enough(recompressor)) rest(recompressor);
+    if (duty_has_worked(&recompressor->duty)) rest(recompressor);
     return !is_stopping(recompressor) &&
            !atomic_load(&recompressor->shared->recompression.cancelled);
 }
@@ -162,10 +153,9 @@ static bool walk(struct recompressor *recompressor, struct recompress_counts *su
             continue;
         }
         uint64_t begun_ns = clock_monotonic_ns();
-        recompressor->begun_ns = begun_ns;
-        recompressor->begun_cpu_ns = clock_thread_ns();
+        duty_begin(&recompressor->duty);
         do last = step(recompressor, sum);
-        while (!last && !has_worked_enough(recompressor) && !is_stopping(recompressor));
+        while (!last && !duty_has_worked(&recompressor->duty) && !is_stopping(recompressor));
         if (!last) rest(recompressor);
         atomic_fetch_add(&recompression->spent_ns, clock_monotonic_ns() - begun_ns);
     }

@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "server/restart_file.h"
 #include "snapshot/reader.h"
+#include "storage/store_spill.h"
 
 enum {
     BUFFER_BYTES = 2 * SNAPSHOT_RECORD_BYTES_MAX,
@@ -116,6 +117,8 @@ static enum fp_status look_ahead(struct loading *loading, struct snapshot_totals
     uint64_t needs = store_restore_needs(totals), free_bytes = 0;
     if (budget_limit(budget) > budget_total(budget))
         free_bytes = budget_limit(budget) - budget_total(budget);
+    struct spill_file *spill = store_spill_file(loading->reading->store);
+    if (spill != NULL) free_bytes += spill_file_fill(spill).size_bytes;
     return needs > free_bytes ? refuse_memory(loading, needs) : FP_OK;
 }
 

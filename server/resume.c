@@ -12,6 +12,7 @@
 enum {
     NS_PER_MS = 1000000,
     TELL_MS = 2000,
+    SAVING_ROOM_BYTES = 16 << 20,
     PATIENCE_S = 30, /* systemd waits so much longer after each word */
 };
 
@@ -164,6 +165,9 @@ bool resume_save(struct resume *resume)
     char reason[RESTART_REASON_BYTES] = "";
     if (resume->path[0] == '\0') return true;
     if (begin(resume, "keeping what is stored") != FP_OK) return tell_lost(resume, "out of memory");
+    /* What is spilled needs room to be read, and nothing new comes that could take it. */
+    struct budget *budget = store_budget(resume->shared->store);
+    budget_set_limit(budget, budget_limit(budget) + SAVING_ROOM_BYTES);
     resume->saving = true;
     struct restart_written written;
     struct restart_writing writing = {.path = resume->path,

@@ -29,6 +29,7 @@
 #include "server/reload.h"
 #include "server/resume.h"
 #include "server/sandbox.h"
+#include "server/scrubber.h"
 #include "server/snapshots.h"
 #include "server/tenancy.h"
 #include "server/trainer.h"
@@ -48,6 +49,7 @@ struct server {
     struct event *again; /* a reload that had to wait */
     struct maintainer *maintainer;
     struct recompressor *recompressor;
+    struct scrubber *scrubber;
     struct spiller *spiller; /* NULL: there is no file below memory */
     struct worker *workers[WORKERS_MAX];
     struct http *http; /* NULL: no listener is for monitors */
@@ -392,6 +394,8 @@ static enum exit_code start_threads(struct server *server)
         return fail(server, EXIT_RUNTIME, "maintainer", "the system refuses a thread");
     if (recompressor_start(server->recompressor) != FP_OK)
         return fail(server, EXIT_RUNTIME, "recompressor", "the system refuses a thread");
+    if (scrubber_start(server->scrubber) != FP_OK)
+        return fail(server, EXIT_RUNTIME, "scrubber", "the system refuses a thread");
     if (server->spiller != NULL && (spill_reads_start(server->shared.spill_reads) != FP_OK ||
                                     spiller_start(server->spiller) != FP_OK))
         return fail(server, EXIT_RUNTIME, "storage.spill", "the system refuses a thread");
@@ -520,7 +524,9 @@ static enum exit_code create_maintainer(struct server *server)
 
 static enum exit_code create_recompressor(struct server *server)
 {
-    if (recompressor_create(&server->shared, &server->recompressor) == FP_OK) return EXIT_OK;
+    if (recompressor_create(&server->shared, &server->recompressor) == FP_OK &&
+        scrubber_create(&server->shared, &server->scrubber) == FP_OK)
+        return EXIT_OK;
     return fail(server, EXIT_RUNTIME, "recompressor", "out of memory");
 }
 
@@ -641,6 +647,7 @@ static void end_threads(struct server *server)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_join(server->workers[i]);
     snapshots_wait(&server->shared); /* their sessions have ended */
     if (server->recompressor != NULL) recompressor_stop(server->recompressor);
+    if (server->scrubber != NULL) scrubber_stop(server->scrubber);
     if (server->maintainer != NULL) maintainer_stop(server->maintainer);
     if (server->spiller != NULL) spiller_stop(server->spiller);
     if (shared->spill_reads != NULL) spill_reads_stop(shared->spill_reads);
@@ -672,6 +679,7 @@ void server_destroy(struct server **server_ptr)
     for (uint32_t i = 0; i < shared->worker_count; i++) worker_destroy(&server->workers[i]);
     trainer_destroy(&shared->trainer); /* which the maintainer may have asked for something */
     recompressor_destroy(&server->recompressor);
+    scrubber_destroy(&server->scrubber);
     maintainer_destroy(&server->maintainer);
     spiller_destroy(&server->spiller);
     spill_reads_destroy(&shared->spill_reads);

@@ -28,6 +28,8 @@ struct settings {
     _Atomic uint64_t recompress_stronger; /* settings_stronger(): algorithm and level in one */
     _Atomic uint64_t recompress_idle_ns;
     _Atomic uint32_t recompress_duty_percent;
+    _Atomic uint64_t scrub_interval_ns; /* 0: only when asked */
+    _Atomic uint32_t scrub_duty_percent;
     _Atomic uint32_t session_maps_max;
     _Atomic uint64_t session_mapped_max_bytes;
     _Atomic uint64_t session_mapped_total_max_bytes;
@@ -75,6 +77,8 @@ static inline void settings_apply(struct settings *settings, const struct config
                  settings_stronger(config->recompress.algorithm, config->recompress.level));
     atomic_store(&settings->recompress_idle_ns, config->recompress.idle_ns);
     atomic_store(&settings->recompress_duty_percent, config->recompress.duty_percent);
+    atomic_store(&settings->scrub_interval_ns, config->storage.scrub_interval_ns);
+    atomic_store(&settings->scrub_duty_percent, config->storage.scrub_duty_percent);
     atomic_store(&settings->session_maps_max, config->session.maps_max);
     atomic_store(&settings->session_mapped_max_bytes, config->session.mapped_max_bytes);
     atomic_store(&settings->session_mapped_total_max_bytes, settings_mapped_total(config));

@@ -22,6 +22,7 @@
 #include "server/pressure.h"
 #include "server/maps_register.h"
 #include "server/recompression.h"
+#include "server/scrub.h"
 #include "server/settings.h"
 #include "server/shrinking.h"
 #include "server/spill_state.h"
@@ -73,6 +74,7 @@ struct shared {
     struct compaction compaction;
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
+    struct scrub scrub;
     _Atomic uint32_t snapshots_running; /* threads of snapshots.c */
     struct shrinking shrinking;
     struct pressure pressure;

@@ -16,6 +16,7 @@
 #include "storage/area_stand.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
+#include "storage/store_page_walk.h"
 #include "storage/store_recompress_internal.h"
 
 enum {
@@ -67,14 +68,11 @@ void recompress_between(struct recompress *walk)
 uint64_t recompress_begin(struct recompress *walk, const struct recompress_plan *plan)
 {
     walk->plan = *plan;
-    walk->area = walk->shard = 0;
-    walk->generation = walk->slot = walk->position = 0;
+    walk->pages = (struct store_page_walk){.slot = 0};
+    walk->shard = 0;
+    walk->position = 0;
     walk->areas_done = false;
-    uint64_t there = keydir_item_count(&walk->store->keydir);
-    struct area *area = NULL;
-    while ((area = store_area_next(walk->store, area)) != NULL)
-        there += atomic_load_explicit(&area->counters.stored, memory_order_relaxed);
-    return there;
+    return keydir_item_count(&walk->store->keydir) + store_page_count(walk->store);
 }
 
 /* --- what is to be done ----------------------------------------------------------------------- */
@@ -263,11 +261,11 @@ static void rewrite_page(struct recompress *walk, struct page_work *work)
 
 /* --- the walk --------------------------------------------------------------------------------- */
 
-static void step_page(struct recompress *walk, struct area *area)
+static void step_page(struct recompress *walk, struct page_place place)
 {
-    struct page_work work = {.place = {.area = area, .slot = walk->slot++}};
+    struct page_work work = {.place = place};
     walk->left.looks--;
-    walk->current = store_compressor_acquire(walk->store, walk->scratch, area);
+    walk->current = store_compressor_acquire(walk->store, walk->scratch, place.area);
     if (walk->current == NULL) return;
     if (take_page(walk, &work)) {
         walk->left.tries--;
@@ -286,32 +284,19 @@ static bool step_items(struct recompress *walk)
     return done;
 }
 
-/* Areas come and go between steps: goes on in the one it was in, or in the next there is. */
-static void enter_area(struct recompress *walk)
-{
-    struct area *area = store_area_from(walk->store, walk->area);
-    if (area != NULL && (area->index != walk->area || area->generation != walk->generation)) {
-        walk->area = area->index;
-        walk->generation = area->generation;
-        walk->slot = 0;
-    }
-    walk->within = area;
-    walk->areas_done = area == NULL;
-}
-
 static void step_areas(struct recompress *walk)
 {
-    if (walk->within == NULL) enter_area(walk);
-    struct area *area = walk->within;
-    if (area == NULL) return;
-    if (area->as_they_are) walk->slot = area->slot_count;
-    if (walk->slot % AREA_ROW_SLOTS == 0) walk->slot = area_skip_unused(area, walk->slot);
-    if (walk->slot < area->slot_count && area_stand(area) < AREA_MOVED) {
-        step_page(walk, area);
-        return;
+    struct page_place place;
+    switch (store_page_walk_next(walk->store, &walk->pages, true, &place)) {
+    case PAGE_WALK_PLACE:
+        step_page(walk, place);
+        break;
+    case PAGE_WALK_ON:
+        break;
+    case PAGE_WALK_DONE:
+        walk->areas_done = true;
+        break;
     }
-    walk->area++;
-    area_release(&walk->within);
 }
 
 bool recompress_step(struct recompress *walk, struct store_scratch *scratch,
@@ -326,6 +311,6 @@ bool recompress_step(struct recompress *walk, struct store_scratch *scratch,
         if (!walk->areas_done) step_areas(walk);
         else if (step_items(walk)) walk->shard++;
     }
-    area_release(&walk->within);
+    store_page_walk_pause(&walk->pages);
     return walk->shard == KEYDIR_SHARDS;
 }

@@ -4,20 +4,18 @@
 #ifndef FARPAGE_STORAGE_STORE_RECOMPRESS_INTERNAL_H
 #define FARPAGE_STORAGE_STORE_RECOMPRESS_INTERNAL_H
 #include "storage/store_internal.h"
+#include "storage/store_page_walk.h"
 #include "storage/store_recompress.h"
 
 struct recompress {
     struct store *store;
     uint8_t *plain, *before; /* ZPOOL_OBJECT_BYTES_MAX each: unpacked; as it was packed */
     struct recompress_plan plan;
-    unsigned area;  /* where the walk is: first the areas by index, slot by slot */
-    uint64_t generation; /* of the one it is in: another may have come to its place meanwhile */
-    uint64_t slot;
+    struct store_page_walk pages; /* where the walk is: first the areas, slot by slot */
     bool areas_done;
     unsigned shard; /* then the key directory, */
     uint64_t position; /* as keydir_walk.h goes */
     /* Of the step under way: */
-    struct area *within;        /* a use of the area the walk is in; NULL: not looked for yet */
     struct compressor *current; /* acquired: what a store would be packed with where the walk is */
     struct store_scratch *scratch;
     struct recompress_limits left;

@@ -73,6 +73,8 @@ struct cli {
       "replay a churn trace and tell what each moment costs in RAM")                               \
     X(DRAIN, "drain", "AREA", 0, 1, cli_drain,                                                     \
       "give an area's pages back to their owner, or move them to a server or a file")              \
+    X(SCRUB, "scrub", "[start | stop | status]", 0, 1, cli_scrub,                                  \
+      "compare all that is stored with its checksums, or see how that goes")                      \
     X(SNAPSHOT, "snapshot", "FILE | inspect FILE", 1, 2, cli_snapshot,                             \
       "write all that the server stores to a file, - for stdout; or see what is in one")           \
     X(SWAP, "swap", "on ADDRESS... | off [DEVICE] | status", 1, 5, cli_swap,                       \

@@ -136,6 +136,11 @@
       "The most that it may take there; 0 is all of a block device.")                              \
     X("storage.spill_throttle", KIND_SIZE, struct config, storage.spill_throttle_bytes, "0B", 0,   \
       CONFIG_GIB(1024), NULL, RELOAD, "Bytes written there a second, at most; 0 means no bound.")  \
+    X("storage.scrub_interval", KIND_DURATION, struct config, storage.scrub_interval_ns, "24h", 0, \
+      CONFIG_HOURS(366 * 24), NULL, RELOAD,                                                        \
+      "All that is stored is compared with its checksums so often; 0 means when asked (scrub).")   \
+    X("storage.scrub_duty", KIND_COUNT, struct config, storage.scrub_duty_percent, "5", 1, 100,    \
+      NULL, RELOAD, "Percent of one processor that this may take.")                                \
     X("storage.state_dir", KIND_PATH, struct config, storage.state_dir, "", 0, 0, NULL, RESTART,   \
       "Where it is noted which exports were handed out, so that none is taken for another later.") \
     X("storage.overcommit", KIND_RATIO, struct config, storage.overcommit_percent, "1.0", 100,     \

@@ -19,6 +19,7 @@ static const struct operate_row {
     {COMMAND_EXPORT, operate_export},
     {COMMAND_HEALTH, operate_health},
     {COMMAND_RECOMPRESS, operate_recompress},
+    {COMMAND_SCRUB, operate_scrub},
 };
 
 enum operate operate(struct shared *shared, struct slice name, struct slice rest,

@@ -44,6 +44,6 @@ enum operate operate_refuse(struct answer *answer, enum operate how, const char 
 
 typedef enum operate operate_run(struct shared *shared, struct slice rest, struct answer *answer);
 operate_run operate_compressor, operate_config, operate_dictionary, operate_export, operate_health,
-    operate_recompress;
+    operate_recompress, operate_scrub;
 
 #endif

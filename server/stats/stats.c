@@ -18,6 +18,7 @@ static const struct section {
     {"conns", stats_conns},      {"sessions", stats_sessions}, {"compaction", stats_compaction},
     {"dictionaries", stats_dictionaries}, {"exports", stats_exports},
     {"zswap", stats_zswap},      {"recompress", stats_recompress},
+    {"scrub", stats_scrub},
     {"tenants", stats_tenants},  {"shrink", stats_shrink},
     {"pressure", stats_pressure},
     {"spill", stats_spill},
@@ -46,8 +47,8 @@ bool stats_report(struct shared *shared, struct slice section, stats_emit *emit,
 const char *stats_sections(void)
 {
     return "settings memory areas zpool classes slabs items sizes compressors dictionaries "
-           "zswap compaction recompress exports conns sessions maps latency metrics tenants shrink "
-           "pressure reset";
+           "zswap compaction recompress scrub exports conns sessions maps latency metrics tenants "
+           "shrink pressure reset";
 }
 
 void stats_reset(struct shared *shared)

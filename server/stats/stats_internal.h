@@ -38,6 +38,7 @@ void stats_spill(struct shared *shared, const struct stats_sink *sink);
 void stats_zswap(struct shared *shared, const struct stats_sink *sink);
 void stats_compaction(struct shared *shared, const struct stats_sink *sink);
 void stats_recompress(struct shared *shared, const struct stats_sink *sink);
+void stats_scrub(struct shared *shared, const struct stats_sink *sink);
 void stats_compressors(struct shared *shared, const struct stats_sink *sink);
 void stats_latency(struct shared *shared, const struct stats_sink *sink);
 void stats_metrics(struct shared *shared, const struct stats_sink *sink);
