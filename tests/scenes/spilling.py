@@ -274,14 +274,16 @@ def a_disk_without_room_is_a_full_file(programs):
 def a_server_that_is_killed_leaves_no_file(programs):
     with place_to_spill() as place:
         sets = spilling(programs, f"{place}/spill", 200)
-        for _ in range(2):
-            server = Server(programs.farpaged, sets)
+        with Server(programs.farpaged, sets) as server:
             noise_file(f"{place}/in", 30, 1)
             programs.run(server, "store", "big", f"{place}/in")
             assert int(stats(server, "spill")["written_bytes"]) > 0
-            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.send_signal(signal.SIGKILL)
             server.process.wait()
-            assert not os.path.exists(f"{place}/spill")
+            server.over = True
+        assert not os.path.exists(f"{place}/spill")
+        with Server(programs.farpaged, sets) as server:
+            assert stats(server, "spill")["state"] == "idle"
 
 
 def what_is_somebody_elses_is_not_taken(programs):
