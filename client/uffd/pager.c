@@ -329,7 +329,7 @@ static uint64_t rest_ns(const struct pager *pager, bool busy)
     uint64_t rest = UINT64_MAX;
     int area_ms = farpage_area_wait_ms(pager->area);
     if (area_ms >= 0) rest = (uint64_t)area_ms * 1000000;
-    if (!list_empty(&pager->came)) rest = min_u64(rest, PARKED_NS);
+    if (!list_empty(&pager->came) || pager->unsettled) rest = min_u64(rest, PARKED_NS);
     bool lately = pager->now_ns < pager->waited_ns + 5 * WAITING_NS;
     if (!list_empty(&pager->waiting)) rest = min_u64(rest, lately ? PARKED_NS : WAITING_NS);
     if (pager->evicting) rest = min_u64(rest, WAITING_NS);
@@ -351,11 +351,14 @@ static void hear_all(struct pager *pager, size_t count, int ready)
         LIST_THING(place, struct space, place)->polled = ready > 0 ? pager->polls[at].revents : 0;
     short said = ready > 0 ? pager->polls[1].revents : 0;
     bool rang = ready > 0 && pager->polls[0].revents != 0;
+    pager->unsettled = false;
     for (struct list *place = pager->spaces.next; place != &pager->spaces;) {
         struct space *space = LIST_THING(place, struct space, place);
         place = place->next;
         if (space->polled != 0) hear_space(space);
         space->polled = 0;
+        space_settle(space);
+        pager->unsettled = pager->unsettled || space->moved_in.count > 0;
     }
     if (said != 0 || pager->submitted > 0 || farpage_area_wait_ms(pager->area) == 0) {
         pager->submitted = 0;

@@ -8,8 +8,16 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/arith.h"
 #include "client/uffd/pager_steps.h"
+
+static void note_moved_in(struct space *space, uint64_t first, uint64_t end);
+
+static void wake(struct space *space, uint64_t first, uint64_t end)
+{
+    if (uffd_wake(space->uffd, address_of(first), (end - first) << UFFD_PAGE_SHIFT) == ESRCH)
+        space->dead = true;
+}
 
 /* --- forgotten --- */
 
@@ -46,9 +54,11 @@ static void forget(struct space *space, struct page *page)
 static void forget_removed(void *context, uint64_t number, struct page *page)
 {
     struct space *space = context;
-    (void)number;
     if (page->state == PAGE_TAKEN) space->pager->leavers[page->index].removed++;
+    bool demanded =
+        page->state == PAGE_LOADING && space->pager->loads[page->index].demanded;
     forget(space, page);
+    if (demanded) wake(space, number, number + 1); /* nothing will come for who waits */
 }
 
 static void forget_unmapped(void *context, uint64_t number, struct page *page)
@@ -115,12 +125,6 @@ static void move_one(void *context, uint64_t number, struct page *page)
         page_queue(space, to, other, QUEUE_FRESH);
 }
 
-static void wake_moved(struct space *space, uint64_t first, uint64_t end)
-{
-    if (uffd_wake(space->uffd, address_of(first), (end - first) << UFFD_PAGE_SHIFT) == ESRCH)
-        space->dead = true;
-}
-
 static void moved(struct space *space, uint64_t first, uint64_t end, uint64_t to)
 {
     struct moving moving = {.space = space, .distance = (int64_t)(to - first)};
@@ -131,6 +135,8 @@ static void moved(struct space *space, uint64_t first, uint64_t end, uint64_t to
         trends[0] = mapping->remote;
         trends[1] = mapping->first;
     }
+    pages_forget(space, to, to + (end - first)); /* nothing of before can be there */
+    note_moved_in(space, to, to + (end - first));
     pagetable_each(&space->table, first, end, move_one, &moving);
     mappings_cut(space, first, end);
     if (mappings_add(space, to, to + (end - first)) && known) {
@@ -141,7 +147,59 @@ static void moved(struct space *space, uint64_t first, uint64_t end, uint64_t to
         trend_move(&mapping->first, moving.distance);
     }
     /* Threads that waited there are to see that nothing is there any more. */
-    wake_moved(space, first, end);
+    wake(space, first, end);
+}
+
+/* --- unmapped --- */
+
+/* The kernel tells of an unmapping after it let go of the mappings, and of mremap's own last of
+ * all. So another thread's move to the same addresses may be told first, and what was moved in
+ * must not be forgotten because of what was there before. As long as something is changing, nobody
+ * can tell one from the other: then the range is a doubt, and looked at when all is quiet. What is
+ * registered then was moved in; what is not is gone. */
+static void note_moved_in(struct space *space, uint64_t first, uint64_t end)
+{
+    if (!ranges_add(&space->moved_in, first, end)) space->dead = true; /* no memory: no way on */
+}
+
+static void gone(struct space *space, uint64_t first, uint64_t end)
+{
+    pages_forget(space, first, end);
+    mappings_cut(space, first, end);
+    wake(space, first, end);
+}
+
+static void unmapped(struct space *space, uint64_t first, uint64_t end)
+{
+    for (size_t i = 0; i < space->moved_in.count && first < end; i++) {
+        struct range in = space->moved_in.ranges[i];
+        if (in.end <= first || in.first >= end) continue;
+        if (in.first > first) unmapped(space, first, in.first);
+        uint64_t from = max_u64(first, in.first), to = min_u64(end, in.end);
+        if (!ranges_add(&space->doubts, from, to)) space->dead = true;
+        first = to;
+    }
+    if (first < end) gone(space, first, end);
+}
+
+/* Protecting is what tells: it needs a mapping of ours, and harms none that is protected. */
+static bool registered(const struct space *space, uint64_t first, uint64_t end)
+{
+    return uffd_protect(space->uffd, address_of(first), (end - first) << UFFD_PAGE_SHIFT) == 0;
+}
+
+void space_settle(struct space *space)
+{
+    if (space->moved_in.count == 0) return;
+    uint64_t probe = space->moved_in.ranges[0].first;
+    if (uffd_protect(space->uffd, address_of(probe), UFFD_PAGE_BYTES) == EAGAIN) return;
+    for (size_t i = 0; i < space->doubts.count; i++) {
+        struct range doubt = space->doubts.ranges[i];
+        if (registered(space, doubt.first, doubt.end)) continue;
+        for (uint64_t number = doubt.first; number < doubt.end; number++)
+            if (!registered(space, number, number + 1)) gone(space, number, number + 1);
+    }
+    space->moved_in.count = space->doubts.count = 0;
 }
 
 /* --- forked --- */
@@ -245,11 +303,7 @@ void event_happened(struct space *space, const struct uffd_event *event)
         if (!ours(space, event->start))
             pagetable_each(&space->table, first, end, forget_removed, space);
         break;
-    case UFFD_TOLD_UNMAP:
-        pages_forget(space, first, end);
-        mappings_cut(space, first, end);
-        wake_moved(space, first, end);
-        break;
+    case UFFD_TOLD_UNMAP: unmapped(space, first, end); break;
     case UFFD_TOLD_OTHER: break;
     }
 }

@@ -112,6 +112,15 @@ struct mapping {
     struct trend remote, first; /* of loads; of first touches */
 };
 
+struct range { /* pages */
+    uint64_t first, end;
+};
+
+struct ranges {
+    struct range *ranges;
+    size_t count, room;
+};
+
 struct space {
     struct list place;
     struct pager *pager;
@@ -124,6 +133,8 @@ struct space {
     struct pagetable table;
     struct mapping **mappings;  /* in order */
     size_t mapping_count, mapping_room;
+    struct ranges moved_in;     /* by mremap, while mappings are changing */
+    struct ranges doubts;       /* of these, what was said to be unmapped, before or since */
     uint64_t resident, away;
     unsigned freezes, orders;   /* orders under way */
     void (*frozen)(void *context);
@@ -158,6 +169,7 @@ struct pager {
     bool evicting;             /* from above the high watermark to below the low one */
     bool exclusive;            /* a load gives its slot up: the server is full */
     bool full, gone, renewing, ending;
+    bool unsettled;            /* a space is */
     bool look_again;           /* somebody who waits may be served now */
     bool swept_tables;         /* since the queue was empty */
     uint64_t take_again_ns, sweep_ns, renew_ns;

@@ -75,6 +75,8 @@ void slots_give_up_kept(struct pager *pager) FP_NONNULL(1);
 /* --- pager_event.c --- */
 
 void event_happened(struct space *space, const struct uffd_event *event) FP_NONNULL(1, 2);
+/* Where nothing is changing any more: decides what was in doubt. */
+void space_settle(struct space *space) FP_NONNULL(1);
 void pages_forget(struct space *space, uint64_t first, uint64_t end) FP_NONNULL(1);
 
 /* --- pager_want.c --- */
@@ -91,6 +93,7 @@ bool dismissed_next(struct pager *pager, struct space **space, uint64_t *number)
 struct mapping *space_mapping(struct space *space, uint64_t number) FP_NONNULL(1);
 void mappings_cut(struct space *space, uint64_t first, uint64_t end) FP_NONNULL(1);
 bool mappings_add(struct space *space, uint64_t first, uint64_t end) FP_MUST_CHECK FP_NONNULL(1);
+bool ranges_add(struct ranges *ranges, uint64_t first, uint64_t end) FP_MUST_CHECK FP_NONNULL(1);
 void space_order_ended(struct space *space) FP_NONNULL(1);
 /* The child's pages are what the parent's are. False: no memory. */
 bool space_fork_table(struct space *parent, struct space *child) FP_MUST_CHECK FP_NONNULL(1, 2);

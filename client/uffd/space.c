@@ -5,6 +5,7 @@
 #include "client/uffd/space.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,6 +118,19 @@ bool space_covers(const struct space *space, uint64_t address)
     return at < space->mapping_count && space->mappings[at]->start <= number;
 }
 
+bool ranges_add(struct ranges *ranges, uint64_t first, uint64_t end)
+{
+    if (ranges->count == ranges->room) {
+        size_t room = ranges->room * 2 + 8;
+        struct range *more = realloc(ranges->ranges, room * sizeof *more);
+        if (more == NULL) return false;
+        ranges->ranges = more;
+        ranges->room = room;
+    }
+    ranges->ranges[ranges->count++] = (struct range){first, end};
+    return true;
+}
+
 /* --- covering --- */
 
 static void found(void *context, uint64_t start, uint64_t end)
@@ -137,15 +151,31 @@ static int cover_gap(struct space *space, uint64_t first, uint64_t end)
     int error = uffd_register(space->uffd, start, bytes, true);
     if (error == ESRCH) space->dead = true;
     if (error != 0) return error;
+    pages_forget(space, first, end); /* of what was at these addresses before */
     if (!mappings_add(space, first, end)) return ENOMEM;
     if (space->target->pagemap < 0) return 0;
     return uffd_present(space->target->pagemap, start, start + bytes, found, space);
+}
+
+/* What was at these addresses before may have ended in an event that is still to be read, and
+ * would be taken for the end of what is there now. The kernel answers EAGAIN as long as there is
+ * one; none can follow, for nobody is told of what is not registered yet. */
+static void settle(struct space *space, uint64_t start)
+{
+    while (!space->dead && uffd_unprotect(space->uffd, start, UFFD_PAGE_BYTES) == EAGAIN) {
+        struct uffd_event events[UFFD_EVENTS_MAX];
+        int count = uffd_read(space->uffd, events);
+        if (count < 0) space->dead = true;
+        for (int i = 0; i < count; i++) event_happened(space, &events[i]);
+        if (count == 0) (void)sched_yield(); /* it is about to be told */
+    }
 }
 
 int space_cover(struct space *space, uint64_t start, uint64_t end)
 {
     uint64_t first = number_of(start), last = number_of(end);
     if ((start | end) % UFFD_PAGE_BYTES != 0 || last > PAGETABLE_PAGES) return EINVAL;
+    if (first < last) settle(space, start);
     while (first < last) {
         size_t at = mapping_at(space, first);
         struct mapping *next = at < space->mapping_count ? space->mappings[at] : NULL;
@@ -251,6 +281,8 @@ void pager_release(struct space *space)
     if (space->uffd >= 0) (void)close(space->uffd);
     while (space->mapping_count > 0) mapping_remove(space, space->mapping_count - 1);
     free(space->mappings);
+    free(space->moved_in.ranges);
+    free(space->doubts.ranges);
     pagetable_fini(&space->table);
     pager->by_number[space->number] = NULL;
     list_remove(&space->place);
