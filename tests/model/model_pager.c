@@ -25,7 +25,7 @@
 enum {
     PAGE = UFFD_PAGE_BYTES, WORDS = PAGE / 8,
     LOCAL = 300, BLOCK_PAGES = 100, BLOCKS = 6, THREADS = 2, /* 1200 pages */
-    STEPS = 6000,
+    STEPS = 3000,
 };
 
 static struct pager *pager;

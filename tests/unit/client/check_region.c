@@ -21,7 +21,7 @@
 #include "tests/unit/base/suite.h"
 #include "tests/unit/client/fake_server.h"
 
-enum { PAGE = 4096, LOCAL = 256, PAGES = 4 * LOCAL, EVENTS = FARPAGE_REGION_CROWDED + 1 };
+enum { PAGE = 4096, LOCAL = 256, PAGES = 3 * LOCAL, EVENTS = FARPAGE_REGION_CROWDED + 1 };
 
 static struct fake_server *server;
 static struct farpage *client;
@@ -167,7 +167,7 @@ START_TEST(hints_bring_and_dismiss)
 {
     begin(_i);
     write_all(1);
-    ck_assert_int_eq(farpage_region_will_not_need(region, memory + 600 * PAGE, 200 * PAGE),
+    ck_assert_int_eq(farpage_region_will_not_need(region, memory + 500 * PAGE, 200 * PAGE),
                      FARPAGE_OK);
     ck_assert_int_eq(farpage_region_will_need(region, memory, 50 * PAGE), FARPAGE_OK);
     expect_all(1);
