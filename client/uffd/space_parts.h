@@ -29,6 +29,7 @@ struct space {
     int uffd;
     uint32_t able, number;
     bool dead;                  /* its process is gone */
+    bool forked;                /* or a child: pages may be shared with another process */
     uint64_t staging;           /* address; 0: pages cannot be moved */
     struct pagetable table;
     struct mapping **mappings;  /* in order */
