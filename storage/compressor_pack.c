@@ -34,6 +34,8 @@ void seat_sum_locked(const struct compressor *seat, uint64_t sums[SEAT_COUNTS])
     }
 }
 
+enum { TIMED_BYTES_MIN = 16 << 10 }; /* beside so much two looks at the clock are nothing */
+
 const uint64_t packed_size_bytes[PACKED_SIZES] = {64,   128,  256,  512,   1024,  1536, 2048,
                                                   3072, 4096, 8192, 16384, 32768, 65536};
 
@@ -199,9 +201,10 @@ enum fp_status compressor_pack(struct compressor *compressor, struct codec_scrat
                             .level = choice->level};
     if (use.memory == NULL && choice->codec->packer_create != NULL) return FP_NO_MEMORY;
     size_t size = 0;
-    uint64_t began_ns = sampled_begin(&scratch->packing);
+    struct sampling sampling =
+        sampled_begin(&scratch->packing, plain.size_bytes >= TIMED_BYTES_MIN);
     enum fp_status status = choice->codec->pack(&use, plain, out, &size);
-    sampled_end(&scratch->packing, began_ns);
+    sampled_end(&scratch->packing, sampling);
     charge_packers(scratch, packers_bytes(scratch));
     if (status == FP_NO_MEMORY) return status;
     count(compressor, scratch, SEAT_PACKS, 1);
@@ -225,9 +228,10 @@ enum fp_status compressor_unpack(struct compressor *compressor, struct codec_scr
                             .prepared = choice->prepared,
                             .level = choice->level};
     count(compressor, scratch, SEAT_UNPACKS, 1);
-    uint64_t began_ns = sampled_begin(&scratch->packing);
+    struct sampling sampling =
+        sampled_begin(&scratch->packing, out.capacity_bytes >= TIMED_BYTES_MIN);
     bool good = choice->codec->unpack(&use, packed, out);
-    sampled_end(&scratch->packing, began_ns);
+    sampled_end(&scratch->packing, sampling);
     if (good) return FP_OK;
     count(compressor, scratch, SEAT_FAILURES, 1);
     return FP_CORRUPT;

@@ -107,10 +107,10 @@ static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
 bool store_evict_one(struct store *store, struct store_scratch *scratch)
 {
     if (store_end_step(store, scratch)) return true;
-    uint64_t began_ns = sampled_begin(&scratch->evicting);
+    struct sampling sampling = sampled_begin(&scratch->evicting, false);
     bool gone = store_evicts(store) ? drop_one_for(store, scratch)
                                     : drop_dead_ones(store, scratch);
-    sampled_end(&scratch->evicting, began_ns);
+    sampled_end(&scratch->evicting, sampling);
     if (gone) store_count(&store->counters.direct_reclaims, 1);
     return gone;
 }

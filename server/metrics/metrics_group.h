@@ -11,7 +11,7 @@
 enum { METRIC_LABELS_MAX = 4, METRIC_LABEL_BYTES = 72, METRIC_VALUE_BYTES = 40 };
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
-enum metric_unit { METRIC_PLAIN, METRIC_NANOSECONDS /* shown in seconds */ };
+enum metric_unit { METRIC_PLAIN, METRIC_NANOSECONDS /* thousand millionths are shown as ones */ };
 
 struct metric {
     const char *name;
@@ -50,6 +50,7 @@ struct metric_group {
 extern const struct metric_group metrics_of_build, metrics_of_process, metrics_of_server,
     metrics_of_requests, metrics_of_connections, metrics_of_http, metrics_of_memory,
     metrics_of_pool,
-    metrics_of_operations, metrics_of_sizes, metrics_of_seats, metrics_of_areas, metrics_of_exports;
+    metrics_of_operations, metrics_of_sizes, metrics_of_seats, metrics_of_areas, metrics_of_exports,
+    metrics_of_tiers, metrics_of_tenants;
 
 #endif
