@@ -12,6 +12,14 @@ import sys
 import urllib.parse
 
 RATE = "[$__rate_interval]"
+OPERATIONS = "farpage_operation_duration_seconds"
+
+
+def quantile(part, histogram):
+    by = "by (operation, le)" if histogram == OPERATIONS else "by (le)"
+    return f"histogram_quantile({part}, sum {by} (rate({histogram}_bucket{RATE})))"
+
+
 ROWS = [
     ("Now", [
         ("Ready", "bool_yes_no", "stat", [("", "farpage_ready")]),
@@ -45,6 +53,12 @@ ROWS = [
          [("refused", f"rate(farpage_page_refused_total{RATE})"),
           ("absent", f"rate(farpage_page_absent_total{RATE})"),
           ("damaged", f"rate(farpage_corrupt_total{RATE})")])]),
+    ("Time and size", [
+        ("Half are done within", "s", "lines", [("{{operation}}", quantile(0.5, OPERATIONS))]),
+        ("99 of 100 are done within", "s", "lines", [("{{operation}}", quantile(0.99, OPERATIONS))]),
+        ("What things are packed to", "bytes", "lines",
+         [("half, at most", quantile(0.5, "farpage_packed_size_bytes")),
+          ("9 of 10, at most", quantile(0.9, "farpage_packed_size_bytes"))])]),
     ("Items", [
         ("Requests", "ops", "lines",
          [("{{command}} {{result}}", f"rate(farpage_item_requests_total{RATE})")]),
