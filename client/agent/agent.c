@@ -88,11 +88,12 @@ void agent_ask(enum agent_ask_kind kind, uint64_t from, uint64_t bytes, uint32_t
     ask->from = from;
     ask->bytes = bytes;
     ask->fork = fork;
-    atomic_store(&ask->told, 0);
-    atomic_store(&ask->kind, kind);
+    ask->kind = kind;
+    uint32_t number = atomic_fetch_add(&ask->asked, 1) + 1, answered;
     atomic_fetch_add(&ring->doorbell, 1);
     if (atomic_load(&ring->asleep) != 0) futex_wake(&ring->doorbell, 1);
-    while (atomic_load(&ask->kind) != AGENT_ASK_NOTHING) futex_wait(&ask->kind, kind, 0);
+    while ((answered = atomic_load(&ask->answered)) != number)
+        futex_wait(&ask->answered, answered, 0);
     lock_drop(&ask->lock);
     (void)CALL(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
 }

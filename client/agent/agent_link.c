@@ -144,19 +144,18 @@ void agent_link_hush(struct agent_link *link)
 bool agent_link_wish(struct agent_link *link, struct agent_wish *wish)
 {
     const struct agent_ask *ask = &link->ring->ask;
-    uint32_t kind = atomic_load(&ask->kind);
-    if (link->wished || kind == AGENT_ASK_NOTHING) return false;
-    link->wished = true;
-    *wish = (struct agent_wish){.kind = (enum agent_ask_kind)kind, .fork = ask->fork,
+    uint32_t asked = atomic_load(&ask->asked);
+    if (asked == link->wished) return false;
+    link->wished = asked;
+    *wish = (struct agent_wish){.kind = (enum agent_ask_kind)ask->kind, .fork = ask->fork,
                                 .from = ask->from, .bytes = ask->bytes};
     return true;
 }
 
 void agent_link_answer(struct agent_link *link)
 {
-    link->wished = false;
-    atomic_store(&link->ring->ask.kind, AGENT_ASK_NOTHING);
-    futex_wake(&link->ring->ask.kind, INT32_MAX);
+    atomic_store(&link->ring->ask.answered, link->wished);
+    futex_wake(&link->ring->ask.answered, INT32_MAX);
 }
 
 void agent_link_announce(struct agent_link *link, uint32_t pages)

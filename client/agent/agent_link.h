@@ -20,7 +20,7 @@ struct agent_link {
     int socket; /* hangs up when the process ends or becomes another program */
     int bell;   /* readable: something is done, or asked */
     uint32_t written, given, done;
-    bool wished; /* what is asked was taken and is not answered */
+    uint32_t wished; /* the last ask that was taken */
     struct agent_order orders[AGENT_ORDERS]; /* as they were given */
 };
 

@@ -110,11 +110,11 @@ static bool work(const struct agent_thread *thread)
 }
 
 /* A thread of the program has no descriptor to ring with: this one has. */
-static bool pass_ask_on(const struct agent_thread *thread)
+static bool pass_ask_on(const struct agent_thread *thread, uint32_t *passed)
 {
-    struct agent_ask *ask = &thread->ring->ask;
-    if (atomic_load(&ask->kind) == AGENT_ASK_NOTHING || atomic_exchange(&ask->told, 1) != 0)
-        return false;
+    uint32_t asked = atomic_load(&thread->ring->ask.asked);
+    if (asked == *passed) return false;
+    *passed = asked;
     ring_bell(thread);
     return true;
 }
@@ -169,11 +169,12 @@ int agent_thread_main(void *context)
     const struct agent_thread *thread = context;
     struct agent_ring *ring = thread->ring;
     static const char name[] = "farpage-agent";
+    uint32_t passed = 0;
     close_others(thread);
     (void)CALL(SYS_prctl, 15 /* PR_SET_NAME */, (long)name);
     for (;;) {
         uint32_t seen = atomic_load(&ring->doorbell);
-        if (work(thread) | pass_ask_on(thread)) continue;
+        if (work(thread) | pass_ask_on(thread, &passed)) continue;
         atomic_store(&ring->asleep, 1);
         if (atomic_load(&ring->doorbell) == seen)
             futex_wait(&ring->doorbell, seen, AGENT_WATCH_NS);

@@ -87,8 +87,7 @@ struct agent_order {
 };
 
 enum agent_ask_kind {
-    AGENT_ASK_NOTHING,
-    AGENT_ASK_MAPPED, /* [from, from + bytes) is new: register it before it is used */
+    AGENT_ASK_MAPPED = 1, /* [from, from + bytes) is new: register it before it is used */
     AGENT_ASK_FREEZE, /* a fork is about to happen: take nothing out until thawed */
     AGENT_ASK_THAW,
 };
@@ -96,9 +95,10 @@ enum agent_ask_kind {
 /* What a thread of the program wants. `lock` 0 free, 1 taken, 2 taken and others wait. */
 struct agent_ask {
     _Atomic uint32_t lock;
-    _Atomic uint32_t kind;   /* set last by the asking thread; NOTHING is the pager's answer */
-    _Atomic uint32_t told;   /* 1 once the agent has rung for it */
-    uint32_t fork;           /* of FREEZE */
+    _Atomic uint32_t asked;    /* counts; changed last by the asking thread. The agent rings */
+    _Atomic uint32_t answered; /* as far as the pager has come; a futex */
+    uint32_t kind;             /* enum agent_ask_kind */
+    uint32_t fork;             /* of FREEZE */
     uint64_t from, bytes;
 };
 

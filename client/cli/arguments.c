@@ -9,7 +9,10 @@
 #include "base/number.h"
 #include "client/cli/nearest.h"
 
-enum option_kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_DURATION };
+/* FLAG_OR_DURATION: its value only behind '='; the flag is at `given`. */
+enum option_kind {
+    KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_DURATION, KIND_FLAG_OR_DURATION
+};
 
 struct option_row {
     const char *name;
@@ -103,6 +106,22 @@ static const struct option_row rows[] = {
      "print the commands and run none"},
     {"--force", KIND_FLAG, BIT(SWAP), FIELD(force), 0, 0, 0, NULL,
      "overwrite what an export holds; turn off what may not fit"},
+    {"--local", KIND_TEXT, BIT(RUN), FIELD(local), 0, 0, 0, "SIZE|N%",
+     "how much of the memory may stay here, 16MiB or more; N% of --total"},
+    {"--total", KIND_SIZE, BIT(RUN), FIELD(total_bytes), 0, 1 << 20, UINT64_MAX, "SIZE",
+     "what the program needs in all, for a --local in percent (this machine's memory)"},
+    {"--remote", KIND_SIZE, BIT(RUN), FIELD(remote_bytes), 0, 1 << 20, 1ull << 44, "SIZE",
+     "the most that may go to the server (1TiB)"},
+    {"--grace", KIND_DURATION, BIT(RUN), FIELD(grace_ns), 0, 1000000, 4294967295000000ull, "TIME",
+     "how long faults wait for a server that does not answer (30s)"},
+    {"--stats", KIND_FLAG_OR_DURATION, BIT(RUN), FIELD(stats_ns), FIELD(stats), 100000000,
+     86400ull * 1000000000, "[=TIME]", "tell at the end what it cost, and every TIME a line"},
+    {"--mode", KIND_TEXT, BIT(RUN), FIELD(mode), 0, 0, 0, "MODE",
+     "handler (sleeps between faults), or spin (a processor's worth, the quickest)"},
+    {"--evict", KIND_TEXT, BIT(RUN), FIELD(evict), 0, 0, 0, "WAY",
+     "move or protect: how pages are taken (move where Linux is 6.8 or newer)"},
+    {"--user-mode-only", KIND_FLAG, BIT(RUN), FIELD(user_mode_only), 0, 0, 0, NULL,
+     "do without any right: system calls fail on memory that is away (EFAULT)"},
 };
 
 struct command_row {
@@ -169,11 +188,16 @@ static int unknown_option(const char *argument, size_t name_bytes, enum cli_comm
     return cli_usage(of, "unknown option '%s'; did you mean '%s'?", name, nearest.best);
 }
 
+static bool is_duration(const struct option_row *row)
+{
+    return row->kind == KIND_DURATION || row->kind == KIND_FLAG_OR_DURATION;
+}
+
 static bool read_number(const struct option_row *row, const char *value, uint64_t *number)
 {
     struct slice text = slice_text(value);
     bool good = row->kind == KIND_SIZE       ? number_size(text, number)
-                : row->kind == KIND_DURATION ? number_duration(text, number)
+                : is_duration(row)           ? number_duration(text, number)
                                              : number_u64(text, number);
     return good && *number >= row->lowest && *number <= row->highest;
 }
@@ -185,6 +209,7 @@ static int set_option(const struct option_row *row, const char *value, const cha
         [KIND_NUMBER] = "a number in range",
         [KIND_SIZE] = "a size, such as 64MiB",
         [KIND_DURATION] = "a time, such as 500ms or 5s",
+        [KIND_FLAG_OR_DURATION] = "a time, such as 500ms or 5s",
     };
     char *base = (char *)cli;
     uint64_t number = 0;
@@ -198,7 +223,7 @@ static int set_option(const struct option_row *row, const char *value, const cha
         return cli_usage(of, "%s: '%s' is not a number from %llu to %llu", row->name, value,
                          (unsigned long long)row->lowest, (unsigned long long)row->highest);
     } else {
-        bool bare = row->kind == KIND_DURATION && number_u64(slice_text(value), &number) &&
+        bool bare = is_duration(row) && number_u64(slice_text(value), &number) &&
                     number > 0 && number <= row->highest / 1000000000;
         if (!bare) return cli_usage(of, "%s: '%s' is not %s", row->name, value, wants[row->kind]);
         return cli_usage(of, "%s: '%s' is not %s; did you mean '%ss'?", row->name, value,
@@ -234,6 +259,10 @@ static int take_option(char **argv, int *at, enum cli_command command, struct cl
     const char *value = argument[name_bytes] == '=' ? argument + name_bytes + 1 : NULL;
     if (row->kind == KIND_FLAG && value != NULL) {
         return cli_usage(of, "option '%s' takes no value", row->name);
+    }
+    if (row->kind == KIND_FLAG_OR_DURATION && value == NULL) {
+        *(bool *)(void *)((char *)cli + row->given) = true;
+        return CLI_GOOD;
     }
     if (row->kind != KIND_FLAG && value == NULL) {
         value = argv[++*at];
@@ -301,7 +330,7 @@ int arguments_parse(int argc, char **argv, struct cli *cli, enum cli_command *co
         } else {
             cli->operands[cli->operand_count++] = argument;
             /* What follows a program's name belongs to the program. */
-            if (*command == CLI_TRY) only_operands = true;
+            if (*command == CLI_TRY || *command == CLI_RUN) only_operands = true;
         }
         if (code != CLI_GOOD) return code;
     }
@@ -323,8 +352,9 @@ static void print_options(uint64_t of, bool common)
     for (size_t i = 0; i < FP_COUNT_OF(rows); i++) {
         if ((rows[i].commands & of) == 0 || (rows[i].commands == ALL) != common) continue;
         char left[40];
-        snprintf(left, sizeof left, "%s %s", rows[i].name,
-                 rows[i].placeholder != NULL ? rows[i].placeholder : "");
+        const char *placeholder = rows[i].placeholder != NULL ? rows[i].placeholder : "";
+        snprintf(left, sizeof left, "%s%s%s", rows[i].name, placeholder[0] == '[' ? "" : " ",
+                 placeholder);
         printf("  %-18s %s\n", left, rows[i].help);
     }
 }
@@ -437,6 +467,21 @@ static void print_about_reload(void)
            "set by commands since goes, for the file wins.\n");
 }
 
+static void print_about_run(void)
+{
+    printf("\nAt most --local of the private anonymous memory of COMMAND and all that it starts\n"
+           "is resident here; the rest is on the server, and comes back when it is touched.\n"
+           "The program is not changed: a library is loaded into it (LD_PRELOAD), so it must be\n"
+           "linked dynamically, with this system's C library, and not gain rights (set-user-ID).\n"
+           "Files, shared and locked memory and the main thread's stack stay here.\n"
+           "It takes a right to userfaultfd: root, /dev/userfaultfd opened to a group, or\n"
+           "vm.unprivileged_userfaultfd=1.\n"
+           "A page that the server lost is SIGBUS to who touches it, with a line that says which.\n"
+           "Exit codes are the program's; 125 'run' itself failed, 126 COMMAND is no program,\n"
+           "127 there is none; its signals are ours. A program whose 'farpage run' is killed is\n"
+           "killed too. What it can and cannot do: docs/pager.md.\n");
+}
+
 static void print_about_replay(void)
 {
     printf("\nTRACE is text, one record a line:\n"
@@ -484,6 +529,7 @@ void arguments_print_help(enum cli_command command)
     if (command == CLI_DRAIN) print_about_drain();
     if (command == CLI_SWAP) print_about_swap();
     if (command == CLI_REPLAY) print_about_replay();
+    if (command == CLI_RUN) print_about_run();
     printf("\noptions:\n");
     print_options(BIT_OF(command), false);
     print_options(BIT_OF(command), true);

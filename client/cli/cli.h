@@ -26,6 +26,9 @@ struct cli {
     uint64_t timeout_ns, size_bytes, count, depth, connections, after_ns, pid, pages, wait_ns;
     uint64_t page_bytes, quota_pages, quota_bytes, priority, silence_ns;
     bool has_size, has_count, has_after, has_pid, has_pages, has_wait;
+    const char *local, *mode, *evict;
+    uint64_t total_bytes, remote_bytes, grace_ns, stats_ns;
+    bool stats, user_mode_only;
     bool has_connections, has_priority, has_silence, has_timeout;
     bool server_from_environment;
     char **operands; /* behind the sub-command; ended by NULL */
@@ -58,6 +61,8 @@ struct cli {
       "forget an area's pages, or COUNT of them from slot FIRST on")                               \
     X(TRY, "try", "[--] COMMAND [ARG...]", 0, UINT32_MAX, cli_try,                                 \
       "send a running program's memory out, bring it back, compare")                               \
+    X(RUN, "run", "[--] COMMAND [ARG...]", 1, UINT32_MAX, cli_run,                                 \
+      "run a program with part of its memory on a server")                                         \
     X(ADVISE, "advise", "[AREA]", 0, 1, cli_advise,                                                \
       "try every compressor on stored pages, and recommend")                                       \
     X(COMPACT, "compact", "", 0, 0, cli_compact, "close the gaps in the server's memory")      \

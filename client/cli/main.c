@@ -10,6 +10,7 @@
 #include "client/cli/arguments.h"
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
+#include "client/cli/run_program.h"
 #include "client/cli/complaint.h"
 
 int cli_fail(const struct cli *cli, int code, const char *format, ...)
@@ -133,7 +134,8 @@ int main(int argc, char **argv)
     struct cli cli;
     enum cli_command command;
     int code = arguments_parse(argc, argv, &cli, &command);
-    if (code != CLI_GOOD) return code;
+    if (code != CLI_GOOD) /* 2 might be the program's that is not run */
+        return command == CLI_RUN ? RUN_FAILED : code;
     if (cli.version) {
         printf("farpage %s\n", FARPAGE_VERSION);
         return cli_finish(&cli, CLI_GOOD);

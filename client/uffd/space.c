@@ -228,6 +228,7 @@ struct space *pager_adopt(struct pager *pager, int uffd, uint32_t able, struct t
     space->uffd = uffd;
     space->able = able;
     space->target = target;
+    target->space = space;
     space->number = number;
     int error = pagetable_init(&space->table) ? 0 : ENOMEM;
     if (error == 0 && (able & UFFD_PROTECT) == 0) error = ENOTSUP;

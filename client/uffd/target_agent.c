@@ -210,5 +210,4 @@ void target_agent_linked(struct target_agent *target)
 {
     target->linked = true;
     put_out(target);
-    target_agent_ready(target);
 }

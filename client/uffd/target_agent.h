@@ -45,11 +45,11 @@ int target_agent_find(struct target_agent *target, int pid) FP_MUST_CHECK FP_NON
 /* Staging that the agent has mapped; the descriptor is the target's from now on. */
 void target_agent_stage(struct target_agent *target, int uffd, uint64_t from) FP_NONNULL(1);
 
-/* The link has been opened: what waits goes out. */
+/* The link has been opened: what waits goes out. target_agent_ready is due. */
 void target_agent_linked(struct target_agent *target) FP_NONNULL(1);
 
-/* The bell rang: tells what is done. Afterwards, and after target_agent_linked, it will ring again.
- * What is asked is left to the caller to look for. */
+/* The bell rang: empties it, and tells what is done. Then it will ring again. What is asked is left
+ * to the caller to look for, now: it may have been what rang. */
 void target_agent_ready(struct target_agent *target) FP_NONNULL(1);
 
 /* There is no agent any more, or none will come: whatever was ordered fails. */

@@ -120,10 +120,12 @@ static void answer(struct tree_process *process, const struct agent_wish *wish)
     struct tree *tree = process->tree;
     if (wish->kind == AGENT_ASK_FREEZE && process->forking == 0 && wish->fork != 0) {
         process->forking = wish->fork;
+        tree_passing_forked(tree, 1);
         space_freeze(process->target.target.space, frozen, process); /* answers, now or later */
         return;
     }
     if (wish->kind == AGENT_ASK_THAW && process->forking != 0) {
+        tree_passing_forked(tree, 0);
         bool follows = (tree->abilities & UFFD_FORKS) != 0;
         process->awaits_child = !follows && process->child_came != process->forking;
         if (process->awaits_child)
@@ -141,15 +143,17 @@ static void bell_rings(struct pager_watch *watch, short revents)
     struct tree_process *process = watch->context;
     struct agent_wish wish;
     (void)revents;
-    target_agent_ready(&process->target);
+    target_agent_ready(&process->target); /* empties the bell, so that what rang is looked for */
     if (agent_link_wish(&process->target.link, &wish)) answer(process, &wish);
 }
 
 /* The process ended, or is another program now. Nobody speaks on that socket any more. */
 static void hangs_up(struct pager_watch *watch, short revents)
 {
+    struct tree_process *process = watch->context;
     (void)revents;
-    end(watch->context);
+    tree_passing_left(process->tree, process->target.target.pid);
+    end(process);
 }
 
 /* --- hello ---------------------------------------------------------------------------------- */
@@ -177,6 +181,7 @@ static bool link_up(struct tree_process *process, struct agent_guest *guest, int
         tree_cover(process);
     }
     target_agent_linked(target);
+    bell_rings(&process->bell, 0);
     return true;
 }
 
@@ -283,6 +288,7 @@ static void speaks(struct pager_watch *watch, short revents)
     pager_unwatch(tree->pager, watch);
     caller->used = false;
     if (!agent_door_hear(tree->door, socket, &guest)) return;
+    tree_passing_came(tree, guest.pid, guest.hello.fork != 0);
     if (guest.hello.fork == 0)
         take_in(tree, NULL, &guest);
     else
@@ -368,7 +374,7 @@ void tree_signal(const struct tree *tree, int number)
 
 /* --- what did not come ---------------------------------------------------------------------- */
 
-void tree_give_up(struct tree *tree, uint64_t now_ns)
+bool tree_give_up(struct tree *tree, uint64_t now_ns)
 {
     for (struct tree_process *process = tree->processes; process != NULL; process = process->next) {
         if (now_ns >= process->thaw_by_ns) thaw(process); /* the fork has failed */
@@ -376,4 +382,5 @@ void tree_give_up(struct tree *tree, uint64_t now_ns)
         process->agent_by_ns = UINT64_MAX; /* its pages come back, and none is taken out any more */
         target_agent_lost(&process->target);
     }
+    return tree_passing_look(tree, now_ns);
 }

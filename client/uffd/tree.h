@@ -25,6 +25,7 @@
 
 enum {
     TREE_CALLERS_MAX = 64,
+    TREE_PASSING_MAX = 64,
     TREE_ANNOUNCED_PAGES = 256, /* what is smaller than 1 MiB is left to be found */
 };
 
@@ -56,6 +57,12 @@ struct tree_caller {
     bool used;
 };
 
+/* Whose agent has hung up and who lives on: it is ending, or becoming another program. */
+struct tree_passing {
+    int pid; /* 0: nobody */
+    uint64_t by_ns;
+};
+
 struct tree {
     struct pager *pager;
     struct agent_door *door;
@@ -66,6 +73,10 @@ struct tree {
     struct tree_process *processes;
     uint64_t last_id;
     bool covering;
+    struct tree_passing passing[TREE_PASSING_MAX];
+    uint32_t unborn;      /* children of forks that are over, which have not said hello yet */
+    uint64_t born_by_ns;
+    _Atomic uint32_t expected; /* passing and unborn ones together. Any thread */
     _Atomic uint64_t resident_pages, resident_pages_peak; /* anonymous, of all. Any thread */
     _Atomic uint64_t away_pages_peak;                     /* of all. Any thread */
     _Atomic uint32_t count, ever;                         /* of processes. Any thread */
@@ -79,6 +90,12 @@ void tree_init(struct tree *tree, struct agent_door *door, struct pager_budget *
 void tree_start(struct tree *tree, struct pager *pager) FP_NONNULL(1, 2);
 void tree_stop(struct tree *tree) FP_NONNULL(1); /* while the pager does not run */
 
+/* Any process is left, or may be on its way. Any thread. */
+static inline bool tree_lives(const struct tree *tree)
+{
+    return atomic_load(&tree->count) > 0 || atomic_load(&tree->expected) > 0;
+}
+
 /* Sends every process a signal. */
 void tree_signal(const struct tree *tree, int number) FP_NONNULL(1);
 
@@ -86,8 +103,17 @@ void tree_signal(const struct tree *tree, int number) FP_NONNULL(1);
 struct target *tree_forked(void *tree, struct space *parent, int uffd);
 void tree_ended(void *tree, struct space *space);
 
-/* Who was expected and did not come by now is expected no more. */
-void tree_give_up(struct tree *tree, uint64_t now_ns) FP_NONNULL(1);
+/* Who was expected and did not come by now is expected no more. True: somebody still is. */
+bool tree_give_up(struct tree *tree, uint64_t now_ns) FP_NONNULL(1);
+
+/* --- tree_passing.c --------------------------------------------------------------------------- */
+
+/* Between two programs, or between a fork and its hello, a process is nobody's. Whoever waits for
+ * the last one waits for these too, a little. */
+void tree_passing_left(struct tree *tree, int pid) FP_NONNULL(1);
+void tree_passing_forked(struct tree *tree, uint32_t children) FP_NONNULL(1);
+void tree_passing_came(struct tree *tree, int pid, bool forked) FP_NONNULL(1);
+bool tree_passing_look(struct tree *tree, uint64_t now_ns) FP_NONNULL(1); /* true: one is left */
 
 /* --- tree_watch.c --------------------------------------------------------------------------- */
 

@@ -22,6 +22,7 @@ enum {
     PACE_PAGES_PER_MS = 1000, /* 4 GB/s */
     LOOK_NS_MIN = 1000000,
     LOOK_NS_MAX = 50000000,
+    EXPECTING_NS = 2000000,
     GROWTH_PAGES = 64, /* below which what is new is not looked for */
 };
 
@@ -161,7 +162,7 @@ uint64_t tree_watch(void *context, uint64_t now_ns)
 {
     struct tree *tree = context;
     uint64_t limit = tree->budget->limit_pages, unknown;
-    tree_give_up(tree, now_ns);
+    bool expecting = tree_give_up(tree, now_ns);
     uint64_t resident = look_at_all(tree, &unknown);
     atomic_store(&tree->resident_pages, resident);
     raise_to(&tree->resident_pages_peak, resident);
@@ -173,6 +174,6 @@ uint64_t tree_watch(void *context, uint64_t now_ns)
     }
     uint64_t room = limit > resident ? limit - resident : 0;
     if (!tree->covering) room = room > limit / 4 ? room - limit / 4 : 0;
-    uint64_t wait_ns = room * 1000000 / PACE_PAGES_PER_MS;
+    uint64_t wait_ns = expecting ? EXPECTING_NS : room * 1000000 / PACE_PAGES_PER_MS;
     return now_ns + min_u64(max_u64(wait_ns, LOOK_NS_MIN), LOOK_NS_MAX);
 }

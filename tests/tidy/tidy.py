@@ -164,7 +164,7 @@ FOREIGN = {
     r"openssl/(crypto|evp)": {"tls/digest"},
     r"linux/membarrier": {"base/percpu_ref"},
     r"linux/userfaultfd": {"client/uffd/uffd", "client/agent"},
-    r"sys/mman": {"storage/pages", "server/sandbox", "client/agent", "client/uffd"},
+    r"sys/mman": {"storage/pages", "client/cli/run", "server/sandbox", "client/agent", "client/uffd"},
 }
 COLUMNS_MAX, FUNCTION_LINES_MAX, FILE_LINES_MAX, HEADER_LINES_MAX, PARAMETERS_MAX = 100, 70, 800, 200, 5
 BANNED = {"strcpy(": "a sized copy", "sprintf(": "snprintf", "strcat(": "a cursor",
