@@ -13,7 +13,9 @@ import time
 
 import nbd
 
-from hostile import LOAD, OK, PING, STORE, frame, reply
+from areas import SHARED
+from hostile import ABSENT, LOAD, OK, PING, STORE, frame, reply
+from maps import RO, RW, Mapper
 from nbd_wire import MIB, Device
 from operating import until
 from running import Server
@@ -203,6 +205,51 @@ def who_waits_for_the_disk_holds_up_nobody(programs):
                 disk.is_now("")
 
 
+def whatever_is_done_to_a_spilled_page_finds_it(programs):
+    """Parts of blocks are written and zeroed, pages mapped, stored over and forgotten, and clients
+    leave while their pages are being read."""
+    with place_to_spill() as place, \
+            Device(programs.farpaged, "[{name: disk, size: 64MiB}]",
+                   spilling(programs, place, 200)) as server:
+        noise = random.Random(5).randbytes(16 * PAGE)
+        handle, mapper = connect(server), Mapper(server)
+        handle.pwrite(noise, 0)
+        area = mapper.open(b"small", 64, SHARED)
+        for slot in range(16):
+            assert mapper.store(area, slot, noise[slot * PAGE:(slot + 1) * PAGE]) == OK
+        noise_file(f"{place}/in", 30 + limit_mib(programs.farpaged, 0), 1)
+        programs.run(server, "store", "big", f"{place}/in")
+
+        def all_spilled():
+            now = stats(server, "areas")
+            return now["disk:spilled"] == "16" and now["small:spilled"] == "16"
+        until(all_spilled, 10)
+        expected = bytearray(noise)
+        for at, data in ((50, b"x" * 100), (3 * PAGE - 10, b"y" * 20), (5 * PAGE, b"z" * PAGE)):
+            handle.pwrite(data, at)
+            expected[at:at + len(data)] = data
+        for at, size in ((7 * PAGE + 5, 30), (9 * PAGE - 5, 3 * PAGE)):
+            handle.zero(size, at)
+            expected[at:at + size] = bytes(size)
+        assert handle.pread(len(noise), 0) == expected
+        reader, writer = mapper.map(area, 1, RO), mapper.map(area, 2, RW)
+        assert mapper.read(reader) == noise[PAGE:2 * PAGE]
+        assert mapper.write(writer, 10, b"hello") == OK and mapper.unmap(writer) == OK
+        assert mapper.load(area, 2)[10:15] == b"hello"
+        assert mapper.store(area, 3, noise[:PAGE]) == OK and mapper.load(area, 3) == noise[:PAGE]
+        assert mapper.invalidate(area, 4) == OK and mapper.load(area, 4) == ABSENT
+        for _ in range(10):  # a client asks for much and leaves
+            with opened(server, b"big", 7680 + limit_mib(programs.farpaged, 0) * 256) as s:
+                s.sendall(b"".join(frame(LOAD, slot=n, area=1, count=1) for n in range(0, 6000, 40)))
+            other = connect(server)
+            for n in range(16):
+                other.aio_pread(nbd.Buffer(PAGE), n * PAGE)
+            del other
+        for slot in range(5, 16):
+            assert mapper.load(area, slot) == noise[slot * PAGE:(slot + 1) * PAGE]
+        assert stats(server, "spill")["failed_loads"] == "0"
+
+
 def a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else(programs):
     with place_to_spill() as place, on_failing_disk(programs, place) as (disk, server):
         noise_file(f"{place}/in", 30, 1)
@@ -311,6 +358,7 @@ def what_is_somebody_elses_is_not_taken(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([five_times_the_memory_comes_back_by_every_door, who_waits_for_the_disk_holds_up_nobody,
+          whatever_is_done_to_a_spilled_page_finds_it,
           a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else,
           a_full_file_refuses_and_keeps_what_is_there, a_disk_without_room_is_a_full_file,
           a_server_that_is_killed_leaves_no_file, what_is_somebody_elses_is_not_taken])
