@@ -318,16 +318,24 @@ def a_disk_without_room_is_a_full_file(programs):
             check_stored(programs, server, place)
 
 
-def a_server_that_is_killed_leaves_no_file(programs):
+def a_server_that_is_killed_while_it_writes_leaves_no_file(programs):
+    """It writes no faster than it may, which is also told."""
     with place_to_spill() as place:
-        sets = spilling(programs, f"{place}/spill", 200)
+        sets = [*spilling(programs, f"{place}/spill", 200), "storage.spill_throttle=8MiB"]
+        noise_file(f"{place}/in", 30 + limit_mib(programs.farpaged, 0), 1)
         with Server(programs.farpaged, sets) as server:
-            noise_file(f"{place}/in", 30, 1)
-            programs.run(server, "store", "big", f"{place}/in")
-            assert int(stats(server, "spill")["written_bytes"]) > 0
+            begun = time.monotonic()
+            store = subprocess.Popen([programs.farpage, "--server", f"unix:{server.unix}", "store", "big",
+                                      f"{place}/in"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            until(lambda: int(stats(server, "spill")["written_bytes"]) > 3 * MIB, 10)
+            now, took = stats(server, "spill"), time.monotonic() - begun
+            assert now["state"] == "writing" and int(now["throttled_ms"]) > 100, now
+            assert int(now["written_bytes"]) < (took + 0.3) * 8 * MIB, (now, took)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
             server.over = True
+            store.kill()
+            store.wait()
         assert not os.path.exists(f"{place}/spill")
         with Server(programs.farpaged, sets) as server:
             assert stats(server, "spill")["state"] == "idle"
@@ -361,4 +369,5 @@ if __name__ == "__main__":
           whatever_is_done_to_a_spilled_page_finds_it,
           a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else,
           a_full_file_refuses_and_keeps_what_is_there, a_disk_without_room_is_a_full_file,
-          a_server_that_is_killed_leaves_no_file, what_is_somebody_elses_is_not_taken])
+          a_server_that_is_killed_while_it_writes_leaves_no_file,
+          what_is_somebody_elses_is_not_taken])

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/spill_file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit.h"
+#include "tests/unit/storage/unnamed.h"
 
 enum { EXTENT_BYTES = 64 << 10, OBJECT_BYTES = 1500, EXTENTS = 4 };
 
@@ -102,26 +102,6 @@ static enum fp_status read_one(uint64_t place, unsigned number)
     return status;
 }
 
-/* The file has no name: the kernel shows it all the same. */
-static int reopen_unnamed(void)
-{
-    DIR *fds = opendir("/proc/self/fd");
-    struct dirent *entry;
-    char link[300], target[300];
-    int found = -1;
-    while ((entry = readdir(fds)) != NULL) {
-        snprintf(link, sizeof link, "/proc/self/fd/%s", entry->d_name);
-        ssize_t size = readlink(link, target, sizeof target - 1);
-        if (size < 0) continue;
-        target[size] = '\0';
-        if (strstr(target, path) != NULL && strstr(target, "(deleted)") != NULL)
-            found = open(link, O_RDWR);
-    }
-    closedir(fds);
-    ck_assert_int_ge(found, 0);
-    return found;
-}
-
 /* --- the tests -------------------------------------------------------------------------------- */
 
 START_TEST(what_is_written_comes_back)
@@ -144,7 +124,7 @@ START_TEST(the_file_is_private_and_has_no_name)
     setup();
     struct stat stat_of;
     ck_assert_int_ne(access(path, F_OK), 0);
-    int fd = reopen_unnamed();
+    int fd = reopen_unnamed(path);
     ck_assert_int_eq(fstat(fd, &stat_of), 0);
     ck_assert_uint_eq(stat_of.st_mode & 0777, 0600);
     close(fd);
@@ -198,7 +178,7 @@ START_TEST(flipped_bytes_are_found_wherever_they_are)
     setup();
     struct written written = write_extent(2);
     off_t begin = (off_t)(written.place[0] * SPILL_UNIT_BYTES);
-    int fd = reopen_unnamed();
+    int fd = reopen_unnamed(path);
     for (off_t at = 0; at < SPILL_RECORD_BYTES + OBJECT_BYTES; at += at < 48 ? 4 : 97) {
         uint8_t byte;
         ck_assert_int_eq(pread(fd, &byte, 1, begin + at), 1);
@@ -222,7 +202,7 @@ START_TEST(bytes_of_an_older_writing_are_not_taken_for_what_should_be_there)
     setup();
     struct written old = write_extent(1);
     uint8_t *before = aligned(EXTENT_BYTES);
-    int fd = reopen_unnamed();
+    int fd = reopen_unnamed(path);
     off_t begin = (off_t)(old.place[0] * SPILL_UNIT_BYTES);
     ck_assert_int_eq(pread(fd, before, SPILL_ALIGN_BYTES, begin), SPILL_ALIGN_BYTES);
     forget(&old);
@@ -241,7 +221,7 @@ START_TEST(a_truncated_file_is_no_page)
 {
     setup();
     struct written written = write_extent(40);
-    int fd = reopen_unnamed();
+    int fd = reopen_unnamed(path);
     ck_assert_int_eq(ftruncate(fd, (off_t)(written.place[20] * SPILL_UNIT_BYTES)), 0);
     ck_assert_int_eq(read_one(written.place[0], 0), FP_OK);
     ck_assert_int_eq(read_one(written.place[39], 39), FP_CORRUPT);

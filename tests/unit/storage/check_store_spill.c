@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "storage/store_spill.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 #include "storage/store_map.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
+#include "tests/unit/storage/unnamed.h"
 
 enum { SLOTS = 3000, PAGES = 400, EXTENT_BYTES = 64 << 10, FILE_BYTES = 16 << 20 };
 
@@ -367,25 +367,6 @@ START_TEST(what_could_not_be_written_stays_in_memory)
 }
 END_TEST
 
-static int reopen_unnamed(void)
-{
-    DIR *fds = opendir("/proc/self/fd");
-    struct dirent *entry;
-    char link[300], target[300];
-    int found = -1;
-    while (found < 0 && (entry = readdir(fds)) != NULL) {
-        snprintf(link, sizeof link, "/proc/self/fd/%s", entry->d_name);
-        ssize_t size = readlink(link, target, sizeof target - 1);
-        if (size < 0) continue;
-        target[size] = '\0';
-        bool ours = strstr(target, "/#") != NULL && strstr(target, "(deleted)") != NULL;
-        if (ours) found = open(link, O_RDWR);
-    }
-    closedir(fds);
-    ck_assert_int_ge(found, 0);
-    return found;
-}
-
 START_TEST(a_damaged_page_is_corrupt_and_no_other)
 {
     struct scene scene;
@@ -401,7 +382,7 @@ START_TEST(a_damaged_page_is_corrupt_and_no_other)
     off_t at = (off_t)(read.read.place * SPILL_UNIT_BYTES + SPILL_RECORD_BYTES + 3);
     store_read_run(scene.bench.store, &read);
     store_read_end(scene.bench.store, &read);
-    int fd = reopen_unnamed();
+    int fd = reopen_unnamed("/#");
     ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
     byte ^= 1;
     ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
