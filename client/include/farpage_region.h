@@ -39,7 +39,7 @@ enum farpage_region_mode {
 };
 
 enum farpage_region_flags {
-    /* Evict as kernels before Linux 6.8 must: for tests, and for comparison. */
+    /* Do without what kernels before Linux 6.8 lack: for tests, and for comparison. */
     FARPAGE_REGION_PROTECT = 1u << 0,
     /* Where the process has no right to more: its system calls then fail with EFAULT on pages that
      * are not resident. Without it, the region is not created. */

@@ -69,12 +69,15 @@ static void forget_unmapped(void *context, uint64_t number, struct page *page)
     forget(space, page);
     if (page->pins > 0) space->pager->pinned--;
     page->pins = 0;
+    space->queued_forgotten = space->queued_forgotten || page->queued;
     page->queued = false;
 }
 
 void pages_forget(struct space *space, uint64_t first, uint64_t end)
 {
+    space->queued_forgotten = false;
     pagetable_each(&space->table, first, end, forget_unmapped, space);
+    if (!space->queued_forgotten) return; /* the queue is long, and need not be looked through */
     queue_forget(&space->pager->queue, (uint64_t)space->number << PAGER_SPACE_SHIFT | first,
                  end - first);
 }

@@ -280,8 +280,9 @@ static void lost_done(struct target_order *order)
     list_push_back(&own->pager->free_orders, &own->place);
 }
 
-/* Without UFFD_POISON the owner puts something over the page that raises SIGBUS. */
-static bool lose_by_order(struct space *space, uint64_t number, struct page *page)
+/* Without UFFD_POISON the owner puts something over the page that raises SIGBUS. It is lost until
+ * the event comes that it was unmapped by that. */
+static bool lose_by_order(struct space *space, uint64_t number)
 {
     struct pager *pager = space->pager;
     if (list_empty(&pager->free_orders)) return false;
@@ -292,14 +293,13 @@ static bool lose_by_order(struct space *space, uint64_t number, struct page *pag
         .kind = TARGET_LOSE, .count = 1, .done = lost_done, .owner = own};
     own->order.pages[0].from = address_of(number);
     space->orders++;
-    page->state = PAGE_UNTOUCHED; /* what it is now is no memory of ours */
     space->target->table->give(space->target, &own->order);
     return true;
 }
 
-static bool poison(struct space *space, const struct fault *fault, struct page *page)
+static bool poison(struct space *space, const struct fault *fault)
 {
-    if ((space->able & UFFD_POISON) == 0) return lose_by_order(space, fault->number, page);
+    if ((space->able & UFFD_POISON) == 0) return lose_by_order(space, fault->number);
     int error = uffd_poison(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
     if (error == EAGAIN || error == ENOMEM) return false;
     if (error == ESRCH) space->dead = true;
@@ -332,7 +332,7 @@ bool fault_serve(struct space *space, const struct fault *fault)
     case PAGE_LOADING:
         load_demand(space->pager, &space->pager->loads[page->index], fault);
         return true;
-    case PAGE_LOST: return poison(space, fault, page);
+    case PAGE_LOST: return poison(space, fault);
     }
     return false;
 }

@@ -106,6 +106,7 @@ static enum farpage_status open_uffd(const struct farpage_region *region, int *f
                                      struct reason *reason)
 {
     uint32_t wanted = UFFD_PROTECT | UFFD_MOVE | UFFD_POISON | UFFD_CHANGES | UFFD_THREADS;
+    if ((region->options.flags & FARPAGE_REGION_PROTECT) != 0) wanted &= ~(uint32_t)UFFD_POISON;
     bool user_mode = (region->options.flags & FARPAGE_REGION_USER_MODE) != 0;
     enum uffd_way way;
     *fd = uffd_open(wanted, user_mode, able, &way);

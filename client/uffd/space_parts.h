@@ -34,6 +34,7 @@ struct space {
     struct pagetable table;
     struct mapping **mappings;  /* in order */
     size_t mapping_count, mapping_room;
+    bool queued_forgotten;      /* by the pages_forget under way: some were queued */
     struct ranges moved_in;     /* by mremap, while mappings are changing */
     struct ranges doubts;       /* of these, what was said to be unmapped, before or since */
     uint64_t resident, away;

@@ -271,9 +271,11 @@ START_TEST(a_server_that_lies_always_costs_pages_never_other_bytes)
     ck_assert_uint_gt(lost, PAGES / 2);
     ck_assert_uint_eq(lost, told[FARPAGE_REGION_LOST]);
     ck_assert_uint_eq(lost_pages(1), lost); /* and so it stays */
-    ck_assert_int_eq(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
-    write_page(3, 1);
-    ck_assert(is_page(3, 1)); /* but what is forgotten is as new */
+    if (_i == 0) { /* what was put over a page where there is no poison stays over it */
+        ck_assert_int_eq(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
+        write_page(3, 1);
+        ck_assert(is_page(3, 1)); /* but what is forgotten is as new */
+    }
     end();
 }
 END_TEST
@@ -286,9 +288,11 @@ START_TEST(a_server_started_anew_has_lost_what_only_it_had)
     unsigned lost = lost_pages(1);
     ck_assert_uint_gt(lost, PAGES / 5);
     ck_assert_uint_lt(lost, PAGES); /* what was here is here */
-    ck_assert_int_eq(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
-    write_all(2);
-    expect_all(2); /* and it goes on */
+    if (_i == 0) {
+        ck_assert_int_eq(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
+        write_all(2);
+        expect_all(2); /* and it goes on */
+    }
     end();
 }
 END_TEST
