@@ -21,7 +21,7 @@ from story import stats, tell  # noqa: E402  pylint: disable=wrong-import-positi
 
 EXERCISE, MISCHIEF = os.environ.get("FARPAGE_EXERCISE"), os.environ.get("FARPAGE_MISCHIEF")
 PASSED_OVER = 77
-LOCAL_MIB, BYTES = 4, 16 << 20
+LOCAL_MIB, BYTES, SMALL_BYTES = 16, 64 << 20, 24 << 20
 SECONDS = 60
 
 
@@ -81,28 +81,60 @@ def unix(server):
     return f"unix:{server.unix}"
 
 
-def same_as_alone(programs, server, name, **how):
-    code, out, err = finished(programs, unix(server), EXERCISE, name, BYTES, **how)
-    expected = alone(EXERCISE, name, BYTES)
+def same_as_alone(programs, server, name, size, **how):
+    code, out, err = finished(programs, unix(server), EXERCISE, name, size, **how)
+    expected = alone(EXERCISE, name, size)
     assert (code, out) == (0, expected), f"{name}: exit {code}, {out!r}, not {expected!r}\n{err}"
 
 
-def all_exercises(programs, **how):
+# Of each kind one, and small: what every build does. The rest takes minutes.
+FEW = ("walk", "moved", "replaced", "dontneed", "protected", "grown", "files", "signals", "changing",
+       "forked", "executed")
+FEW_PROTECTED = ("walk", "moved", "forked", "changing")
+
+
+def exercises(programs, chosen, size, **how):
     with Server(programs.farpaged) as server:
-        for name in names(EXERCISE):
+        for name in chosen:
             begun = time.monotonic()
-            same_as_alone(programs, server, name, **how)
+            same_as_alone(programs, server, name, size, **how)
             print(f"{name}: {time.monotonic() - begun:.2f} s", flush=True)
 
 
 def programs_say_what_they_say_alone(programs):
     refuse_without("root")
-    all_exercises(programs)
+    exercises(programs, FEW, SMALL_BYTES)
 
 
 def and_where_pages_cannot_be_moved(programs):
     refuse_without("root")
-    all_exercises(programs, options=("--evict", "protect"))
+    exercises(programs, FEW_PROTECTED, SMALL_BYTES, options=("--evict", "protect"))
+
+
+def every_exercise_says_what_it_says_alone(programs):
+    refuse_without("root")
+    exercises(programs, names(EXERCISE), BYTES)
+
+
+def every_exercise_where_pages_cannot_be_moved(programs):
+    refuse_without("root")
+    exercises(programs, names(EXERCISE), BYTES, options=("--evict", "protect"))
+
+
+# Where no fault of the kernel's own is seen, read(2) and its like into what is away say EFAULT.
+BY_THE_KERNEL = {"files", "vectors", "sockets", "results", "signals", "signal_stacks", "piped"}
+
+
+def without_any_right(programs):
+    """As nobody, in user mode only, what the program itself touches is right."""
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        os.chmod(server.directory, 0o755)
+        os.chmod(server.unix, 0o777)
+        for name in names(EXERCISE):
+            if name not in BY_THE_KERNEL:
+                same_as_alone(programs, server, name, BYTES, options=("--user-mode-only",),
+                              user=65534)
 
 
 class Mischief:
@@ -134,29 +166,27 @@ def never_zeros(err):
 
 def a_server_that_answers_damaged_pages_is_found_out(programs):
     refuse_without("root")
-    for kind in ("flipped", "wrong-crc", "short", "wrong-slot"):
-        with Mischief(kind, "load-batch", after=20) as server:
-            code, out, err = finished(programs, server.address, EXERCISE, "lasting", 12 << 20,
-                                      options=("--grace", "1s"))
+    for kind in ("flipped", "wrong-slot"):
+        with Mischief(kind, "load", after=20) as server:
+            code, out, err = finished(programs, server.address, EXERCISE, "lasting", SMALL_BYTES)
             never_zeros(err)
-            print(f"{kind}: exit {code}: {err.strip()[-200:]}", flush=True)
-            assert died_of_sigbus(code) or (code == 0 and out), f"{kind}: exit {code}\n{err}"
+            assert died_of_sigbus(code), f"{kind}: exit {code} {out}\n{err}"
+            assert "the page cannot be got from the server" in err, err
 
 
-def a_lie_now_and_then_is_asked_again(programs):
+def a_connection_that_is_cut_is_made_again(programs):
     refuse_without("root")
-    for kind in ("cut", "flipped"):
-        with Mischief(kind, "load-batch", after=20, times=1) as server:
-            code, out, err = finished(programs, server.address, EXERCISE, "walk", 12 << 20)
-            never_zeros(err)
-            assert (code, out) == (0, alone(EXERCISE, "walk", 12 << 20)), f"{kind}: {code}\n{err}"
+    with Mischief("cut", "load", after=20, times=5, amount=50) as server:
+        code, out, err = finished(programs, server.address, EXERCISE, "walk", SMALL_BYTES)
+        never_zeros(err)
+        assert (code, out) == (0, alone(EXERCISE, "walk", SMALL_BYTES)), f"exit {code}\n{err}"
 
 
 def a_server_killed_in_the_middle_is_waited_for_and_then_said(programs):
     refuse_without("root")
     with Server(programs.farpaged) as server:
-        with Paged(programs, unix(server), EXERCISE, "lasting", BYTES, seconds=30,
-                   options=("--grace", "1s")) as paged:
+        with Paged(programs, unix(server), EXERCISE, "lasting", SMALL_BYTES, seconds=30,
+                   options=("--grace", "300ms")) as paged:
             paged.wait_until_filled()
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
@@ -164,13 +194,13 @@ def a_server_killed_in_the_middle_is_waited_for_and_then_said(programs):
             code, _, err = paged.finish(timeout=20)
         never_zeros(err)
         assert died_of_sigbus(code), f"exit {code}\n{err}"
-        assert "SIGBUS" in err or "lost" in err, err
+        assert "the page cannot be got from the server" in err, err
 
 
 def a_full_server_is_said_and_what_fits_goes_on(programs):
     refuse_without("root")
-    with Server(programs.farpaged, sets=["storage.memory_limit=8MiB"]) as server:
-        code, out, err = finished(programs, unix(server), EXERCISE, "lasting", 64 << 20,
+    with Server(programs.farpaged, sets=["storage.memory_limit=16MiB"]) as server:
+        code, out, err = finished(programs, unix(server), EXERCISE, "lasting", 96 << 20,
                                   options=("--grace", "1s"))
         never_zeros(err)
         print(code, out, err)
@@ -179,15 +209,15 @@ def a_full_server_is_said_and_what_fits_goes_on(programs):
 
 def a_slow_server_is_only_slow(programs):
     refuse_without("root")
-    with Mischief("late", "load-batch", amount=5) as server:
-        code, out, err = finished(programs, server.address, EXERCISE, "zeroed", 8 << 20)
-        assert (code, out) == (0, alone(EXERCISE, "zeroed", 8 << 20)), f"exit {code}\n{err}"
+    with Mischief("late", "load", amount=5) as server:
+        code, out, err = finished(programs, server.address, EXERCISE, "zeroed", SMALL_BYTES)
+        assert (code, out) == (0, alone(EXERCISE, "zeroed", SMALL_BYTES)), f"exit {code}\n{err}"
 
 
 def who_loses_his_pager_ends(programs):
     refuse_without("root")
     with Server(programs.farpaged) as server:
-        with Paged(programs, unix(server), EXERCISE, "lasting", BYTES, seconds=30) as paged:
+        with Paged(programs, unix(server), EXERCISE, "lasting", SMALL_BYTES, seconds=30) as paged:
             paged.wait_until_filled()
             program = paged.children()
             assert len(program) == 1, program
@@ -206,7 +236,7 @@ def nothing_is_left_on_the_server(programs):
     refuse_without("root")
     with Server(programs.farpaged) as server:
         for name in ("walk", "forked", "orphans", "ended"):
-            same_as_alone(programs, server, name)
+            same_as_alone(programs, server, name, SMALL_BYTES)
         until = time.monotonic() + 5
         while int(stats(server)["farpage_areas"]) > 0:
             assert time.monotonic() < until, stats(server)
@@ -217,7 +247,7 @@ def the_local_limit_is_kept(programs):
     """What is resident of the program beyond its own code and files, sampled while it runs."""
     refuse_without("root")
     with Server(programs.farpaged) as server:
-        with Paged(programs, unix(server), EXERCISE, "lasting", 64 << 20, local=8,
+        with Paged(programs, unix(server), EXERCISE, "lasting", 64 << 20,
                    seconds=2) as paged:
             highest = 0
             while paged.process.poll() is None:
@@ -231,13 +261,15 @@ def the_local_limit_is_kept(programs):
                 time.sleep(0.002)
             code, _, err = paged.finish()
         assert code == 0, err
-        print(f"highest RssAnon {highest} KiB of 8192")
-        assert highest <= 8192 + 1024, highest
+        print(f"highest RssAnon {highest} KiB of 16384")
+        assert highest <= 16384 + 1024, highest
 
 
 if __name__ == "__main__":
     tell([programs_say_what_they_say_alone, and_where_pages_cannot_be_moved,
-          a_server_that_answers_damaged_pages_is_found_out, a_lie_now_and_then_is_asked_again,
+          every_exercise_says_what_it_says_alone, every_exercise_where_pages_cannot_be_moved,
+          without_any_right, a_server_that_answers_damaged_pages_is_found_out,
+          a_connection_that_is_cut_is_made_again,
           a_server_killed_in_the_middle_is_waited_for_and_then_said,
           a_full_server_is_said_and_what_fits_goes_on, a_slow_server_is_only_slow,
           who_loses_his_pager_ends, nothing_is_left_on_the_server, the_local_limit_is_kept])

@@ -23,9 +23,9 @@
 
 enum {
     CONNECTIONS_MAX = 16,
-    LATE_MAX = 64,
+    LATE_MAX = 512,
     AREAS_MAX = 8,
-    SLOTS_KEPT_MAX = 4096, /* of larger areas only these can hold pages */
+    SLOTS_KEPT_MAX = 16384, /* of larger areas only these can hold pages */
     PENDING_MAX = 2048,
     IN_BYTES = 1 << 20,
     FAKE_BODY_BYTES_MAX = 256 << 10,
