@@ -16,7 +16,7 @@
 
 enum {
     BUFFER_BYTES = 2 * SNAPSHOT_RECORD_BYTES_MAX,
-    RECORDS_PER_ASK = 64,
+    RECORDS_PER_ASK = 16,
 };
 
 static const char move_it[] = "move it away to start empty; what it has is lost to clients then";

@@ -4,7 +4,10 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "snapshot/reader.h"
 #include "storage/store_recompress.h"
+#include "storage/store_scrub.h"
+#include "storage/store_snapshot.h"
 
 static void *compact(void *argument)
 {
@@ -52,12 +55,76 @@ static void *recompress(void *argument)
     return NULL;
 }
 
+/* One snapshot; each fifth is given up early. True: it was complete, and it is a good one. */
+static bool copy_once(struct movers *movers, struct store_scratch *scratch, uint64_t turn)
+{
+    static const uint8_t boot_id[SNAPSHOT_BOOT_ID_BYTES] = {1};
+    struct store_snapshot_options options = {
+        .kind = SNAPSHOT_OF_SERVING, .boot_id = boot_id, .release = "stress"};
+    static struct snapshot_reader reader;
+    struct store_snapshot *snapshot;
+    struct slice bytes;
+    enum fp_status status = store_snapshot_begin(movers->store, scratch, &options, &snapshot);
+    fp_assert(status == FP_OK || status == FP_NO_MEMORY);
+    if (status != FP_OK) return false;
+    snapshot_reader_init(&reader);
+    for (;;) {
+        struct snapshot_record record;
+        size_t used;
+        scratch->now_ms = clock_monotonic_ns() / 1000000 + 10000;
+        status = store_snapshot_step(snapshot, scratch, 1, &bytes);
+        if (status != FP_OK || bytes.size_bytes == 0 || turn % 5 == 4) break;
+        while (snapshot_read_next(&reader, bytes, false, &record, &used) == SNAPSHOT_READ_RECORD)
+            bytes = slice_of(bytes.bytes + used, bytes.size_bytes - used);
+        fp_assert(reader.problem == NULL && bytes.size_bytes == 0);
+    }
+    store_snapshot_end(&snapshot, scratch);
+    fp_assert(status == FP_OK || status == FP_NO_MEMORY);
+    return status == FP_OK && turn % 5 != 4;
+}
+
+static bool always(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void never(void *context, const struct scrub_found *found)
+{
+    (void)context, (void)found;
+    fp_assert(!"nothing is damaged here");
+}
+
+static void *copy(void *argument)
+{
+    struct movers *movers = argument;
+    struct scrub_caller caller = {.go_on = always, .found = never};
+    struct scrub_counts counts = {0};
+    struct store_scrub *scrub;
+    struct store_scratch *scratch;
+    uint64_t complete = 0, turn = 0;
+    fp_assert(store_scratch_create(movers->store, &scratch) == FP_OK);
+    fp_assert(store_scrub_create(movers->store, &caller, &scrub) == FP_OK);
+    scratch->unix_s = BENCH_START_UNIX_S;
+    for (; !atomic_load(&movers->stop); turn++) {
+        complete += copy_once(movers, scratch, turn);
+        (void)store_scrub_begin(scrub);
+        while (!atomic_load(&movers->stop) && !store_scrub_step(scrub, scratch, 64, &counts)) {}
+    }
+    printf("snapshots: %" PRIu64 " of %" PRIu64 " complete; scrubbed %" PRIu64 " pages, %" PRIu64
+           " items\n", complete, turn, counts.pages, counts.items);
+    store_scrub_destroy(&scrub);
+    store_scratch_destroy(&scratch);
+    return NULL;
+}
+
 void movers_start(struct movers *movers, struct store *store)
 {
     movers->store = store;
     atomic_init(&movers->stop, false);
     fp_assert(pthread_create(&movers->compactor, NULL, compact, movers) == 0);
     fp_assert(pthread_create(&movers->recompressor, NULL, recompress, movers) == 0);
+    fp_assert(pthread_create(&movers->copier, NULL, copy, movers) == 0);
 }
 
 void movers_stop(struct movers *movers)
@@ -65,4 +132,5 @@ void movers_stop(struct movers *movers)
     atomic_store(&movers->stop, true);
     fp_assert(pthread_join(movers->compactor, NULL) == 0);
     fp_assert(pthread_join(movers->recompressor, NULL) == 0);
+    fp_assert(pthread_join(movers->copier, NULL) == 0);
 }

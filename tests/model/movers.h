@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * movers - two threads that change where and how everything is kept while others use it: one
- * compacts, one recompresses, with a stronger compressor for cold things or without. */
+ * movers - threads that change where and how everything is kept, or look at all of it, while others
+ * use it: one compacts, one recompresses, with a stronger compressor for cold things or without,
+ * one takes snapshots and scrubs. */
 #ifndef FARPAGE_TESTS_MODEL_MOVERS_H
 #define FARPAGE_TESTS_MODEL_MOVERS_H
 #include <pthread.h>
@@ -10,7 +11,7 @@
 
 struct movers {
     struct store *store;
-    pthread_t compactor, recompressor;
+    pthread_t compactor, recompressor, copier;
     atomic_bool stop;
 };
 
