@@ -52,10 +52,13 @@ static void print_pages(const struct figures *figures, FILE *out)
     uint64_t judged = figures->prefetch_used + figures->prefetch_wasted;
     fprintf(out, "farpage: %s pages fetched ahead", human_count(figures->prefetched).text);
     if (judged > 0) fprintf(out, ", %.0f %% used", 100 * figures_prefetch_accuracy(figures));
-    fprintf(out, "; %s sent (%s on the wire, ratio %.2f), %s fetched (%s), %s went unsent\n",
-            human_count(figures->stored).text, human_size(figures->stored_bytes).text,
-            ratio_of(figures), human_count(figures->loaded).text,
-            human_size(figures->loaded_bytes).text,
+    fprintf(out, "; %s sent", human_count(figures->stored).text);
+    if (figures->stored_bytes > 0)
+        fprintf(out, " (%s on the wire, ratio %.2f)", human_size(figures->stored_bytes).text,
+                ratio_of(figures));
+    fprintf(out, ", %s fetched", human_count(figures->loaded).text);
+    if (figures->loaded_bytes > 0) fprintf(out, " (%s)", human_size(figures->loaded_bytes).text);
+    fprintf(out, ", %s went unsent\n",
             human_count(figures->dropped_clean + figures->dropped_zero).text);
 }
 

@@ -244,11 +244,23 @@ struct space *pager_adopt(struct pager *pager, int uffd, uint32_t able, struct t
     return space;
 }
 
+/* The child's own userfaultfd knows of nothing yet; where the kernel gave it, it knows already. */
+static bool register_all(const struct space *space)
+{
+    for (size_t i = 0; i < space->mapping_count; i++) {
+        const struct mapping *mapping = space->mappings[i];
+        uint64_t start = mapping->start << UFFD_PAGE_SHIFT;
+        uint64_t bytes = (mapping->end - mapping->start) << UFFD_PAGE_SHIFT;
+        if (uffd_register(space->uffd, start, bytes, true) != 0) return false;
+    }
+    return true;
+}
+
 struct space *pager_adopt_child(struct space *parent, int uffd, uint32_t able,
                                 struct target *target)
 {
     struct space *child = pager_adopt(parent->pager, uffd, able, target);
-    if (child == NULL || space_fork_table(parent, child)) return child;
+    if (child == NULL || (space_fork_table(parent, child) && register_all(child))) return child;
     child->target = NULL;
     child->uffd = -1;
     pager_release(child);

@@ -268,6 +268,12 @@ static void child_says_hello(struct tree *tree, struct agent_guest *guest)
         given_child_says_hello(child, guest);
     } else if ((tree->abilities & UFFD_FORKS) != 0) {
         take_in(tree, NULL, guest); /* nothing was registered, so nothing is missing */
+    } else if (parent != NULL && tree_threads(parent) > 1) {
+        tree_say(tree, guest->pid, "a fork of a program with threads takes CAP_SYS_PTRACE (root): "
+                 "libc has used memory of it that is away, and it ends");
+        agent_guest_refuse(guest, AGENT_UNWANTED);
+        parent->child_came = parent->forking;
+        if (parent->awaits_child) thaw(parent);
     } else if (parent != NULL && parent->forking == guest->hello.fork) {
         take_in(tree, parent, guest);
         parent->child_came = parent->forking;

@@ -73,6 +73,7 @@ struct tree {
     struct tree_process *processes;
     uint64_t last_id;
     bool covering;
+    uint64_t shared_pages, shared_by_ns; /* resident in several at once; when to look again */
     struct tree_passing passing[TREE_PASSING_MAX];
     uint32_t unborn;      /* children of forks that are over, which have not said hello yet */
     uint64_t born_by_ns;
@@ -123,6 +124,9 @@ void tree_watch_close(struct tree_process *process) FP_NONNULL(1);
 
 /* Looks how much is resident, covers what has to be; when to look again. For pager_alarm. */
 uint64_t tree_watch(void *tree, uint64_t now_ns);
+
+/* Of the program's own threads; 0: it is ending. */
+unsigned tree_threads(const struct tree_process *process) FP_NONNULL(1);
 
 /* Covers what is mapped there now. */
 void tree_cover(struct tree_process *process) FP_NONNULL(1);

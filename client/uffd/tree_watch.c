@@ -23,6 +23,7 @@ enum {
     LOOK_NS_MIN = 1000000,
     LOOK_NS_MAX = 50000000,
     EXPECTING_NS = 2000000,
+    CLOSE_LOOK_NS = 100000000,
     GROWTH_PAGES = 64, /* below which what is new is not looked for */
 };
 
@@ -68,6 +69,19 @@ void tree_say(struct tree *tree, int pid, const char *format, ...)
     vsnprintf(line + at, sizeof line - (size_t)at, format, values);
     va_end(values);
     tree->say(tree->context, line);
+}
+
+unsigned tree_threads(const struct tree_process *process)
+{
+    char path[48], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/status", process->target.target.pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) close(fd);
+    text[got > 0 ? (size_t)got : 0] = '\0';
+    const char *line = strstr(text, "\nThreads:");
+    unsigned long threads = line != NULL ? strtoul(line + 9, NULL, 10) : 0;
+    return threads > 1 ? (unsigned)threads - 1 : 0; /* the agent's */
 }
 
 /* --- covering ------------------------------------------------------------------------------- */
@@ -135,6 +149,41 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
     if (value > atomic_load(peak)) atomic_store(peak, value);
 }
 
+/* Resident anonymous pages, of those that are shared with others the part that falls to this one.
+ * The kernel walks all of them for it. */
+static uint64_t look_closely(const struct tree_process *process)
+{
+    char path[48], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", process->target.target.pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) close(fd);
+    text[got > 0 ? (size_t)got : 0] = '\0';
+    const char *line = strstr(text, "\nPss_Anon:");
+    return line != NULL ? strtoull(line + 10, NULL, 10) / 4 : process->resident;
+}
+
+/* A fork's pages are in both processes until one of them writes, which nobody tells. */
+static void look_what_is_shared(struct tree *tree, uint64_t now_ns)
+{
+    bool forked = false;
+    for (struct tree_process *process = tree->processes; process != NULL; process = process->next)
+        forked |= process->fork != 0;
+    if (!forked || !tree->covering) {
+        tree->shared_pages = 0;
+        tree->shared_by_ns = 0;
+        return;
+    }
+    if (now_ns < tree->shared_by_ns) return;
+    uint64_t apart = 0, together = 0;
+    for (struct tree_process *process = tree->processes; process != NULL; process = process->next) {
+        apart += process->resident;
+        together += look_closely(process);
+    }
+    tree->shared_pages = apart > together ? apart - together : 0;
+    tree->shared_by_ns = now_ns + CLOSE_LOOK_NS;
+}
+
 static uint64_t look_at_all(struct tree *tree, uint64_t *unknown)
 {
     uint64_t resident = 0, away = 0;
@@ -146,6 +195,10 @@ static uint64_t look_at_all(struct tree *tree, uint64_t *unknown)
         away += space_pages(process->target.target.space).away;
     }
     raise_to(&tree->away_pages_peak, away);
+    if (tree->shared_pages == 0) return resident;
+    uint64_t known = atomic_load(&tree->budget->resident_pages);
+    resident -= min_u64(tree->shared_pages, resident);
+    *unknown = resident > known ? resident - known : 0;
     return resident;
 }
 
@@ -163,6 +216,7 @@ uint64_t tree_watch(void *context, uint64_t now_ns)
     struct tree *tree = context;
     uint64_t limit = tree->budget->limit_pages, unknown;
     bool expecting = tree_give_up(tree, now_ns);
+    look_what_is_shared(tree, now_ns);
     uint64_t resident = look_at_all(tree, &unknown);
     atomic_store(&tree->resident_pages, resident);
     raise_to(&tree->resident_pages_peak, resident);
