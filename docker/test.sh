@@ -54,7 +54,7 @@ done
 
 # --- a docker ------------------------------------------------------------------------------------
 
-mkdir -p "$state"
+mkdir -p "$state" 2>/dev/null && [ -w "$state" ] || state=$(mktemp -d)
 state=$(readlink -f "$state")
 daemon=
 composed=no
