@@ -242,53 +242,58 @@ static void give_buffer_back(struct pager *pager, struct sending *sending)
     sending_drop(pager, sending);
 }
 
-static bool send_chosen(struct pager *pager, struct leaver **chosen, size_t count, bool beyond)
+/* Copies the chosen of one space out of staging: how many. Their bytes are where they belong then.
+ * */
+static size_t copy_out(struct pager *pager, struct leaver **chosen, size_t count, bool beyond)
 {
     struct sending *sendings[PAGER_STEP_PAGES];
     uint64_t addresses[PAGER_STEP_PAGES];
     uint8_t *into[PAGER_STEP_PAGES];
-    struct space *space = chosen[0]->space;
-    struct order *own = order_take(space, TARGET_DROP, staging_dropped);
-    if (own == NULL) return false;
     size_t buffers = buffers_for(pager, sendings, count, beyond);
     for (size_t i = 0; i < buffers; i++) {
         addresses[i] = leaver_address(chosen[i]);
         into[i] = sendings[i]->bytes;
     }
-    struct target *target = space->target;
+    struct target *target = chosen[0]->space->target;
     bool read = buffers > 0 && target->table->read(target, addresses, into, buffers) == 0;
     for (size_t i = 0; i < buffers; i++) {
-        struct leaver *leaver = chosen[i];
-        bool needed = read && leaver->slot != SLOT_NONE;
-        bool used = needed && place_bytes(pager, leaver, sendings[i]);
+        bool used = read && chosen[i]->slot != SLOT_NONE &&
+                    place_bytes(pager, chosen[i], sendings[i]);
         if (!used) give_buffer_back(pager, sendings[i]);
-        if (!read) continue;
-        unstage(pager, leaver);
-        order_add(own, leaver, addresses[i], 0);
+        if (read) chosen[i]->slot = SLOT_NONE;
     }
-    order_give(own);
-    return read;
+    return read ? buffers : 0;
 }
 
 static bool send_oldest(struct pager *pager)
 {
     struct leaver *chosen[PAGER_STEP_PAGES];
     size_t count = oldest_of_a_space(pager, chosen, PAGER_STEP_PAGES);
-    return count > 0 && send_chosen(pager, chosen, count, false);
+    struct order *own =
+        count > 0 ? order_take(chosen[0]->space, TARGET_DROP, staging_dropped) : NULL;
+    if (own == NULL) return false;
+    count = copy_out(pager, chosen, count, false);
+    for (size_t i = 0; i < count; i++) {
+        unstage(pager, chosen[i]);
+        order_add(own, chosen[i], leaver_address(chosen[i]), 0);
+    }
+    order_give(own);
+    return count > 0;
 }
 
+/* What was copied out is dropped with the others, when its turn comes. */
 void leavers_flush(struct space *space)
 {
     struct pager *pager = space->pager;
     struct leaver *chosen[PAGER_STEP_PAGES];
-    for (bool more = true; more;) {
-        size_t count = 0;
+    for (size_t count = 1; count > 0;) {
+        count = 0;
         for (struct list *at = pager->staged_leavers.next;
              at != &pager->staged_leavers && count < PAGER_STEP_PAGES; at = at->next) {
             struct leaver *leaver = LIST_THING(at, struct leaver, place);
-            if (leaver->space == space) chosen[count++] = leaver;
+            if (leaver->space == space && leaver->slot != SLOT_NONE) chosen[count++] = leaver;
         }
-        more = count > 0 && send_chosen(pager, chosen, count, true);
+        if (count > 0) count = copy_out(pager, chosen, count, true);
     }
 }
 

@@ -55,6 +55,24 @@ START_TEST(where_a_word_is_counts)
 }
 END_TEST
 
+/* However many pairs a processor takes at once. */
+START_TEST(it_is_the_sum_of_products)
+{
+    begin(4);
+    struct fingerprint made = fingerprint_of(&key, page);
+    const uint32_t *words = (const uint32_t *)(const void *)page;
+    for (unsigned pass = 0; pass < FINGERPRINT_PASSES; pass++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < FINGERPRINT_PAGE_BYTES / 4; i += 2) {
+            uint32_t a = words[i] + key.words[2 * pass + i];
+            uint32_t b = words[i + 1] + key.words[2 * pass + i + 1];
+            sum += (uint64_t)a * b;
+        }
+        ck_assert_uint_eq(made.sums[pass], sum);
+    }
+}
+END_TEST
+
 START_TEST(the_key_counts)
 {
     begin(3);
@@ -79,6 +97,7 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("fingerprint", each_bit_counts, where_a_word_is_counts, the_key_counts,
+    return suite_run("fingerprint", each_bit_counts, where_a_word_is_counts,
+                     it_is_the_sum_of_products, the_key_counts,
                      one_bit_is_not_zeros);
 }
