@@ -257,17 +257,17 @@ def a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else(programs):
         with opened(server, b"big", 7680) as s:
             disk.is_now("read")
             answers = []
-            for at in range(0, 7680, 1024):
+            for at in (0, 2560, 7424):
                 s.sendall(load_batch(list(range(at, at + 256))))
                 answers += [got["status"] for got in replies(s, 256)]
             bad = answers.count(CORRUPT)
-            assert set(answers) == {OK, CORRUPT} and min(answers.count(OK), bad) > 200
+            assert set(answers) == {OK, CORRUPT} and min(answers.count(OK), bad) > 50
         now = stats(server, "spill")
         assert int(now["failed_loads"]) == int(now["read_errors"]) == bad, (now, bad)
         assert int(stats(server, "areas")["big:corrupt"]) == bad
         assert "a spilled page cannot be read" in server.stderr()
         disk.is_now("write")
-        noise_file(f"{place}/more", 30, 2)
+        noise_file(f"{place}/more", 12, 2)
         programs.run(server, "store", "more", f"{place}/more", code=1)
         assert stats(server, "spill")["state"] == "failing"
         assert "write-back stands still" in server.stderr()
