@@ -224,7 +224,8 @@ static bool start_thread(const struct agent_thread *as)
     uint8_t *memory = map_apart(STACK_BYTES + TLS_BYTES, -1);
     if (memory == NULL) return false;
     uint8_t *tls = memory + STACK_BYTES + TLS_BYTES / 2;
-    memcpy(tls, &tls, sizeof tls); /* of x86-64: the thread's pointer to itself */
+    uint64_t self = (uint64_t)(uintptr_t)tls;
+    memcpy(tls, &self, sizeof self); /* of x86-64: the thread's pointer to itself */
     struct agent_thread *thread = (void *)(memory + STACK_BYTES - 256);
     *thread = *as;
     uint64_t all = UINT64_MAX, before = 0;

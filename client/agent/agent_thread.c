@@ -174,7 +174,8 @@ int agent_thread_main(void *context)
     (void)CALL(SYS_prctl, 15 /* PR_SET_NAME */, (long)name);
     for (;;) {
         uint32_t seen = atomic_load(&ring->doorbell);
-        if (work(thread) | pass_ask_on(thread, &passed)) continue;
+        bool worked = work(thread), passed_on = pass_ask_on(thread, &passed);
+        if (worked || passed_on) continue;
         atomic_store(&ring->asleep, 1);
         if (atomic_load(&ring->doorbell) == seen)
             futex_wait(&ring->doorbell, seen, AGENT_WATCH_NS);
