@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/conns.h"
 
+#include <string.h>
+
 #include "base/check.h"
 
 void conns_init(struct conns *conns)
@@ -59,6 +61,15 @@ void conns_each(struct conns *conns, void (*each)(void *context, const struct co
     for (const struct conn_row *row = conns->first; row != NULL; row = row->next)
         each(context, row);
     lock_drop(&conns->lock);
+}
+
+bool conn_row_is_local(const struct conn_row *row)
+{
+    static const char *const beginnings[] = {"unix:", "tcp:127.", "tcp6:[::1]",
+                                             "tcp6:[::ffff:127."};
+    for (size_t i = 0; i < FP_COUNT_OF(beginnings); i++)
+        if (strncmp(row->peer, beginnings[i], strlen(beginnings[i])) == 0) return true;
+    return false;
 }
 
 const char *conn_state_name(enum conn_state state)

@@ -69,6 +69,8 @@ void conns_unlink(struct conns *conns, struct conn_row *row) FP_NONNULL(1, 2);
 void conns_each(struct conns *conns, void (*each)(void *context, const struct conn_row *row),
                 void *context) FP_NONNULL(1, 2);
 
+bool conn_row_is_local(const struct conn_row *row) FP_NONNULL(1); /* it is of this machine */
+
 const char *conn_state_name(enum conn_state state);
 const char *conn_dialect_name(int dialect); /* "frames" */
 

@@ -269,6 +269,18 @@ static bool keeps_everybody_out(const struct config *running, const struct confi
     return true;
 }
 
+/* What the file forbids to clients is not theirs to allow. */
+static bool is_switch(const char *pair)
+{
+    size_t size = strcspn(pair, "=");
+    const char command[] = "_command", commands[] = "_commands";
+    bool one = size > strlen(command) &&
+               memcmp(pair + size - strlen(command), command, strlen(command)) == 0;
+    bool many = size > strlen(commands) &&
+                memcmp(pair + size - strlen(commands), commands, strlen(commands)) == 0;
+    return one || many;
+}
+
 /* NULL, or why the value cannot be: more is used. */
 static const char *limit_refusal(struct shared *shared, const struct config *next,
                                  char why[CREDENTIALS_REASON_BYTES])
@@ -299,6 +311,7 @@ static enum change set_one(struct change_walk *walk, const char *pair)
     if (status == FP_NO_MEMORY) return refuse(walk->report, "out of memory");
     if (status != FP_OK) return CHANGE_WRONG;
     const char *refusal = limit_refusal(shared, next, why);
+    if (is_switch(pair)) refusal = "what clients may do is the file's to say: write it there";
     if (refusal == NULL && keeps_everybody_out(shared->config, next))
         refusal = "no listener would be left that lets in who shows no more than before; write it "
                   "into the file and reload";

@@ -39,6 +39,7 @@ struct settings {
     _Atomic uint32_t reserved_connections; /* beyond those */
     _Atomic uint32_t flush_command; /* enum config_switch: a client may forget all items */
     _Atomic uint32_t watch_command, dump_commands; /* enum config_switch */
+    _Atomic uint32_t config_command;   /* enum config_whose */
     _Atomic uint32_t shutdown_command; /* enum config_switch: a client may stop the server */
 };
 
@@ -88,6 +89,7 @@ static inline void settings_apply(struct settings *settings, const struct config
     atomic_store(&settings->flush_command, config->server.flush_command);
     atomic_store(&settings->watch_command, config->server.watch_command);
     atomic_store(&settings->dump_commands, config->server.dump_commands);
+    atomic_store(&settings->config_command, config->server.config_command);
     atomic_store(&settings->shutdown_command, config->server.shutdown_command);
 }
 

@@ -47,6 +47,7 @@ enum config_draining { CONFIG_DRAINING_AUTO, CONFIG_DRAINING_MANUAL };
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF, CONFIG_SANDBOX_ON };
 enum config_area_compressor { CONFIG_AREA_DEFAULT, CONFIG_AREA_NONE };
 enum config_reserved { CONFIG_RESERVED_AUTO, CONFIG_RESERVED_OFF, CONFIG_RESERVED_ON };
+enum config_whose { CONFIG_NOBODYS, CONFIG_LOCAL, CONFIG_ANYBODYS };
 enum config_verify { CONFIG_VERIFY_OFF, CONFIG_VERIFY_OPTIONAL, CONFIG_VERIFY_REQUIRED };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_stronger { CONFIG_STRONGER_OFF, CONFIG_STRONGER_LZ4HC, CONFIG_STRONGER_ZSTD };
@@ -84,6 +85,7 @@ struct config {
         uint64_t output_buffer_max_bytes;
         uint32_t requests_per_turn;
         enum config_switch flush_command, watch_command, dump_commands, shutdown_command;
+        enum config_whose config_command;
         char restart_file[CONFIG_PATH_BYTES]; /* "": a start begins empty */
     } server;
     struct { /* what is needed is given, where a listener has tls on */

@@ -69,23 +69,7 @@
     X("server.requests_per_turn", KIND_COUNT, struct config, server.requests_per_turn, "64", 1,    \
       10000, NULL, RELOAD,                                                                         \
       "A connection's requests answered in a row before the others get their turn.")               \
-    X("server.flush_command", KIND_CHOICE, struct config, server.flush_command, "on", 0, 0,        \
-      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
-      "Any client may forget all items with the line flush_all; off is memcached's option -F.")    \
-    X("server.watch_command", KIND_CHOICE, struct config, server.watch_command, "on", 0, 0,        \
-      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
-      "Any client may watch what keys others read, store and delete; off is memcached's -W.")      \
-    X("server.dump_commands", KIND_CHOICE, struct config, server.dump_commands, "on", 0, 0,        \
-      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
-      "Any client may list all keys (lru_crawler metadump, stats cachedump) and take a snapshot "  \
-      "of all that is stored; off is -X.")                                                         \
-    X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
-      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
-      "Any client may stop the server with the line shutdown; memcached's option -A.")             \
-    X("server.restart_file", KIND_PATH, struct config, server.restart_file, "", 0, 0, NULL,        \
-      RESTART,                                                                                     \
-      "Written when the server is told to stop, and taken up when it starts: clients go on "       \
-      "(docs/snapshot.md).")                                                                       \
+    CONFIG_KEYS_OF_COMMANDS(X)                                                                     \
     CONFIG_KEYS_OF_DOORS(X)                                                                        \
     X("storage.memory_limit", KIND_SIZE, struct config, storage.memory_limit_bytes, "1GiB",        \
       CONFIG_MIB(16), CONFIG_TIB(64), NULL, RELOAD,                                                \

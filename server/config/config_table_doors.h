@@ -3,6 +3,30 @@
 #ifndef FARPAGE_SERVER_CONFIG_TABLE_DOORS_H
 #define FARPAGE_SERVER_CONFIG_TABLE_DOORS_H
 
+/* What clients may do. */
+#define CONFIG_KEYS_OF_COMMANDS(X)                                                                 \
+    X("server.flush_command", KIND_CHOICE, struct config, server.flush_command, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may forget all items with the line flush_all; off is memcached's option -F.")    \
+    X("server.watch_command", KIND_CHOICE, struct config, server.watch_command, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may watch what keys others read, store and delete; off is memcached's -W.")      \
+    X("server.dump_commands", KIND_CHOICE, struct config, server.dump_commands, "on", 0, 0,        \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may list all keys (lru_crawler metadump, stats cachedump) and take a snapshot "  \
+      "of all that is stored; off is -X.")                                                         \
+    X("server.shutdown_command", KIND_CHOICE, struct config, server.shutdown_command, "off", 0, 0, \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Any client may stop the server with the line shutdown; memcached's option -A.")             \
+    X("server.restart_file", KIND_PATH, struct config, server.restart_file, "", 0, 0, NULL,        \
+      RESTART,                                                                                     \
+      "Written when the server is told to stop, and taken up when it starts: clients go on "       \
+      "(docs/snapshot.md).")                                                                       \
+    X("server.config_command", KIND_CHOICE, struct config, server.config_command, "local", 0, 0,   \
+      CONFIG_CHOICES("off", "local", "on"), RELOAD,                                                \
+      "Who may change the configuration with config set and config reload: nobody, clients on "    \
+      "this machine (a unix socket, loopback), or any.")
+
 #define CONFIG_KEYS_OF_DOORS(X)                                                                    \
     X("listeners[].address", KIND_ADDRESS, struct config_listener, address, "127.0.0.1:11211", 0,  \
       0, NULL, NEEDED,                                                                             \

@@ -100,11 +100,11 @@ static void write_refusal(enum operate how, const struct answer *answer, struct 
     output_text(output, "\r\n");
 }
 
-static enum dispatch operator_line(struct dispatcher *dispatcher, const struct request *request,
-                                   struct output *output)
+static enum dispatch operator_line(struct dispatcher *dispatcher, const struct session *session,
+                                   const struct request *request, struct output *output)
 {
     struct output lines;
-    struct answer answer = {.lines = &lines};
+    struct answer answer = {.local = conn_row_is_local(session->row), .lines = &lines};
     if (!output_init(&lines, NULL)) {
         output->broken = true;
         return DISPATCH_DONE;
@@ -142,7 +142,8 @@ enum dispatch dispatch_admin(struct dispatcher *dispatcher, struct session *sess
     if (request->command == COMMAND_SHUTDOWN)
         return dispatch_shutdown(dispatcher, session, request, output);
     if (request->command == COMMAND_QUIT) return DISPATCH_CLOSE;
-    if (request->command != COMMAND_VERSION) return operator_line(dispatcher, request, output);
+    if (request->command != COMMAND_VERSION)
+        return operator_line(dispatcher, session, request, output);
     output_text(output, "VERSION " REPLY_VERSION_TEXT "\r\n");
     return DISPATCH_DONE;
 }

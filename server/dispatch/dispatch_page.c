@@ -171,7 +171,7 @@ static enum dispatch command(const struct context *context)
 {
     struct slice rest = context->body, name;
     struct output lines;
-    struct answer answer = {.lines = &lines};
+    struct answer answer = {.local = conn_row_is_local(context->session->row), .lines = &lines};
     bool fits = rest.size_bytes > 0 && rest.size_bytes <= LINE_BYTES_MAX;
     if (!fits || memchr(rest.bytes, '\n', rest.size_bytes) != NULL)
         return dispatch_refuse(context, FRAME_BAD_LENGTH);

@@ -24,6 +24,7 @@ enum operate {
 };
 
 struct answer {
+    bool local; /* who asks is on this machine */
     struct output *lines;            /* the caller's; each line ended by "\n" */
     char refusal[REFUSAL_BYTES_MAX]; /* a sentence, without an end */
 };

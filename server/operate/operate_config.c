@@ -148,6 +148,9 @@ enum operate operate_config(struct shared *shared, struct slice rest, struct ans
     if (!request_next_word(&rest, &word))
         return operate_refuse(answer, OPERATE_WRONG, "usage: " USAGE);
     if (slice_is(word, "get")) return get(shared, rest, answer);
+    uint32_t whose = atomic_load(&shared->settings.config_command);
+    if (whose == CONFIG_NOBODYS || (whose == CONFIG_LOCAL && !answer->local))
+        return operate_refuse(answer, OPERATE_FAILED, "server.config_command forbids it");
     if (slice_is(word, "set")) return set(shared, rest, answer);
     if (!slice_is(word, "reload") || request_next_word(&rest, &more))
         return operate_refuse(answer, OPERATE_WRONG, "usage: " USAGE);

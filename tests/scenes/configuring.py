@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The configuration of a running server: shown, one key set, read again."""
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import tempfile
 import threading
 import time
 
-from running import Server
+from running import Server, free_port
 from story import ask, stats, tell
 
 
@@ -64,6 +67,8 @@ def what_may_not_be_set_is_refused_with_the_reason(programs):
             refuse("storage.page_size", "16KiB", "needs a restart")
             refuse("listeners", "[]", "at least 1 is needed")
             refuse("listeners", '[{address: "127.0.0.1:0"}]', "needs a restart")
+            refuse("server.flush_command", "off", "the file's to say")
+            refuse("server.config_command", "on", "the file's to say")
             refuse("log.levle", "debug", "did you mean 'log.level'?")
             refuse("log.level", "loud", "'loud' is not error, warn, info or debug")
             refuse("log", "debug", "is a section")
@@ -94,6 +99,25 @@ def what_may_not_be_set_is_refused_with_the_reason(programs):
                 assert s.recv(100).startswith(b"CLIENT_ERROR unauthenticated")
             programs.run(server, "set", "auth.file", "")
             assert ask(server, "version\r\n").startswith("VERSION")
+
+
+def who_may_change_it_is_the_files_to_say(programs):
+    elsewhere = [line.split()[3].split("/")[0] for line in subprocess.run(
+        ["ip", "-o", "-4", "addr"], capture_output=True, text=True, check=False).stdout.splitlines()
+        if "127." not in line] if shutil.which("ip") else []
+    port = free_port()
+    for whose, local, remote in (("local", "OK", "SERVER_ERROR"), ("off", "SERVER_ERROR", "SERVER_ERROR"),
+                                 ("on", "OK", "OK")):
+        with Server(programs.farpaged, [f"server.config_command={whose}"], listeners=[
+                f'{{address: "*:{port}", insecure: on}}']) as server:
+            for line in ("config set log.level info\r\n", "config reload\r\n"):
+                for how in ("tcp", "unix"):
+                    assert ask(server, line, how).startswith(local), (whose, how)
+                for address in elsewhere[:1]:
+                    with socket.create_connection((address, port)) as s:
+                        s.sendall(line.encode() + b"quit\r\n")
+                        assert s.recv(1000).decode().startswith(remote), (whose, address)
+            assert "CONFIG log.level" in ask(server, "config get log\r\n")
 
 
 def a_reload_tells_what_it_came_to(programs):
@@ -182,5 +206,5 @@ def changes_from_all_sides_take_their_turns(programs):
 
 
 tell([a_key_is_set_until_the_next_reload, what_may_not_be_set_is_refused_with_the_reason,
-      a_reload_tells_what_it_came_to, a_set_leaves_alone_what_commands_changed,
+      who_may_change_it_is_the_files_to_say, a_reload_tells_what_it_came_to, a_set_leaves_alone_what_commands_changed,
       changes_from_all_sides_take_their_turns])
