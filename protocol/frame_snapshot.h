@@ -16,7 +16,7 @@ enum frame_snapshot_step {
 
 enum {
     FRAME_SNAPSHOT_HEAD_BYTES = 24, /* before the snapshot's own */
-    FRAME_SNAPSHOT_PIECE_BYTES_MAX = 256 << 10,
+    FRAME_SNAPSHOT_PIECE_BYTES_MAX = 64 << 10, /* some 20 us of a worker */
 };
 
 /* The reply to each but END: 0 8 pages and items there were to write, 8 8 written so far,

@@ -137,7 +137,7 @@ static void on_signal(evutil_socket_t number, short what, void *opaque)
     (void)what;
     struct server *server = opaque;
     if (server->resume.saving) {
-        server->resume.gives_up = number != SIGHUP;
+        server->resume.gives_up |= number != SIGHUP;
         return;
     }
     if (number == SIGHUP) read_again(server);

@@ -21,7 +21,7 @@
 #include "snapshot/reader.h"
 
 enum {
-    WAIT_NS = 1000000,
+    WAIT_NS = 100000,
     WAIT_NS_MAX = 20000000,
     PATH_BYTES = 4096,
     PENDING_BYTES = SNAPSHOT_RECORD_BYTES_MAX + (1 << 20),

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -146,6 +147,10 @@ def what_cannot_be_taken_up_is_refused_in_one_line(programs):
         assert "another version" in kept_said(kept, written, good[:8] + b"\x02" + good[9:])
         assert "something follows" in kept_said(kept, written, good + b"\n")
         written(good)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            there = f"listeners=[{{address: \"127.0.0.1:{taken.getsockname()[1]}\"}}]"
+            assert "in use" in kept.refused(there, code=69)
+            assert os.path.exists(kept.file)
         os.chmod(kept.file, 0o620)
         assert "others may write to it" in kept.refused()
         os.chmod(kept.file, 0o600)
