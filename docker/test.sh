@@ -68,6 +68,10 @@ leave() {
     if [ -n "$daemon" ] && [ "$keep" = no ]; then
         kill "$daemon" 2>/dev/null || true
         wait "$daemon" 2>/dev/null || true
+        # What it leaves behind: a name of its network, its bridge, its rules.
+        umount "$state"/exec/netns/* 2>/dev/null || true
+        ip link delete docker0 2>/dev/null || true
+        iptables-restore <"$state/iptables" 2>/dev/null || true
     elif [ -n "$daemon" ]; then
         echo "Its docker goes on: DOCKER_HOST=$DOCKER_HOST; end it with: kill $daemon"
     fi
@@ -84,6 +88,7 @@ start_docker() {
     export DOCKER_HOST=unix://$state/docker.sock
     # A socket's path is short; the state may lie deep.
     [ ${#DOCKER_HOST} -lt 100 ] || DOCKER_HOST=unix:///tmp/farpage-docker-$$.sock
+    iptables-save >"$state/iptables" 2>/dev/null || true
     dockerd --data-root "$state/data" --exec-root "$state/exec" --pidfile "$state/docker.pid" \
         --host "$DOCKER_HOST" >"$state/dockerd.log" 2>&1 &
     daemon=$!
