@@ -279,17 +279,27 @@ static void tell_moment(struct run *run)
 
 /* --- the program ------------------------------------------------------------------------------ */
 
+/* A variable that holds a list: `word` and the separator go before what is in it. */
+static bool put_before(const char *name, const char *word, char separator)
+{
+    char list[2 * RUN_PATH_BYTES];
+    const char *before = getenv(name);
+    bool more = before != NULL && before[0] != '\0';
+    int length = snprintf(list, sizeof list, "%s%.1s%s", word, more ? &separator : "",
+                          more ? before : "");
+    return length < (int)sizeof list && setenv(name, list, 1) == 0;
+}
+
 static bool prepare_environment(const struct run *run, const char *agent,
                                 struct complaint *complaint)
 {
-    char variable[AGENT_VARIABLE_BYTES], preload[2 * RUN_PATH_BYTES];
-    const char *before = getenv("LD_PRELOAD");
+    char variable[AGENT_VARIABLE_BYTES];
     agent_door_variable(&run->door, variable);
-    bool more = before != NULL && before[0] != '\0';
-    int length = snprintf(preload, sizeof preload, "%s%s%s", agent, more ? ":" : "",
-                          more ? before : "");
-    bool good = length < (int)sizeof preload && setenv("LD_PRELOAD", preload, 1) == 0 &&
-                setenv(AGENT_VARIABLE, variable, 1) == 0;
+    bool good = put_before("LD_PRELOAD", agent, ':') && setenv(AGENT_VARIABLE, variable, 1) == 0;
+    /* The kernel writes to a thread's rseq area whenever it lets it run again, and where it may not
+     * wait for a page it ends the program instead. */
+    if (good && run->rights.how == AGENT_USER_MODE)
+        good = put_before("GLIBC_TUNABLES", "glibc.pthread.rseq=0", ':');
     if (!good) complain(complaint, "the environment has no room for LD_PRELOAD");
     return good;
 }

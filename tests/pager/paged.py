@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""paged - programs whose memory is mostly elsewhere: they say what they say without us, or end with a
-word. One story by its name.
+"""paged - programs whose memory is mostly elsewhere: they say what they say without us, or end with
+a word. One story by its name.
 
 usage: paged.py FARPAGED FARPAGE STORY; FARPAGE_EXERCISE and FARPAGE_MISCHIEF are programs"""
 import os
@@ -35,7 +35,8 @@ def refuse_without(*needed):
 class Paged:
     """A program under `farpage run`, started in a process group of its own."""
 
-    def __init__(self, programs, address, *command, local=LOCAL_MIB, options=(), seconds=0, user=None):
+    def __init__(self, programs, address, *command, local=LOCAL_MIB, options=(), seconds=0,
+                 user=None):
         environment = dict(os.environ, EXERCISE_SECONDS=str(seconds))
         self.process = subprocess.Popen(
             [programs.farpage, "--server", address, "run", "--local", f"{local}MiB", *options, "--",
@@ -88,8 +89,8 @@ def same_as_alone(programs, server, name, size, **how):
 
 
 # Of each kind one, and small: what every build does. The rest takes minutes.
-FEW = ("walk", "moved", "replaced", "dontneed", "protected", "grown", "files", "signals", "changing",
-       "forked", "executed")
+FEW = ("walk", "moved", "replaced", "dontneed", "protected", "grown", "files", "signals",
+       "changing", "forked", "executed")
 FEW_PROTECTED = ("walk", "moved", "forked", "changing")
 
 

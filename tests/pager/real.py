@@ -172,7 +172,7 @@ def redis_serves_and_saves_more_than_it_has_local(programs):
 # --- others ---------------------------------------------------------------------------------------
 
 def sqlite_says_the_same(programs):
-    script = (HERE.parent / "bench/pager/rows.sql").read_text().replace("ROWS", "400000")
+    script = (HERE.parent / "bench/pager/rows.sql").read_text().replace("ROWS", "200000")
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
@@ -196,7 +196,7 @@ print(digest.hexdigest())
 
 
 def python_says_the_same(programs):
-    same_with_less(programs, [needs("python3"), "-c", PYTHON], 32,
+    same_with_less(programs, [needs("python3"), "-c", PYTHON], 64,
                    env=dict(os.environ, PYTHONHASHSEED="1"))
 
 
