@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import nbd
 
@@ -86,12 +85,11 @@ def clients_go_on_after_a_restart(programs):
                 identity = session.identity
                 fleeting = Session(first)
                 assert fleeting.store(fleeting.open(b"fleeting", 9, TRANSIENT), 8, bytes(PAGE)) == OK
-                ask(first, "set a 5 0 5\r\napple\r\nset b 0 100 3\r\nbee\r\nset c 0 1 1\r\nc\r\n")
+                ask(first, "set a 5 0 5\r\napple\r\nset b 0 100 3\r\nbee\r\n")
                 cas = ask(first, "gets a\r\n").split()[4]
                 first.stop()
                 first.over = True
                 assert os.stat(kept.file).st_mode & 0o777 == 0o600
-                time.sleep(1.1)
                 with kept.server() as second:
                     assert not os.path.exists(kept.file)
                     os.remove(address)
@@ -106,10 +104,9 @@ def clients_go_on_after_a_restart(programs):
                     session = Session(second)
                     area = session.open(b"swap", flags=EXPECT, identity=identity)
                     check(session, area)
-                    said = ask(second, "gets a\r\nmg b t\r\nget c\r\n").split("\r\n")
+                    said = ask(second, "gets a\r\nmg b t\r\n").split("\r\n")
                     assert said[0].split() == ["VALUE", "a", "5", "5", cas], said
-                    assert said[1] == "apple" and said[3] in ("HD t99", "HD t98"), said
-                    assert said[4] == "END", said
+                    assert said[1] == "apple" and said[3] in ("HD t100", "HD t99"), said
                     assert "identities=\"the same\"" in second.stderr(), second.stderr()
                     second.process.send_signal(signal.SIGKILL)
                     second.is_over(-signal.SIGKILL)
@@ -232,7 +229,7 @@ def what_is_spilled_is_kept_too(programs):
 class Numbers(threading.Thread):
     """Stores one number after the other, round and round the slots of two areas."""
 
-    SLOTS = 400
+    SLOTS = 250
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -345,7 +342,7 @@ def a_scrub_finds_what_is_damaged_before_its_owner_does(programs):
                 programs.run(server, "snapshot", "inspect", file, code=1)
         assert "nothing runs" in programs.run(server, "scrub", "stop", code=1)
     with Server(programs.farpaged, sets=["storage.scrub_interval=100ms"]) as server:
-        until(lambda: int(stats(server, "scrub")["runs"]) >= 2)
+        until(lambda: int(stats(server, "scrub")["runs"]) >= 1)
 
 
 def kept_said(kept, written, content):
@@ -362,9 +359,9 @@ def too_little_memory_is_told_with_what_is_needed(programs):
         with kept.server("storage.memory_limit=256MiB") as server:
             noise = os.path.join(kept.directory, "noise")
             with open(noise, "wb") as out:
-                out.write(random.Random(6).randbytes(24 << 20))
+                out.write(random.Random(6).randbytes(12 << 20))
             programs.run(server, "store", "swap", noise)
-        said = kept.refused(memory_limit(programs, 24))
+        said = kept.refused(memory_limit(programs, 20))
         assert "it needs " in said and "storage.memory_limit is" in said, said
 
 

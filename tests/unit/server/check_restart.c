@@ -11,7 +11,7 @@
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
 
-enum { PATH_BYTES = 128, PAGES = 3000 };
+enum { PATH_BYTES = 128, PAGES = 1200 };
 
 static char directory[PATH_BYTES], path[PATH_BYTES + 16], reason[RESTART_REASON_BYTES];
 static const uint8_t boot_id[SNAPSHOT_BOOT_ID_BYTES] = {1, 2, 3};
@@ -133,7 +133,7 @@ START_TEST(a_kill_while_it_is_written_leaves_the_old_one)
     int status;
     setup(&bench);
     ck_assert_int_eq(write_it(&bench, NULL), FP_OK);
-    for (int calls = 0; calls < 12; calls += 3) {
+    for (int calls = 0; calls < 6; calls += 2) {
         pid_t child = fork();
         ck_assert(child >= 0);
         if (child == 0) {

@@ -376,9 +376,9 @@ START_TEST(pages_are_those_of_one_moment)
 {
     struct bench bench;
     uint64_t seed = kit_number(0, NULL, 0, "FARPAGE_SEED", 20);
-    for (uint64_t round = 0; round < 4; round++) {
+    for (uint64_t round = 0; round < 3; round++) {
         struct others others = {.bench = &bench, .rng = {seed + round},
-                                .changes_per_step = 1u << 3 * round};
+                                .changes_per_step = 1u << 4 * round};
         static uint32_t then[SLOTS]; /* which page, + 1; 0: none */
         setup(&bench);
         for (uint64_t slot = 0; slot < SLOTS; slot++) {
