@@ -234,6 +234,7 @@ static bool decode_base64(struct slice text, char *out, size_t room, size_t *siz
 bool http_login(struct slice credentials, struct http_login *login)
 {
     size_t size;
+    if (credentials.size_bytes == 0) return false;
     struct slice scheme = next_word(&credentials);
     if (!same_word(scheme, "basic")) return false;
     if (!decode_base64(trimmed(credentials), login->bytes, sizeof login->bytes, &size))
