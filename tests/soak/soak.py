@@ -84,6 +84,7 @@ class Crowd:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done == 0:
                 continue
+            del self.running[index]
             with open(f"{self.place.directory}/why.{pid}") as f:
                 why = f.read()
             if os.waitstatus_to_exitcode(status) == 3:
@@ -209,7 +210,9 @@ class Samples:
         try:
             memory = stats(place.server, "memory")
         except OSError:
-            return  # it is being kept busy
+            memory = {}
+        if "total_bytes" not in memory:
+            return  # there are too many connections just now
         known = int(memory["total_bytes"]) - int(memory["heap_bytes"])
         self.rows.append((time.monotonic(), rss, rss - known, int(memory["total_bytes"])))
 
@@ -248,7 +251,16 @@ def nothing_held(place):
 # --- the whole -----------------------------------------------------------------------------------
 
 def run(place, minutes, dice):
-    done, samples, crowd = collections.Counter(), Samples(), Crowd(place)
+    crowd = Crowd(place)
+    try:
+        return disturb(place, minutes, dice, crowd)
+    finally:
+        for index in list(crowd.running):
+            crowd.kill(index)
+
+
+def disturb(place, minutes, dice, crowd):
+    done, samples = collections.Counter(), Samples()
     end = time.monotonic() + minutes * 60
     next_sample = 0
     while time.monotonic() < end:
@@ -271,8 +283,6 @@ def run(place, minutes, dice):
             except OSError:  # it let nobody in just then
                 done[event.__name__ + " (nobody was let in)"] += 1
         time.sleep(dice.random() * 0.4)
-    for index in list(crowd.running):
-        crowd.kill(index)
     return done, samples, crowd
 
 
