@@ -293,7 +293,6 @@ void event_happened(struct space *space, const struct uffd_event *event)
     case UFFD_TOLD_MISSING:
     case UFFD_TOLD_WRITE: {
         struct fault fault = {.number = first, .told_ns = space->pager->now_ns,
-                              .thread = event->thread, .write = event->write,
                               .protection = event->kind == UFFD_TOLD_WRITE};
         fault_take(space, &fault);
         break;

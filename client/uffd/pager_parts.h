@@ -29,8 +29,6 @@ enum {
 struct fault {
     uint64_t number;   /* of the page */
     uint64_t told_ns;  /* when the pager learned of it */
-    uint32_t thread;
-    bool write;        /* it wants to write */
     bool protection;   /* it met a protected page */
 };
 
@@ -92,7 +90,6 @@ struct want { /* a hint or a pin under way */
     struct list place;
     struct space *space;
     uint64_t number, end; /* pages; what is below number is done */
-    uint64_t start;
     bool pin, failed;
     void (*done)(void *context, int error);
     void *context;

@@ -129,7 +129,7 @@ static struct want *want_make(struct space *space, uint64_t start, uint64_t end)
     struct want *want = calloc(1, sizeof *want);
     if (want == NULL) return NULL;
     want->space = space;
-    want->start = want->number = number_of(start);
+    want->number = number_of(start);
     want->end = number_of(end);
     list_push_back(&space->pager->wants, &want->place);
     return want;
