@@ -128,6 +128,7 @@ static void end_one(struct spilled *spilled, struct store *store)
 {
     store_read_end(store, &spilled->read);
     free(spilled);
+    budget_return(store_budget(store), BUDGET_SPILL, sizeof *spilled);
 }
 
 static struct spilled *take_done(struct spill_desk *desk)
@@ -184,6 +185,7 @@ bool spill_ask(struct spill_asked *asked, struct store *store, const struct stor
         free(spilled);
         return false;
     }
+    budget_charge_anyway(store_budget(store), BUDGET_SPILL, sizeof *spilled);
     spilled->how = how;
     spilled->of_wait = asked->first;
     asked->first = spilled;

@@ -28,6 +28,8 @@ static void unpark(struct parked *parked)
     else list->first = parked->next;
     if (parked->next != NULL) parked->next->prev = parked->prev;
     list->count--;
+    budget_return(store_budget(parked->conn->worker->shared->store), BUDGET_CONNECTIONS,
+                  sizeof *parked);
     free(parked);
 }
 
@@ -87,6 +89,8 @@ bool conn_park(struct conn *conn, const struct frame *frame)
     if (conn->parked.count == CONN_PARKED_MAX) return false;
     struct parked *parked = calloc(1, sizeof *parked);
     if (parked == NULL) return false;
+    budget_charge_anyway(store_budget(conn->worker->shared->store), BUDGET_CONNECTIONS,
+                         sizeof *parked);
     *parked = (struct parked){.conn = conn,
                               .next = conn->parked.first,
                               .wait = {.arrived = on_arrived, .owner = parked},

@@ -36,6 +36,11 @@ static void begin(struct nbd_conn *conn, struct spill_wait *wait)
                      worker->shared->spill_reads);
 }
 
+static struct budget *budget_of(const struct nbd_conn *conn)
+{
+    return store_budget(conn->worker->shared->store);
+}
+
 /* --- parked ----------------------------------------------------------------------------------- */
 
 static void link_to(struct nbd_parked **list, struct nbd_parked *parked)
@@ -53,6 +58,12 @@ static void unlink_from(struct nbd_parked **list, struct nbd_parked *parked)
     if (parked->next != NULL) parked->next->prev = parked->prev;
 }
 
+static void end(struct nbd_parked *parked)
+{
+    budget_return(budget_of(parked->conn), BUDGET_CONNECTIONS, sizeof *parked);
+    free(parked);
+}
+
 static void on_come(void *opaque)
 {
     struct nbd_parked *parked = opaque;
@@ -68,6 +79,7 @@ bool nbd_park(struct nbd_conn *conn)
         return false;
     struct nbd_parked *parked = calloc(1, sizeof *parked);
     if (parked == NULL) return false;
+    budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, sizeof *parked);
     parked->conn = conn;
     parked->read = conn->read;
     parked->wait.arrived = on_come;
@@ -88,7 +100,7 @@ void nbd_unpark(struct nbd_conn *conn)
     conn->parked_count--;
     conn->read = parked->read;
     conn->spill = parked->wait; /* nothing points to it any more */
-    free(parked);
+    end(parked);
 }
 
 /* --- where it is ------------------------------------------------------------------------------ */
@@ -123,7 +135,7 @@ static void drop_list(struct nbd_conn *conn, struct nbd_parked **list)
         struct nbd_parked *parked = *list;
         unlink_from(list, parked);
         spill_wait_drop(&parked->wait, conn->worker->shared->store);
-        free(parked);
+        end(parked);
         conn->parked_count--;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * failing_disk - preloaded, makes the file below memory fail as the file $FARPAGE_DISK says: "read"
- * (EIO), "write" (EIO) or "slow" (a read takes 400 ms); anything else: not at all. Only what lies
- * behind its first MiB, where the extents are. */
+ * failing_disk - preloaded, makes the file below memory fail as the file $FARPAGE_DISK says:
+ * "read" (EIO), "write" (EIO) or "stop" (reads wait while it says so); anything else: not at all.
+ * Only what lies behind its first MiB, where the extents are. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,8 +28,8 @@ static int is_extent(off_t offset)
 
 ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
 {
-    struct timespec pause = {0, 400000000};
-    if (is_extent(offset) && says("slow")) nanosleep(&pause, NULL);
+    struct timespec pause = {0, 2000000};
+    while (is_extent(offset) && says("stop")) nanosleep(&pause, NULL);
     if (is_extent(offset) && says("read")) {
         errno = EIO;
         return -1;
