@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The thread sleeps for a tick or until somebody asks for a compaction. Automatic compaction waits
- * until the free space within zspages is a sixty-fourth of what is held, or a quarter of that from
- * storage.watermark_high on until storage.watermark_low; it then works for storage.compaction_duty
+ * until the free space within zspages is a sixty-fourth of what is held, or a quarter of that above
+ * storage.watermark_high and while room is made; it then works for storage.compaction_duty
  * percent of each tick.
  */
 #include "server/maintainer.h"
@@ -173,7 +173,10 @@ static bool worth_it(struct store *store)
 {
     struct budget *budget = store_budget(store);
     uint64_t held_pages = budget_held(budget, BUDGET_PAYLOAD) / PAGES_BYTES;
-    bool nearly_full = store_excess_bytes(store) > 0;
+    struct watermark_levels levels = watermarks_levels(store_watermarks(store));
+    bool nearly_full = store_excess_bytes(store) > 0 ||
+                       budget_total(budget) >
+                           watermark_bytes(budget_wanted(budget), levels.high);
     uint64_t wanted = held_pages / (nearly_full ? 4 * FREEABLE_PART : FREEABLE_PART);
     return zpool_freeable_pages(store_zpool(store)) > wanted + FREEABLE_PAGES_MIN;
 }

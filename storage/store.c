@@ -134,10 +134,26 @@ struct watermarks *store_watermarks(struct store *store)
     return &store->watermarks;
 }
 
+/* So many items are left when pages begin to be written back: who cannot wait for the disk, such as
+ * a new area or a connection, finds something to give way until that gets on. */
+enum { CUSHION_PART = 8 /* of the limit */ };
+
+uint64_t store_settled_bytes(const struct store *store)
+{
+    uint64_t total = budget_total(&store->budget), limit = budget_wanted(&store->budget), sum = 0;
+    uint32_t count = store_evicts(store) ? atomic_load(&store->tenants.count) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += min_u64(atomic_load_explicit(&store->tenants.of[i].item_bytes, memory_order_relaxed),
+                       tenants_borrowed(&store->tenants, (uint8_t)i, limit));
+    uint64_t cushion = limit / CUSHION_PART;
+    return total - min_u64(total, sum > cushion ? sum - cushion : 0);
+}
+
 uint64_t store_excess_bytes(struct store *store)
 {
-    return watermarks_excess(&store->watermarks, budget_total(&store->budget),
-                             budget_wanted(&store->budget));
+    bool waited_for = watermarks_full(&store->watermarks);
+    uint64_t bytes = waited_for ? budget_total(&store->budget) : store_settled_bytes(store);
+    return watermarks_excess(&store->watermarks, bytes, budget_wanted(&store->budget));
 }
 
 uint32_t store_page_bytes(const struct store *store)

@@ -102,7 +102,8 @@ struct compressor_pool *store_compressors(struct store *store) FP_NONNULL(1);
 const struct store_counters *store_counters(const struct store *store) FP_NONNULL(1);
 struct tenants *store_tenants(struct store *store) FP_NONNULL(1);
 struct watermarks *store_watermarks(struct store *store) FP_NONNULL(1);
-/* What is held beyond the low mark, while room is being made for it (watermark.h). */
+/* What is held beyond the low mark, while room is being made for it (watermark.h). Items that can
+ * give way do not count, unless a page waits all the same: they fill what nobody else wants. */
 uint64_t store_excess_bytes(struct store *store) FP_NONNULL(1);
 uint32_t store_page_bytes(const struct store *store) FP_NONNULL(1);
 uint64_t store_item_count(struct store *store) FP_NONNULL(1);

@@ -49,6 +49,9 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
     atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
 }
 
+/* What is held but for items that give way as soon as somebody wants their memory. */
+uint64_t store_settled_bytes(const struct store *store);
+
 /* --- store_page.c ---------------------------------------------------------------------------- */
 
 /* As store_page_invalidate_some, for the store itself: also of what was moved or deleted. It must

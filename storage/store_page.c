@@ -51,7 +51,8 @@ static bool waits(struct store *store, const struct store_scratch *scratch,
 {
     uint64_t word;
     struct watermarks *marks = &store->watermarks;
-    if (watermarks_accept(marks, budget_total(&store->budget), budget_wanted(&store->budget)))
+    if (!watermarks_full(marks) ||
+        watermarks_accept(marks, store_settled_bytes(store), budget_wanted(&store->budget)))
         return false;
     bool small = fresh->packed == NULL && plain_is_same_filled(fresh->known.plain, &word);
     if (!scratch->may_wait || small) return false;

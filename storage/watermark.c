@@ -36,7 +36,7 @@ uint64_t watermarks_excess(struct watermarks *watermarks, uint64_t total_bytes,
 
 bool watermarks_hit(struct watermarks *watermarks)
 {
-    return level(&watermarks->accept) < 100 && !atomic_exchange(&watermarks->full, true);
+    return !atomic_exchange(&watermarks->full, true);
 }
 
 bool watermarks_accept(struct watermarks *watermarks, uint64_t total_bytes, uint64_t limit_bytes)

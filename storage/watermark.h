@@ -45,6 +45,11 @@ uint64_t watermarks_excess(struct watermarks *watermarks, uint64_t total_bytes,
 
 /* A page met the limit and has to wait. True: it is the first since pages were taken in. */
 bool watermarks_hit(struct watermarks *watermarks) FP_NONNULL(1);
+/* Somebody waits since a hit. */
+static inline bool watermarks_full(const struct watermarks *watermarks)
+{
+    return atomic_load_explicit(&watermarks->full, memory_order_relaxed);
+}
 /* Whether pages are taken in. False from a hit on, until the total is at the accept mark. */
 bool watermarks_accept(struct watermarks *watermarks, uint64_t total_bytes, uint64_t limit_bytes)
     FP_NONNULL(1);

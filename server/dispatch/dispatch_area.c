@@ -7,6 +7,7 @@
 #include "server/dispatch/dispatch_frame.h"
 #include "storage/store_area.h"
 #include "storage/store_dictionary.h"
+#include "storage/store_spill.h"
 
 static bool open_sensible(const struct frame_open *open)
 {
@@ -101,6 +102,10 @@ enum dispatch dispatch_open(const struct context *context)
     if (!open_sensible(&open)) return dispatch_refuse(context, FRAME_BAD_AREA);
     do status = session_open_area(context->session, &shared->openers, &request, &number, why);
     while (store_may_retry(shared->store, dispatcher->scratch, status));
+    if (status == FP_NO_MEMORY && store_spill_makes_room(shared->store)) {
+        (void)watermarks_hit(store_watermarks(shared->store));
+        return DISPATCH_AGAIN; /* as long as pages leave memory */
+    }
     if (status != FP_OK) return refuse_open(context, open.name, status, why);
     return reply_opened(context, number);
 }

@@ -129,9 +129,32 @@ START_TEST(once_the_limit_was_met_pages_wait_until_the_accept_mark)
 }
 END_TEST
 
+START_TEST(items_that_can_give_way_are_no_reason_to_write_pages_back)
+{
+    uint8_t value[4000];
+    char key[16];
+    struct rng rng = {.state = 4};
+    setup(4 * BENCH_MIB);
+    struct area *area = area_of("swap2", 0);
+    watermarks_set(store_watermarks(bench.store), (struct watermark_levels){94, 90, 97});
+    fill(area, PAGES);
+    rng_fill(&rng, value, sizeof value);
+    for (unsigned i = 0; i < 2000; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i);
+        ck_assert_int_eq(bench_set(&bench, key, slice_of(value, sizeof value)), FP_OK);
+    }
+    ck_assert(budget_total(store_budget(bench.store)) > 4 * BENCH_MIB / 100 * 95);
+    ck_assert_uint_eq(store_excess_bytes(bench.store), 0);
+    store_set_eviction(bench.store, false);
+    ck_assert(store_excess_bytes(bench.store) > 0);
+    bench_teardown(&bench);
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("store_spill_order", pages_of_who_borrows_most_go_first,
                      where_all_of_his_are_in_use_others_go,
-                     once_the_limit_was_met_pages_wait_until_the_accept_mark);
+                     once_the_limit_was_met_pages_wait_until_the_accept_mark,
+                     items_that_can_give_way_are_no_reason_to_write_pages_back);
 }

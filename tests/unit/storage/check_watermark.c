@@ -43,8 +43,8 @@ END_TEST
 START_TEST(an_accept_mark_of_100_refuses_nothing_that_fits)
 {
     setup(95, 90, 100);
-    ck_assert(!watermarks_hit(&marks));
-    ck_assert(watermarks_accept(&marks, 999, 1000));
+    ck_assert(watermarks_hit(&marks) && watermarks_full(&marks));
+    ck_assert(watermarks_accept(&marks, 999, 1000) && !watermarks_full(&marks));
 }
 END_TEST
 
