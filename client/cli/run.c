@@ -44,6 +44,7 @@ struct run {
     pthread_t thread;
     bool running;
     struct run_child child;
+    _Atomic int for_the_rest; /* a signal, to what is left when the program has ended */
     pthread_mutex_t lock; /* guards told and numbers, of a moment */
     pthread_cond_t told_now;
     bool told;
@@ -308,8 +309,7 @@ static bool prepare_environment(const struct run *run, const char *agent,
 static void signal_the_rest(void *context)
 {
     struct run *run = context;
-    tree_signal(&run->tree, run->child.last_signal);
-    run->child.last_signal = 0;
+    tree_signal(&run->tree, atomic_exchange(&run->for_the_rest, 0));
 }
 
 /* Until nothing that came from the program is left. */
@@ -319,8 +319,11 @@ static void watch_program(struct run *run)
     run->told_ns = run->begun_ns;
     while (!run->child.ended || tree_lives(&run->tree)) {
         run_child_wait(&run->child, run->child.ended ? LOOK_NS / 10 : LOOK_NS);
-        bool left_over = run->child.ended && run->child.last_signal != 0;
-        if (left_over) (void)!pager_post(run->pager, signal_the_rest, run);
+        if (run->child.last_signal != 0) {
+            atomic_store(&run->for_the_rest, run->child.last_signal);
+            run->child.last_signal = 0;
+            (void)!pager_post(run->pager, signal_the_rest, run);
+        }
         if (every_ns == 0 || clock_monotonic_ns() - run->told_ns < every_ns) continue;
         run->told_ns += every_ns;
         tell_moment(run);

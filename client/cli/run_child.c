@@ -126,8 +126,10 @@ void run_child_wait(struct run_child *child, uint64_t nanoseconds)
     if (number == SIGCHLD) look_at_child(child);
     /* What the terminal says it says to the whole group, and the kernel is its sender. */
     if (number <= 0 || !is_passed_on(number)) return;
-    child->last_signal = number;
-    if (info.si_code <= 0 && !child->ended) (void)kill(child->pid, number);
+    if (child->ended)
+        child->last_signal = number;
+    else if (info.si_code <= 0)
+        (void)kill(child->pid, number);
 }
 
 void run_child_end_as_it_did(const struct run_child *child)

@@ -21,7 +21,7 @@ struct run_child {
     pid_t pid;
     bool ended;
     int status;       /* of waitpid, once it ended */
-    int last_signal;  /* that was sent to us; 0: none since it was cleared */
+    int last_signal;  /* that came when it had ended; 0: none since it was cleared */
     sigset_t before;  /* what was blocked when we began */
 };
 
