@@ -25,6 +25,7 @@ from story import ask, sample, stats  # noqa: E402
 LIMITS_MIB = (96, 128, 160)
 SLOPE_KIB_A_MINUTE = 512  # where it could be measured for long enough
 SLOPE_MINUTES = 5
+RESIDENT_MOST = 1.05  # of the limit
 
 
 class Place:
@@ -124,7 +125,7 @@ def reload_storm(place, dice):
                 f"recompress: {{duty: {dice.randrange(1, 50)}}}\n")
         text = place.good.replace("memory_limit: 128MiB",
                                   f"memory_limit: {dice.choice(LIMITS_MIB)}MiB") + more
-        bad = dice.choice([text + "serevr: {}\n", text[:dice.randrange(len(text))], "\0" * 100,
+        bad = dice.choice([text + "serevr: {}\n", text[:dice.randrange(len(text))] + "}{", "\0" * 100,
                            text.replace("threads: 2", "threads: 9")])
         place.configure(dice.choice([text, bad]))
         place.reload()
@@ -349,8 +350,11 @@ def main(farpaged, farpage, minutes):
         if corrupt:
             faults.append(f"{corrupt} pages or values did not match their checksum")
         slope = samples.slope()
-        rows.append(("resident", f"{begun >> 20} MiB at first, at most "
-                     f"{max(r[1] for r in samples.rows) >> 20} MiB of {max(LIMITS_MIB)} MiB"))
+        most = max(r[1] for r in samples.rows) >> 20
+        rows.append(("resident", f"{begun >> 20} MiB at first, at most {most} MiB of "
+                     f"{max(LIMITS_MIB)} MiB"))
+        if most > max(LIMITS_MIB) * RESIDENT_MOST:
+            faults.append(f"{most} MiB were resident, {max(LIMITS_MIB)} MiB are the limit")
         rows.append(("unaccounted for", "too few samples" if slope is None else
                      f"{slope:+.0f} KiB a minute, {samples.rows[-1][2] / 2**20:.1f} MiB at the end"))
         if minutes >= SLOPE_MINUTES and slope is not None and slope > SLOPE_KIB_A_MINUTE:
