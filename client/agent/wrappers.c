@@ -6,10 +6,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 

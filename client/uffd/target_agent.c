@@ -184,7 +184,7 @@ void target_agent_init(struct target_agent *target, void (*destroyed)(struct tar
         .link = {.socket = -1, .bell = -1}, .destroyed = destroyed};
 }
 
-static int open_proc(int pid, const char *name)
+int target_agent_open(int pid, const char *name)
 {
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
@@ -194,9 +194,9 @@ static int open_proc(int pid, const char *name)
 int target_agent_find(struct target_agent *target, int pid)
 {
     target->target.pid = pid;
-    target->mem = open_proc(pid, "mem");
+    target->mem = target_agent_open(pid, "mem");
     if (target->mem < 0) return errno;
-    target->target.pagemap = open_proc(pid, "pagemap");
+    target->target.pagemap = target_agent_open(pid, "pagemap");
     return target->target.pagemap < 0 ? errno : 0;
 }
 

@@ -39,6 +39,9 @@ struct target_agent {
 void target_agent_init(struct target_agent *target, void (*destroyed)(struct target_agent *target))
     FP_NONNULL(1, 2);
 
+/* /proc/PID/NAME, to be read; -1 with errno. */
+int target_agent_open(int pid, const char *name) FP_MUST_CHECK FP_NONNULL(2);
+
 /* Whose memory it is: opens its files in /proc. 0 or an errno: EACCES, we may not look. */
 int target_agent_find(struct target_agent *target, int pid) FP_MUST_CHECK FP_NONNULL(1);
 

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,9 +18,8 @@ static void count(struct tree *tree)
 /* Also where nobody has waited for it yet. */
 static bool has_ended(int pid)
 {
-    char path[48], text[256];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[256];
+    int fd = target_agent_open(pid, "stat");
     if (fd < 0) return true;
     ssize_t got = read(fd, text, sizeof text - 1);
     close(fd);

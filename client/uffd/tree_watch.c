@@ -5,7 +5,6 @@
  * pager knows. How long one may wait with looking goes by the room that is left, at the pace at
  * which a kernel hands out memory at best. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +26,12 @@ enum {
     GROWTH_PAGES = 64, /* below which what is new is not looked for */
 };
 
-static int open_proc(int pid, const char *name)
-{
-    char path[48];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    return open(path, O_RDONLY | O_CLOEXEC);
-}
-
 int tree_watch_open(struct tree_process *process)
 {
     int pid = process->target.target.pid;
-    process->maps = open_proc(pid, "maps");
+    process->maps = target_agent_open(pid, "maps");
     if (process->maps < 0) return errno;
-    process->statm = open_proc(pid, "statm");
+    process->statm = target_agent_open(pid, "statm");
     return process->statm < 0 ? errno : 0;
 }
 
@@ -52,10 +44,9 @@ void tree_watch_close(struct tree_process *process)
 
 void tree_say(struct tree *tree, int pid, const char *format, ...)
 {
-    char line[320], path[48], name[32] = "";
+    char line[320], name[32] = "";
     if (tree->say == NULL) return;
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = target_agent_open(pid, "comm");
     ssize_t got = fd >= 0 ? read(fd, name, sizeof name - 1) : 0;
     if (fd >= 0) close(fd);
     name[got > 0 ? (size_t)got : 0] = '\0';
@@ -73,9 +64,8 @@ void tree_say(struct tree *tree, int pid, const char *format, ...)
 
 unsigned tree_threads(const struct tree_process *process)
 {
-    char path[48], text[2048];
-    snprintf(path, sizeof path, "/proc/%d/status", process->target.target.pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[2048];
+    int fd = target_agent_open(process->target.target.pid, "status");
     ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
     if (fd >= 0) close(fd);
     text[got > 0 ? (size_t)got : 0] = '\0';
@@ -153,9 +143,8 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
  * The kernel walks all of them for it. */
 static uint64_t look_closely(const struct tree_process *process)
 {
-    char path[48], text[2048];
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", process->target.target.pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[2048];
+    int fd = target_agent_open(process->target.target.pid, "smaps_rollup");
     ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
     if (fd >= 0) close(fd);
     text[got > 0 ? (size_t)got : 0] = '\0';
