@@ -68,8 +68,8 @@ static uint64_t fill_count(struct space *space, uint64_t number)
     struct pager *pager = space->pager;
     struct mapping *mapping = space_mapping(space, number);
     if (mapping == NULL || pager->options.prefetch_pages_max == 0) return 1;
-    uint64_t high = pager_limit(pager) - pager->reserve, resident = pager_resident(pager);
-    uint32_t room = resident < high ? (uint32_t)min_u64(high - resident, UINT32_MAX) : 0;
+    uint64_t most = pager_limit(pager) - pager->reserve / 4, resident = pager_resident(pager);
+    uint32_t room = resident < most ? (uint32_t)min_u64(most - resident, UINT32_MAX) : 0;
     struct trend_run run = trend_fault(&mapping->first, number, room);
     return run.stride == 1 && run.count > 0 ? untouched_behind(space, number, 1 + run.count) : 1;
 }
