@@ -114,15 +114,17 @@ static int make_uffd(void)
     return uffd;
 }
 
+enum { ROOM_BYTES = AGENT_STAGE_BYTES + AGENT_TRASH_BYTES };
+
 /* Where pages go that are about to leave. 0 where there is no room for it. */
 static uint64_t map_stage(void)
 {
-    void *stage = mmap(NULL, AGENT_STAGE_BYTES, PROT_READ | PROT_WRITE,
+    void *stage = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stage == MAP_FAILED) return 0;
-    bool good = madvise(stage, AGENT_STAGE_BYTES, MADV_DONTFORK) == 0;
-    (void)madvise(stage, AGENT_STAGE_BYTES, MADV_NOHUGEPAGE); /* as well */
-    if (!good) (void)munmap(stage, AGENT_STAGE_BYTES);
+    bool good = madvise(stage, ROOM_BYTES, MADV_DONTFORK) == 0;
+    (void)madvise(stage, ROOM_BYTES, MADV_NOHUGEPAGE); /* as well */
+    if (!good) (void)munmap(stage, ROOM_BYTES);
     return good ? (uint64_t)(uintptr_t)stage : 0;
 }
 
@@ -240,10 +242,12 @@ static bool start_thread(const struct agent_thread *as)
 }
 
 /* What was given and what the welcome brought become a thread. False with errno. */
-static bool settle(int socket, const int gifts[AGENT_GIFTS], const int fds[AGENT_FDS])
+static bool settle(int socket, uint64_t stage_from, const int gifts[AGENT_GIFTS],
+                   const int fds[AGENT_FDS])
 {
     struct agent_thread thread = {
-        .socket = socket, .bell = fds[AGENT_FD_BELL], .stage = gifts[AGENT_GIFT_STAGE],
+        .socket = socket, .bell = fds[AGENT_FD_BELL], .trash = gifts[AGENT_GIFT_TRASH],
+        .stage_from = stage_from,
         .uffd = fds[AGENT_FD_UFFD] >= 0 ? fds[AGENT_FD_UFFD] : gifts[AGENT_GIFT_UFFD]};
     if (fds[AGENT_FD_RING] < 0 || thread.bell < 0 || thread.uffd < 0) {
         errno = EPROTO;
@@ -277,14 +281,14 @@ static enum agent_verdict enter(uint64_t parent, uint32_t fork)
     if (socket >= 0 && send_hello(socket, &hello, gifts) && take_welcome(socket, &welcome, fds)) {
         verdict = (enum agent_verdict)welcome.verdict;
         agent.id = welcome.id;
-        if (verdict == AGENT_TAKEN && !settle(socket, gifts, fds)) {
+        if (verdict == AGENT_TAKEN && !settle(socket, hello.stage_from, gifts, fds)) {
             say("farpage: the agent cannot start: %s\n", strerror(errno));
             verdict = AGENT_UNWANTED;
         }
         close_all(AGENT_FDS, fds);
     }
     if (verdict != AGENT_TAKEN && hello.stage_from != 0)
-        (void)munmap((void *)(uintptr_t)hello.stage_from, AGENT_STAGE_BYTES);
+        (void)munmap((void *)(uintptr_t)hello.stage_from, ROOM_BYTES);
     close_all(1, &socket);
     close_all(AGENT_GIFTS, gifts);
     return verdict;

@@ -16,8 +16,9 @@
 struct agent_thread {
     struct agent_ring *ring;
     int socket, bell; /* in the thread's own table of descriptors, as those below */
-    int stage;        /* staging's userfaultfd; -1: there is none, and nothing moves */
-    int uffd;         /* the process's, to be kept */
+    int uffd;         /* the process's, which moves pages, and is to be kept */
+    int trash;        /* the userfaultfd of what is behind staging, which tells of nothing */
+    uint64_t stage_from;
 };
 
 /* What clone(2) runs; never returns before the process ends. */

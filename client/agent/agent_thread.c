@@ -24,7 +24,7 @@ struct move {
     int64_t moved;
 };
 #define MOVE_CALL 0xc028aa05u
-enum { DONT_WAKE = 1, PAGE_SHIFT = 12 };
+enum { DONT_WAKE = 1, WITH_HOLES = 2, PAGE_SHIFT = 12 };
 
 /* --- orders --------------------------------------------------------------------------------- */
 
@@ -40,7 +40,7 @@ static void do_move(const struct agent_thread *thread, struct agent_order *order
         struct move move = {.to = order->to + (at << PAGE_SHIFT),
                             .from = order->from + (at << PAGE_SHIFT),
                             .bytes = (order->pages - at) << PAGE_SHIFT, .mode = DONT_WAKE};
-        long result = CALL(SYS_ioctl, thread->stage, MOVE_CALL, (long)&move);
+        long result = CALL(SYS_ioctl, thread->uffd, MOVE_CALL, (long)&move);
         uint64_t moved = move.moved > 0 ? (uint64_t)move.moved >> PAGE_SHIFT : 0;
         order->done |= bits(moved) << at;
         at += moved;
@@ -51,10 +51,38 @@ static void do_move(const struct agent_thread *thread, struct agent_order *order
     }
 }
 
-static void do_drop(struct agent_order *order)
+static long dont_need(uint64_t from, uint64_t bytes)
 {
-    long result = CALL(SYS_madvise, (long)order->from, (long)(order->pages << PAGE_SHIFT),
-                       MADV_DONTNEED);
+    return bytes == 0 ? 0 : CALL(SYS_madvise, (long)from, (long)bytes, MADV_DONTNEED);
+}
+
+static bool is_staged(const struct agent_thread *thread, const struct agent_order *order)
+{
+    return thread->stage_from != 0 && order->from >= thread->stage_from &&
+           order->from - thread->stage_from < AGENT_STAGE_BYTES;
+}
+
+/* By way of the trash: for what madvise drops in staging this thread would wait until the pager has
+ * read so, and for ever if the pager dies. How much of it went; the rest is not to be moved. */
+static uint64_t throw_away(const struct agent_thread *thread, const struct agent_order *order)
+{
+    uint64_t trash = thread->stage_from + AGENT_STAGE_BYTES;
+    uint64_t bytes = order->pages << PAGE_SHIFT, gone = 0;
+    while (gone < bytes) {
+        struct move move = {.to = trash + gone, .from = order->from + gone, .bytes = bytes - gone,
+                            .mode = DONT_WAKE | WITH_HOLES};
+        long result = CALL(SYS_ioctl, thread->trash, MOVE_CALL, (long)&move);
+        if (move.moved > 0) gone += (uint64_t)move.moved;
+        else if (result != -EAGAIN) break;
+    }
+    (void)dont_need(trash, gone);
+    return gone;
+}
+
+static void do_drop(const struct agent_thread *thread, struct agent_order *order)
+{
+    uint64_t gone = is_staged(thread, order) ? throw_away(thread, order) : 0;
+    long result = dont_need(order->from + gone, (order->pages << PAGE_SHIFT) - gone);
     order->done = result == 0 ? bits(order->pages) : 0;
     order->error = (int32_t)-result;
 }
@@ -81,7 +109,7 @@ static void carry_out(const struct agent_thread *thread, struct agent_order *ord
     order->error = 0;
     switch (order->kind) {
     case AGENT_MOVE: do_move(thread, order); break;
-    case AGENT_DROP: do_drop(order); break;
+    case AGENT_DROP: do_drop(thread, order); break;
     case AGENT_LOSE: do_lose(order); break;
     default: order->error = EINVAL;
     }
@@ -149,7 +177,7 @@ static void close_between(long first, long last)
 
 static void close_others(const struct agent_thread *thread)
 {
-    int kept[] = {thread->socket, thread->bell, thread->stage, thread->uffd};
+    int kept[] = {thread->socket, thread->bell, thread->trash, thread->uffd};
     enum { KEPT = FP_COUNT_OF(kept) };
     for (int i = 0; i < KEPT; i++) { /* sorts them */
         for (int j = i; j > 0 && kept[j - 1] > kept[j]; j--) {

@@ -27,8 +27,9 @@ enum {
     AGENT_TOKEN_BYTES = 16,
     AGENT_ORDERS = 512,         /* in the ring at once; a power of two */
     AGENT_ORDER_PAGES = 64,     /* in one order; a bit each */
-    AGENT_STAGE_BYTES = 64 << 20,
     AGENT_PAGE_BYTES = 4096,
+    AGENT_STAGE_BYTES = 64 << 20,
+    AGENT_TRASH_BYTES = AGENT_ORDER_PAGES * AGENT_PAGE_BYTES,
     AGENT_WATCH_NS = 100000000, /* how long a pager's death may stay unnoticed */
 };
 
@@ -39,9 +40,10 @@ enum agent_how {
 };
 
 /* Two userfaultfds that have not been asked for any feature yet come with it: the process's, and
- * staging's; or none, where `error` says why. The first is for nothing in a forked child where the
- * kernel gave the pager one, as it does if anything of the parent's was registered. */
-enum agent_gift { AGENT_GIFT_UFFD, AGENT_GIFT_STAGE, AGENT_GIFTS };
+ * one for what is behind staging; or none, where `error` says why. The first is for nothing in a
+ * forked child where the kernel gave the pager one, as it does if anything of the parent's was
+ * registered. */
+enum agent_gift { AGENT_GIFT_UFFD, AGENT_GIFT_TRASH, AGENT_GIFTS };
 
 struct agent_hello {
     uint32_t magic, version;
@@ -52,7 +54,9 @@ struct agent_hello {
     uint32_t fork;     /* which of its forks; 0: a program that was just started */
     uint32_t unused;
     uint64_t own_from, own_to; /* the agent's code and data: never to be paged */
-    uint64_t stage_from;       /* AGENT_STAGE_BYTES, where userfaultfds came along */
+    /* Where userfaultfds came along: AGENT_STAGE_BYTES of staging, to be registered with the first,
+     * and AGENT_TRASH_BYTES right behind it, with the second. */
+    uint64_t stage_from;
 };
 
 /* Descriptors that come with AGENT_TAKEN; UFFD where it is not the hello's. The agent
@@ -72,8 +76,10 @@ struct agent_welcome {
 };
 
 enum agent_order_kind {
-    AGENT_MOVE, /* UFFDIO_MOVE from `from` to `to` in staging; a page that cannot stays */
-    AGENT_DROP, /* MADV_DONTNEED */
+    /* UFFDIO_MOVE from `from` to `to` in staging, by the process's userfaultfd: EAGAIN as long as
+     * it has an event to be read. A page that cannot stays. */
+    AGENT_MOVE,
+    AGENT_DROP, /* MADV_DONTNEED; in staging without an event that somebody would have to read */
     AGENT_LOSE, /* who touches it gets SIGBUS from now on */
 };
 

@@ -124,10 +124,13 @@ void target_agent_lost(struct target_agent *target)
 static int stage(struct target *as_target, uint64_t bytes, uint64_t *start)
 {
     struct target_agent *target = of(as_target);
-    if (target->stage_uffd < 0) return ENOTSUP;
+    if (target->trash_uffd < 0) return ENOTSUP;
     if (bytes > AGENT_STAGE_BYTES) return ENOMEM;
     *start = target->stage_from;
-    return uffd_register(target->stage_uffd, target->stage_from, bytes, false);
+    int error = uffd_register(target->uffd, target->stage_from, AGENT_STAGE_BYTES, false);
+    if (error != 0) return error;
+    return uffd_register(target->trash_uffd, target->stage_from + AGENT_STAGE_BYTES,
+                         AGENT_TRASH_BYTES, false);
 }
 
 /* Where process_vm_readv is refused although we were let look: the process has become another
@@ -170,7 +173,7 @@ static void destroy(struct target *as_target)
     target->linked = false;
     if (target->mem >= 0) close(target->mem);
     if (target->target.pagemap >= 0) close(target->target.pagemap);
-    if (target->stage_uffd >= 0) close(target->stage_uffd);
+    if (target->trash_uffd >= 0) close(target->trash_uffd);
     target->destroyed(target);
 }
 
@@ -180,7 +183,7 @@ static const struct target_table table = {
 void target_agent_init(struct target_agent *target, void (*destroyed)(struct target_agent *target))
 {
     *target = (struct target_agent){
-        .target = {.table = &table, .pagemap = -1}, .mem = -1, .stage_uffd = -1,
+        .target = {.table = &table, .pagemap = -1}, .mem = -1, .uffd = -1, .trash_uffd = -1,
         .link = {.socket = -1, .bell = -1}, .destroyed = destroyed};
 }
 
@@ -200,9 +203,10 @@ int target_agent_find(struct target_agent *target, int pid)
     return target->target.pagemap < 0 ? errno : 0;
 }
 
-void target_agent_stage(struct target_agent *target, int uffd, uint64_t from)
+void target_agent_stage(struct target_agent *target, int uffd, int trash, uint64_t from)
 {
-    target->stage_uffd = uffd;
+    target->uffd = uffd;
+    target->trash_uffd = trash;
     target->stage_from = from;
 }
 

@@ -28,7 +28,8 @@ struct target_agent {
     struct agent_link link;
     bool linked, gone;    /* gone: orders fail */
     int mem;              /* /proc/PID/mem */
-    int stage_uffd;       /* -1: there is no staging */
+    int uffd;             /* the program's, borrowed, which staging is registered with */
+    int trash_uffd;       /* -1: there is no staging */
     uint64_t stage_from;
     struct target_agent_work works[TARGET_AGENT_WORKS]; /* a ring: [first, last) */
     uint32_t first, last;
@@ -45,8 +46,10 @@ int target_agent_open(int pid, const char *name) FP_MUST_CHECK FP_NONNULL(2);
 /* Whose memory it is: opens its files in /proc. 0 or an errno: EACCES, we may not look. */
 int target_agent_find(struct target_agent *target, int pid) FP_MUST_CHECK FP_NONNULL(1);
 
-/* Staging that the agent has mapped; the descriptor is the target's from now on. */
-void target_agent_stage(struct target_agent *target, int uffd, uint64_t from) FP_NONNULL(1);
+/* Staging that the agent has mapped, and what is behind it: `trash` is the target's from now on,
+ * the program's `uffd` is borrowed until the target was adopted. */
+void target_agent_stage(struct target_agent *target, int uffd, int trash, uint64_t from)
+    FP_NONNULL(1);
 
 /* The link has been opened: what waits goes out. target_agent_ready is due. */
 void target_agent_linked(struct target_agent *target) FP_NONNULL(1);

@@ -189,16 +189,16 @@ static bool link_up(struct tree_process *process, struct agent_guest *guest, int
 static int take_gifts(struct tree_process *process, struct agent_guest *guest, int *uffd)
 {
     uint32_t abilities = process->tree->abilities;
-    int stage = guest->gifts[AGENT_GIFT_STAGE];
+    int trash = guest->gifts[AGENT_GIFT_TRASH];
     *uffd = guest->gifts[AGENT_GIFT_UFFD];
     int error = target_agent_find(&process->target, guest->pid);
     if (error == 0) error = tree_watch_open(process);
     if (error == 0) error = uffd_agree(*uffd, abilities);
-    if (error == 0) error = uffd_agree(stage, abilities & UFFD_MOVE);
+    if (error == 0) error = uffd_agree(trash, abilities & UFFD_MOVE);
     if (error != 0) return error;
     if ((abilities & UFFD_MOVE) != 0) {
-        target_agent_stage(&process->target, stage, guest->hello.stage_from);
-        guest->gifts[AGENT_GIFT_STAGE] = -1;
+        target_agent_stage(&process->target, *uffd, trash, guest->hello.stage_from);
+        guest->gifts[AGENT_GIFT_TRASH] = -1;
     }
     return 0;
 }
@@ -239,7 +239,7 @@ static void take_in(struct tree *tree, struct tree_process *parent, struct agent
     if (parent != NULL) process->parent = parent->id;
     process->fork = guest->hello.fork;
     if (link_up(process, guest, -1)) {
-        agent_guest_forget(guest); /* staging's, where nothing can be moved */
+        agent_guest_forget(guest); /* the trash's, where nothing can be moved */
     } else {
         end(process);
         agent_guest_refuse(guest, verdict);

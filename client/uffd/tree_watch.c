@@ -78,9 +78,10 @@ unsigned tree_threads(const struct tree_process *process)
 
 static bool is_ours(const struct tree_process *process, const struct maps_entry *entry)
 {
-    uint64_t stage = process->target.stage_uffd >= 0 ? process->target.stage_from : 0;
+    uint64_t stage = process->target.trash_uffd >= 0 ? process->target.stage_from : 0;
+    uint64_t end = stage + AGENT_STAGE_BYTES + AGENT_TRASH_BYTES;
     bool own = entry->from < process->own_to && entry->to > process->own_from;
-    return own || (stage != 0 && entry->from < stage + AGENT_STAGE_BYTES && entry->to > stage);
+    return own || (stage != 0 && entry->from < end && entry->to > stage);
 }
 
 static bool cover_one(void *context, const struct maps_entry *entry)

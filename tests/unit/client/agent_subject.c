@@ -42,6 +42,9 @@ int main(int argc, char **argv)
         switch (getchar()) {
         case 'v': puts(intact(memory) ? "intact" : "different"); break;
         case 'f': fork_one(memory); break;
+        case 'd': /* waits until somebody has read so */
+            puts(madvise(memory + (PAGES - 1) * PAGE, PAGE, MADV_DONTNEED) == 0 ? "dropped" : "no");
+            break;
         case 'm': { /* malloc of a size that is announced */
             void *large = malloc(1 << 20);
             printf("%p\n", large);

@@ -159,19 +159,34 @@ static struct agent_wish await_wish(struct subject *subject)
 
 /* --- orders --------------------------------------------------------------------------------- */
 
+/* What the pager registers: staging with the program's userfaultfd, and what is behind it. */
+static void set_stage(struct subject *subject)
+{
+    int *gifts = subject->guest.gifts;
+    uint64_t stage = subject->guest.hello.stage_from;
+    ask_for_features(gifts[AGENT_GIFT_TRASH], 0);
+    watch(gifts[AGENT_GIFT_UFFD], stage, AGENT_STAGE_BYTES);
+    watch(gifts[AGENT_GIFT_TRASH], stage + AGENT_STAGE_BYTES, AGENT_TRASH_BYTES);
+    watch(gifts[AGENT_GIFT_UFFD], subject->memory, PAGE * PAGES);
+}
+
+static bool lacks_move(const struct agent_order *order)
+{
+    return order->error == ENOTTY || (order->done == 0 && order->error == EINVAL); /* before 6.8 */
+}
+
+/* Also where the events of dropping are asked for, which nobody reads here. */
 START_TEST(pages_go_to_the_stage_and_the_rest_is_told)
 {
     struct subject s;
     struct agent_order order;
-    start(&s, 0);
-    int uffd = s.guest.gifts[AGENT_GIFT_UFFD], staging = s.guest.gifts[AGENT_GIFT_STAGE];
+    start(&s, UFFD_FEATURE_EVENT_REMOVE);
+    int uffd = s.guest.gifts[AGENT_GIFT_UFFD], trash = s.guest.gifts[AGENT_GIFT_TRASH];
     uint64_t stage = s.guest.hello.stage_from;
-    ask_for_features(staging, 0);
-    watch(staging, stage, AGENT_STAGE_BYTES);
-    watch(uffd, s.memory, PAGE * PAGES);
+    set_stage(&s);
     order = (struct agent_order){.kind = AGENT_MOVE, .to = stage, .from = s.memory, .pages = 3};
     order = run(&s, order);
-    if (order.error == ENOTTY || (order.done == 0 && order.error == EINVAL)) { /* before 6.8 */
+    if (lacks_move(&order)) {
         (void)end(&s);
         return;
     }
@@ -198,8 +213,35 @@ START_TEST(pages_go_to_the_stage_and_the_rest_is_told)
                                .len = PAGES * PAGE};
     ck_assert_int_eq(ioctl(uffd, UFFDIO_COPY, &copy), 0);
     expect(&s, "intact\n");
-    close(staging);
+    close(trash);
     ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+/* An address may be something else's by the time that the pager reads so: a page of that is none of
+ * those that were to be taken. */
+START_TEST(nothing_moves_while_an_event_is_to_be_read)
+{
+    struct subject s;
+    struct uffd_msg event;
+    start(&s, UFFD_FEATURE_EVENT_REMOVE);
+    int uffd = s.guest.gifts[AGENT_GIFT_UFFD], trash = s.guest.gifts[AGENT_GIFT_TRASH];
+    struct agent_order order = {.kind = AGENT_MOVE, .to = s.guest.hello.stage_from,
+                                .from = s.memory, .pages = 3};
+    set_stage(&s);
+    tell(&s, 'd');
+    ck_assert(readable(uffd));
+    struct agent_order said = run(&s, order);
+    ck_assert_uint_eq(said.done, 0);
+    if (!lacks_move(&said)) {
+        ck_assert_int_eq(said.error, EAGAIN);
+        ck_assert_int_eq(read(uffd, &event, sizeof event), sizeof event);
+        ck_assert_int_eq(event.event, UFFD_EVENT_REMOVE);
+        expect(&s, "dropped\n");
+        ck_assert_uint_eq(run(&s, order).done, 7);
+    }
+    close(trash);
+    (void)end(&s);
 }
 END_TEST
 
@@ -471,7 +513,8 @@ int main(void)
     }
     close(uffd);
     return suite_run(
-        "agent", pages_go_to_the_stage_and_the_rest_is_told, a_page_that_is_lost_is_a_bus_error,
+        "agent", pages_go_to_the_stage_and_the_rest_is_told,
+        nothing_moves_while_an_event_is_to_be_read, a_page_that_is_lost_is_a_bus_error,
         what_cannot_be_done_is_an_error, many_orders_are_done_in_their_order,
         a_ring_that_lies_is_not_believed, who_does_not_know_the_token_is_not_let_in,
         a_program_ends_with_its_pager_and_says_so, a_refused_program_runs_on_without_us,
