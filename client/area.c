@@ -202,6 +202,8 @@ void farpage_area_info(const struct farpage_area *area, struct farpage_area_info
         .generation = is->generation,
         .stored_pages = is->stored,
         .connections = area->engine.connections,
+        .sent_bytes = area->engine.wire_out_bytes,
+        .received_bytes = area->engine.wire_in_bytes,
         .page_bytes = is->page_bytes,
         .dictionary_id = is->dictionary_id,
     };

@@ -94,6 +94,7 @@ struct engine {
     uint8_t *out;            /* owned; bytes [out_start, out_end) are to be sent */
     size_t out_start, out_end;
     uint64_t sent_bytes, composed_bytes; /* on this connection, since it began */
+    uint64_t wire_out_bytes, wire_in_bytes; /* of all connections */
     uint8_t *in;             /* owned; bytes [in_start, in_end) came and are not used up */
     size_t in_bytes, in_start, in_end;
 

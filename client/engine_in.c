@@ -360,6 +360,7 @@ void engine_receive(struct engine *engine)
     if (got == -EAGAIN) return;
     if (got > 0) {
         engine->in_end += (size_t)got;
+        engine->wire_in_bytes += (size_t)got;
         take_replies(engine);
         return;
     }

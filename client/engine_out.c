@@ -218,5 +218,6 @@ void engine_send(struct engine *engine, uint64_t now_ns)
         }
         engine->out_start += (size_t)sent;
         engine->sent_bytes += (size_t)sent;
+        engine->wire_out_bytes += (size_t)sent;
     }
 }

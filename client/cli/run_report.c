@@ -22,8 +22,8 @@ static struct human pages(uint64_t count)
 /* What was sent, next to what it was on the wire; 0 where nothing was. */
 static double ratio_of(const struct figures *figures)
 {
-    return figures->stored_bytes == 0
-               ? 0 : (double)figures->stored * PAGE_BYTES / (double)figures->stored_bytes;
+    return figures->sent_bytes == 0 || figures->stored == 0
+               ? 0 : (double)figures->stored * PAGE_BYTES / (double)figures->sent_bytes;
 }
 
 static void print_faults(const struct figures *figures, FILE *out)
@@ -53,11 +53,11 @@ static void print_pages(const struct figures *figures, FILE *out)
     fprintf(out, "farpage: %s pages fetched ahead", human_count(figures->prefetched).text);
     if (judged > 0) fprintf(out, ", %.0f %% used", 100 * figures_prefetch_accuracy(figures));
     fprintf(out, "; %s sent", human_count(figures->stored).text);
-    if (figures->stored_bytes > 0)
-        fprintf(out, " (%s on the wire, ratio %.2f)", human_size(figures->stored_bytes).text,
+    if (figures->stored > 0)
+        fprintf(out, " (%s on the wire, ratio %.2f)", human_size(figures->sent_bytes).text,
                 ratio_of(figures));
     fprintf(out, ", %s fetched", human_count(figures->loaded).text);
-    if (figures->loaded_bytes > 0) fprintf(out, " (%s)", human_size(figures->loaded_bytes).text);
+    if (figures->loaded > 0) fprintf(out, " (%s)", human_size(figures->received_bytes).text);
     fprintf(out, ", %s went unsent\n",
             human_count(figures->dropped_clean + figures->dropped_zero).text);
 }

@@ -66,6 +66,8 @@ struct farpage_area_info {
     uint64_t generation;    /* with the boot id it names this very area */
     uint64_t stored_pages;  /* when it was last opened */
     uint64_t connections;   /* made so far for it; 1 where none was lost */
+    /* On all of them: pages as they are packed, and what goes around them, but TLS's own. */
+    uint64_t sent_bytes, received_bytes;
     uint32_t page_bytes;
     uint32_t dictionary_id; /* what its pages are packed with; 0: none */
     uint8_t boot_id[16];

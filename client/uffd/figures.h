@@ -28,9 +28,9 @@
     X(prefetch_wasted, "of these, those nobody did")                                               \
     X(staged, "pages taken from the program, to go or to come back")                               \
     X(stored, "pages sent to the server")                                                          \
-    X(stored_bytes, "and what they were on the wire")                                              \
     X(loaded, "pages got from the server")                                                         \
-    X(loaded_bytes, "and what they were on the wire")                                              \
+    X(sent_bytes, "on the wire to the server: pages as they are packed, and requests")             \
+    X(received_bytes, "on the wire from it")                                                       \
     X(dropped_clean, "pages that went without being sent, for the server had them")                \
     X(dropped_zero, "pages that went without being sent, for they were zeros")                     \
     X(waited, "faults that had to wait until others had gone")                                     \

@@ -270,8 +270,12 @@ void pager_alarm(struct pager *pager, uint64_t at_ns,
     pager->due_context = context;
 }
 
-const struct figures *pager_figures(const struct pager *pager)
+const struct figures *pager_figures(struct pager *pager)
 {
+    struct farpage_area_info info;
+    farpage_area_info(pager->area, &info);
+    pager->figures.sent_bytes = info.sent_bytes;
+    pager->figures.received_bytes = info.received_bytes;
     return &pager->figures;
 }
 

@@ -128,7 +128,7 @@ void pager_unknown_pages(struct pager *pager, uint64_t pages) FP_NONNULL(1);
 /* --- figures --- */
 
 struct figures; /* client/uffd/figures.h */
-const struct figures *pager_figures(const struct pager *pager) FP_NONNULL(1);
+const struct figures *pager_figures(struct pager *pager) FP_NONNULL(1);
 
 struct pager_state {
     uint64_t resident_pages, resident_pages_peak; /* of this pager's spaces, staging included */
