@@ -359,7 +359,7 @@ def too_little_memory_is_told_with_what_is_needed(programs):
         with kept.server("storage.memory_limit=256MiB") as server:
             noise = os.path.join(kept.directory, "noise")
             with open(noise, "wb") as out:
-                out.write(random.Random(6).randbytes(12 << 20))
+                out.write(random.Random(6).randbytes(48 << 20))
             programs.run(server, "store", "swap", noise)
         said = kept.refused(memory_limit(programs, 20))
         assert "it needs " in said and "storage.memory_limit is" in said, said
