@@ -152,6 +152,11 @@ size_t output_pending(const struct output *output)
     return is_at_desk(output) ? output->desk->used_bytes : evbuffer_get_length(output->buffer);
 }
 
+size_t output_buffered(const struct output *output)
+{
+    return is_at_desk(output) ? 0 : evbuffer_get_length(output->buffer);
+}
+
 struct slice output_contiguous(struct output *output)
 {
     const uint8_t *bytes = evbuffer_pullup(whole_buffer(output), -1);

@@ -63,6 +63,9 @@ struct slice output_contiguous(struct output *output) FP_NONNULL(1);
 
 size_t output_pending(const struct output *output) FP_NONNULL(1);
 
+/* Of that what is not at the desk, but takes memory of its own, or is lent. */
+size_t output_buffered(const struct output *output) FP_NONNULL(1);
+
 /* Half of the desk is full, and it is time to send what stands there. */
 bool output_is_due(const struct output *output) FP_NONNULL(1);
 

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What happens when storage.memory_limit is reached: items give way, pages never."""
+import array
+import fcntl
 import os
 import random
 import sys
 import tempfile
+import termios
 import time
 
 from hostile import LOAD, OK, STORE, frame, hello, open_area, reply
@@ -46,6 +49,40 @@ def items_give_way_least_recently_used_first(programs):
         assert present(s, [f"cold{n}" for n in range(19900, 20000)]) == 100
         now = stats(server)
         assert int(now["evictions"]) > 10000 and now["store_no_memory"] == "0", now
+
+
+def arrived(sock):
+    """Bytes that are there to be received."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, count)
+    return count[0]
+
+
+def a_full_server_reads_on_while_its_small_replies_wait(programs):
+    """A unix socket takes some 280 replies that are sent one by one, however short."""
+    touch, no, kept = b"touch none 0\r\n", b"NOT_FOUND\r\n", b"STORED\r\n"
+    value = noise(1, 100000)
+    with Server(programs.farpaged, [memory_limit(programs, 24)]) as server, \
+            server.connect("unix") as s:
+        for n in range(400):
+            put(s, f"fill{n}", value)
+        alone = 0
+        for alone in range(1, 400):
+            before, patience = arrived(s), time.monotonic() + 0.2
+            s.sendall(touch)
+            while arrived(s) == before and time.monotonic() < patience:
+                pass
+            if arrived(s) == before:
+                break
+        s.sendall(touch * 100)  # several turns
+        for n in range(300):
+            s.sendall(b"set x%d 0 0 100000\r\n" % n + value + b"\r\n")
+        want = no * (alone + 100) + kept * 300
+        said = b""
+        while len(said) < len(want) and (got := s.recv(65536)):
+            said += got
+        assert said == want, said[-300:]
+        assert int(stats(server)["evictions"]) > 100
 
 
 def without_eviction_nothing_gives_way(programs):
@@ -307,7 +344,8 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([items_give_way_least_recently_used_first, without_eviction_nothing_gives_way,
           pages_are_refused_and_the_old_ones_stay,
-          a_full_server_answers_every_request_of_a_pipeline, the_statistics_add_up,
+          a_full_server_answers_every_request_of_a_pipeline,
+          a_full_server_reads_on_while_its_small_replies_wait, the_statistics_add_up,
           items_give_way_to_pages, large_pages_are_read_whole_when_memory_is_full,
           a_lower_limit_gives_memory_back, a_limit_below_what_areas_hold_is_told,
           resident_memory_stays_within_the_limit])
