@@ -7,12 +7,20 @@ enum {
     UNREAD_NS_MAX = 1000000000, /* with memory full and no item left, replies may wait so long */
     ROOM_BYTES = 1 << 20,       /* less is left: memory is nearly full */
     HOARD_BYTES = 64 << 10,     /* of one's unread replies is much then */
+    FEW_BYTES = 4096,           /* of them may wait always */
 };
 
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
 {
     uint64_t total = budget_total(budget), limit = budget_limit(budget);
     return total >= limit || (total + ROOM_BYTES > limit && output_pending(output) >= HOARD_BYTES);
+}
+
+uint64_t conn_replies_most(const struct settings *settings, const struct budget *budget)
+{
+    uint64_t most = setting(&settings->output_buffer_max_bytes);
+    bool full = budget_total(budget) >= budget_limit(budget);
+    return full ? min_u64(most, FEW_BYTES) : most;
 }
 
 static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)

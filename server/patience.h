@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * patience - for how long a connection is waited for.
+ * patience - for how long a connection is waited for, and how much it may leave unread.
  *
  * Threads: the connection's worker. Blocks: never. */
 #ifndef FARPAGE_SERVER_PATIENCE_H
@@ -31,6 +31,13 @@ struct conn_verdict {
 /* What waits to be read is needed for others: memory is full, or nearly and this is much of it. To
  * let go of the few that fill it to the byte would leave no room for anybody's next request. */
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
+    FP_NONNULL(1, 2);
+
+/* So many bytes of replies that the socket does not take, and no more requests are carried out.
+ * Where memory is full they must not pile up. But a few small ones may always wait: a socket takes
+ * only some hundred, and a client that sends many requests before it reads would wait for us as we
+ * wait for it. */
+uint64_t conn_replies_most(const struct settings *settings, const struct budget *budget)
     FP_NONNULL(1, 2);
 
 struct conn_verdict conn_patience(const struct settings *settings, const struct conn_stand *stand,

@@ -44,7 +44,6 @@ enum {
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
-    REPLIES_ALWAYS_BYTES = 4096,  /* may wait to be read before no more requests are */
 };
 
 static void on_read(evutil_socket_t fd, short what, void *opaque);
@@ -197,15 +196,6 @@ static bool is_short(struct conn *conn)
     return budget_total(budget_of(conn)) >= budget_limit(budget_of(conn));
 }
 
-/* Where memory is at its limit replies must not pile up. But a few small ones may always wait: the
- * socket takes only some hundred of them, and a client that sends many requests before it reads
- * would wait for us as we wait for it. */
-static uint64_t output_most(struct conn *conn)
-{
-    uint64_t most = setting(&conn->worker->shared->settings.output_buffer_max_bytes);
-    return is_short(conn) ? min_u64(most, REPLIES_ALWAYS_BYTES) : most;
-}
-
 /* A request was carried out, or a long one went on: the client has nothing to hurry for. */
 static void request_moved(struct conn *conn)
 {
@@ -280,7 +270,7 @@ static enum step timed_step(struct conn *conn, struct slice *input, uint64_t *no
 static enum step carry_out(struct conn *conn, struct slice *input)
 {
     const struct settings *settings = &conn->worker->shared->settings;
-    const uint64_t full = output_most(conn);
+    const uint64_t full = conn_replies_most(settings, budget_of(conn));
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     const uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
     const uint64_t began_ns = conn->worker->now_ns;
@@ -332,6 +322,12 @@ static void event_want(struct event *event, bool wanted, const struct timeval *t
     else (void)event_del(event);
 }
 
+static bool is_full(struct conn *conn)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    return output_buffered(&conn->output) >= conn_replies_most(settings, budget_of(conn));
+}
+
 static const struct timeval at_once = {0, 0}, in_a_moment = {0, 1000};
 
 /* What TLS holds already makes no socket readable. */
@@ -360,8 +356,7 @@ static void settle(struct conn *conn, enum step why)
     if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
         conn->moved_ns = conn->worker->now_ns;
     /* What was full may have been taken by the socket at once: then it is just a turn. */
-    if (why == STEP_FULL || why == STEP_TURN)
-        why = output_buffered(&conn->output) >= output_most(conn) ? STEP_FULL : STEP_TURN;
+    if (why == STEP_FULL || why == STEP_TURN) why = is_full(conn) ? STEP_FULL : STEP_TURN;
     if (why == STEP_TURN) conn_count(conn, COUNTER_conn_yields, 1);
     bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 ||
                  conn->session.value_in != NULL || conn_is_within_batch(conn);

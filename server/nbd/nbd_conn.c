@@ -251,7 +251,7 @@ static enum nbd_step timed_step(struct nbd_conn *conn, uint64_t *now_ns)
 static enum nbd_step carry_out(struct nbd_conn *conn)
 {
     const struct settings *settings = &conn->worker->shared->settings;
-    uint64_t full = is_short(conn) ? 1 : setting(&settings->output_buffer_max_bytes);
+    const uint64_t full = conn_replies_most(settings, budget_of(conn));
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
     const uint64_t began_ns = conn->worker->now_ns;
@@ -263,7 +263,7 @@ static enum nbd_step carry_out(struct nbd_conn *conn)
             send_output(conn);
             now_ns = clock_monotonic_ns();
         }
-        if (output_pending(&conn->output) >= full) return NBD_STEP_FULL;
+        if (output_buffered(&conn->output) >= full) return NBD_STEP_FULL;
         if (done > 0 && has_more(conn)) {
             bool over = done + *more_pages >= turn || now_ns > began_ns + TURN_NS_MAX;
             if (over) return NBD_STEP_TURN;
@@ -307,6 +307,12 @@ static void event_want(struct nbd_event *event, bool wanted, const struct timeva
     event->wanted = wanted;
     if (wanted) (void)event_add(&event->event, timeout); /* fails before its first success only */
     else (void)event_del(&event->event);
+}
+
+static bool is_full(struct nbd_conn *conn)
+{
+    const struct settings *settings = &conn->worker->shared->settings;
+    return output_buffered(&conn->output) >= conn_replies_most(settings, budget_of(conn));
 }
 
 static bool nothing_arrived(const struct nbd_conn *conn)
@@ -356,8 +362,8 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
         begin_tls(conn);
         return;
     }
-    if (why == NBD_STEP_FULL && !pending) why = NBD_STEP_TURN;
-    if (why == NBD_STEP_TURN && pending) why = NBD_STEP_FULL;
+    if (why == NBD_STEP_FULL || why == NBD_STEP_TURN)
+        why = is_full(conn) ? NBD_STEP_FULL : NBD_STEP_TURN;
     if (why == NBD_STEP_TURN) count(conn, COUNTER_conn_yields, 1);
     if (why == NBD_STEP_WAIT && has_begun(conn) && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;

@@ -292,6 +292,19 @@ def who_reads_nothing_waits_for_itself(programs):
             s.close()
 
 
+def who_reads_late_is_served_meanwhile(programs):
+    """A unix socket takes some 280 replies that are sent one by one, however short."""
+    with Device(programs.farpaged, DISK) as device, opened(device) as s:
+        s.settimeout(10)
+        for n in range(300):
+            s.sendall(request(FLUSH, n))
+            time.sleep(0.0005)
+        s.sendall(b"".join(request(FLUSH, n) for n in range(300, 400)))  # several turns
+        for n in range(400, 600):
+            s.sendall(write(n, n * PAGE, bytes([n % 255 + 1]) * PAGE))
+        assert [simple(s) for _ in range(600)] == [(n, 0) for n in range(600)]
+
+
 def a_stop_answers_what_was_asked_and_refuses_the_rest(programs):
     with Device(programs.farpaged, DISK, ["server.stop_timeout=10s"]) as device:
         s, half = opened(device), opened(device)
@@ -445,6 +458,7 @@ if __name__ == "__main__":
           every_request_at_its_limits_has_its_answer, a_read_only_device_refuses_every_change, half_a_request_costs_its_connection_alone,
           a_disc_ends_when_all_before_it_is_answered,
           others_are_answered_while_a_long_request_goes_on, who_reads_nothing_waits_for_itself,
+          who_reads_late_is_served_meanwhile,
           a_stop_answers_what_was_asked_and_refuses_the_rest,
           writers_of_one_page_on_many_connections_lose_no_bytes, before_tls_nothing_else_is_answered,
           libnbd_speaks_tls, what_stands_behind_starttls_in_the_clear_is_not_believed,
