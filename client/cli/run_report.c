@@ -60,6 +60,9 @@ static void print_pages(const struct figures *figures, FILE *out)
     if (figures->loaded > 0) fprintf(out, " (%s)", human_size(figures->received_bytes).text);
     fprintf(out, ", %s went unsent\n",
             human_count(figures->dropped_clean + figures->dropped_zero).text);
+    if (figures->damaged > 0)
+        fprintf(out, "farpage: %s pages came damaged, and were asked for again\n",
+                human_count(figures->damaged).text);
 }
 
 void run_report_text(const struct run_numbers *numbers, FILE *out)

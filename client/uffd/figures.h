@@ -29,6 +29,7 @@
     X(staged, "pages taken from the program, to go or to come back")                               \
     X(stored, "pages sent to the server")                                                          \
     X(loaded, "pages got from the server")                                                         \
+    X(damaged, "pages that came damaged; who waits for one has it asked for again")                \
     X(sent_bytes, "on the wire to the server: pages as they are packed, and requests")             \
     X(received_bytes, "on the wire from it")                                                       \
     X(dropped_clean, "pages that went without being sent, for the server had them")                \

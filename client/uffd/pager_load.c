@@ -4,8 +4,10 @@
  *
  *     the page was forgotten meanwhile   its load is abandoned: the answer goes nowhere
  *     the copy must wait (EAGAIN)        the load stays among those that came, and is tried again
- *     a bad answer                       demanded: the page is lost; fetched ahead: it is away, as
- * before
+ *     a damaged answer                   demanded: it is asked for again, LOAD_ASKS_MAX times in
+ *                                        all: what the wire did to it, the server still has
+ *     a bad answer                       demanded: the page is lost
+ *     either, fetched ahead              the page is away, as before
  *
  * The slot is the page's all the time: the load holds none of its own, but that of an abandoned
  * one, which must not be stored to before its answer: a load that overtakes is harmless. */
@@ -18,6 +20,7 @@
 enum {
     GONE_NS = 1000000000,       /* without an answer: the server is said to be gone */
     GIVE_UP_NS = 200000000,     /* the page's mapping is not there, and no event says why */
+    LOAD_ASKS_MAX = 3,
 };
 
 static void end(struct load *load)
@@ -101,6 +104,36 @@ static void say_lost(struct load *load, const struct farpage_answer *answer)
     pager_tell(load->pager, &notice);
 }
 
+static void answered(void *context, const struct farpage_answer *answer);
+
+static bool ask(struct load *load)
+{
+    struct pager *pager = load->pager;
+    struct farpage_request request = {
+        .kind = FARPAGE_OP_LOAD, .slot = load->slot, .page = load->bytes,
+        .timeout_ms = pager->options.grace_ms};
+    if (farpage_submit(pager->area, &request, answered, load) != FARPAGE_OK) return false;
+    load->begun_ns = pager->now_ns;
+    load->asks++;
+    if (pager->submitted++ == 0) pager->figures.round_trips++;
+    return true;
+}
+
+/* A page that does not match its checksum, or a connection that ended over a reply that makes no
+ * sense, and was made anew. */
+static bool ask_again(struct load *load, enum farpage_status status)
+{
+    struct pager *pager = load->pager;
+    if (status != FARPAGE_CORRUPT && status != FARPAGE_PROTOCOL) return false;
+    pager->figures.damaged++;
+    if (load->space == NULL || !load->demanded) return false;
+    if (load->asks >= LOAD_ASKS_MAX || pager->ending || !ask(load)) return false;
+    load->came_ns = 0;
+    list_remove(&load->place); /* the oldest come first */
+    list_push_back(&pager->loading, &load->place);
+    return true;
+}
+
 static void fail(struct load *load, const struct farpage_answer *answer)
 {
     struct pager *pager = load->pager;
@@ -131,7 +164,7 @@ static void answered(void *context, const struct farpage_answer *answer)
     struct pager *pager = load->pager;
     load->came_ns = clock_monotonic_ns();
     if (answer->status != FARPAGE_OK) {
-        fail(load, answer);
+        if (!ask_again(load, answer->status)) fail(load, answer);
         return;
     }
     if (pager->gone) {
@@ -152,20 +185,16 @@ bool load_begin(struct space *space, uint64_t number, struct page *page, bool de
     load->space = space;
     load->number = number;
     load->slot = page->index;
-    load->begun_ns = pager->now_ns;
+    load->asks = 0;
     load->demanded = false;
     load->told_ns = 0;
     load->ahead = !demanded;
-    struct farpage_request request = {
-        .kind = FARPAGE_OP_LOAD, .slot = load->slot, .page = load->bytes,
-        .timeout_ms = pager->options.grace_ms};
-    if (farpage_submit(pager->area, &request, answered, load) != FARPAGE_OK) return false;
+    if (!ask(load)) return false;
     list_remove(&load->place);
     pager->free_load_count--;
     list_push_back(&pager->loading, &load->place);
     page->state = PAGE_LOADING;
     page->index = load->index;
-    if (pager->submitted++ == 0) pager->figures.round_trips++;
     if (load->ahead) pager->figures.prefetched++;
     return true;
 }

@@ -47,6 +47,7 @@ struct load {
     uint64_t begun_ns, told_ns; /* told: of the fault */
     uint64_t came_ns;     /* 0: not yet */
     bool demanded, ahead; /* ahead: fetched before it was demanded */
+    uint8_t asks;         /* how often the server was asked */
     uint8_t *bytes;
 };
 

@@ -175,6 +175,16 @@ def a_server_that_answers_damaged_pages_is_found_out(programs):
             assert "the page cannot be got from the server" in err, err
 
 
+def what_the_wire_damages_is_asked_for_again(programs):
+    refuse_without("root")
+    for kind in ("flipped", "wrong-slot"):
+        with Mischief(kind, "load", after=20, times=2) as server:
+            code, out, err = finished(programs, server.address, EXERCISE, "walk", SMALL_BYTES,
+                                      options=("--stats",))
+            assert (code, out) == (0, alone(EXERCISE, "walk", SMALL_BYTES)), f"{kind}: {code}\n{err}"
+            assert "pages came damaged, and were asked for again" in err, err
+
+
 def a_connection_that_is_cut_is_made_again(programs):
     refuse_without("root")
     with Mischief("cut", "load", after=20, times=5, amount=50) as server:
@@ -269,7 +279,8 @@ def the_local_limit_is_kept(programs):
 if __name__ == "__main__":
     tell([programs_say_what_they_say_alone, and_where_pages_cannot_be_moved,
           every_exercise_says_what_it_says_alone, every_exercise_where_pages_cannot_be_moved,
-          without_any_right, a_server_that_answers_damaged_pages_is_found_out,
+          without_any_right, what_the_wire_damages_is_asked_for_again,
+          a_server_that_answers_damaged_pages_is_found_out,
           a_connection_that_is_cut_is_made_again,
           a_server_killed_in_the_middle_is_waited_for_and_then_said,
           a_full_server_is_said_and_what_fits_goes_on, a_slow_server_is_only_slow,

@@ -248,16 +248,17 @@ static unsigned lost_pages(unsigned round)
     return lost;
 }
 
-START_TEST(a_damaged_page_is_sigbus_with_a_sentence)
+/* What the wire did to a page, the server still has. Twice in a row is not often enough to lose it,
+ * where a reply that makes no sense ends the connection neither. */
+START_TEST(a_page_that_comes_damaged_is_asked_for_again)
 {
     struct fake_plan plan = {.mischief = FAKE_FLIPPED_BODY, .to = FRAME_LOAD, .after = 20,
-                             .times = 1};
+                             .times = 2};
+    if (_i == 1) plan.mischief = FAKE_WRONG_SLOT;
     begin_with(&plan, 0, _i);
     write_all(1);
-    unsigned lost = lost_pages(1);
-    ck_assert_uint_le(lost, 1); /* a page that was fetched ahead is asked for again */
-    ck_assert_uint_eq(lost, told[FARPAGE_REGION_LOST]);
-    ck_assert(lost == 0 || strstr(said, "checksum") != NULL);
+    expect_all(1);
+    ck_assert_uint_eq(told[FARPAGE_REGION_LOST], 0);
     end();
 }
 END_TEST
@@ -270,6 +271,7 @@ START_TEST(a_server_that_lies_always_costs_pages_never_other_bytes)
     unsigned lost = lost_pages(1);
     ck_assert_uint_gt(lost, PAGES / 2);
     ck_assert_uint_eq(lost, told[FARPAGE_REGION_LOST]);
+    ck_assert_ptr_nonnull(strstr(said, "checksum"));
     ck_assert_uint_eq(lost_pages(1), lost); /* and so it stays */
     if (_i == 0) { /* what was put over a page where there is no poison stays over it */
         ck_assert_int_eq(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
@@ -432,7 +434,7 @@ int main(void)
         "region", 2, every_byte_comes_back, what_did_not_change_is_not_sent_again,
         zeros_are_not_sent, what_is_forgotten_reads_as_zeros, hints_bring_and_dismiss,
         what_is_pinned_stays, a_cut_connection_is_noticed_by_nobody,
-        a_damaged_page_is_sigbus_with_a_sentence,
+        a_page_that_comes_damaged_is_asked_for_again,
         a_server_that_lies_always_costs_pages_never_other_bytes,
         a_server_started_anew_has_lost_what_only_it_had,
         a_silent_server_costs_the_grace_and_then_the_page, a_full_server_is_told_and_waited_for,
