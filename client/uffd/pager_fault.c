@@ -51,67 +51,92 @@ void page_arrived(struct space *space, uint64_t number, struct page *page, uint3
 
 /* --- first touches --- */
 
-static uint64_t untouched_behind(struct space *space, uint64_t first, uint64_t most)
+/* How many pages beside `number`, at most so many and on one side, were never touched either. */
+static uint64_t untouched_beside(struct space *space, uint64_t number, int64_t step, uint64_t most)
 {
-    struct mapping *mapping = space_mapping(space, first);
-    if (mapping == NULL) return 1;
-    uint64_t count = 1, end = min_u64(first + most, mapping->end);
-    for (; first + count < end; count++) {
-        struct page *page = pagetable_make(&space->table, first + count);
+    struct mapping *mapping = space_mapping(space, number);
+    if (mapping == NULL) return 0;
+    uint64_t room = step > 0 ? mapping->end - 1 - number : number - mapping->start;
+    uint64_t count = 0, end = min_u64(most, room);
+    for (; count < end; count++) {
+        uint64_t next = number + (uint64_t)step * (count + 1);
+        struct page *page = pagetable_make(&space->table, next);
         if (page == NULL || page->state != PAGE_UNTOUCHED) break;
     }
     return count;
 }
 
-static uint64_t fill_count(struct space *space, uint64_t number)
+/* What is filled for a fault: the page, and those that the walk it is part of comes to next. */
+static struct range fill_range(struct space *space, uint64_t number)
 {
     struct pager *pager = space->pager;
+    struct range range = {number, number + 1};
     struct mapping *mapping = space_mapping(space, number);
-    if (mapping == NULL || pager->options.prefetch_pages_max == 0) return 1;
+    if (mapping == NULL || pager->options.prefetch_pages_max == 0) return range;
     uint64_t most = pager_limit(pager) - pager->reserve / 4, resident = pager_resident(pager);
     uint32_t room = resident < most ? (uint32_t)min_u64(most - resident, UINT32_MAX) : 0;
     struct trend_run run = trend_fault(&mapping->first, number, room);
-    return run.stride == 1 && run.count > 0 ? untouched_behind(space, number, 1 + run.count) : 1;
+    if (run.stride == 1) range.end += untouched_beside(space, number, 1, run.count);
+    if (run.stride == -1) range.first -= untouched_beside(space, number, -1, run.count);
+    return range;
 }
 
-/* The kernel filled in [number, number + count), or said that the first is there. */
-static void filled(struct space *space, uint64_t number, uint64_t count)
+/* The kernel filled in [first, end), or said that the page is there. */
+static void filled(struct space *space, uint64_t first, uint64_t end)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        struct page *page = pagetable_find(&space->table, number + i);
-        if (page->state == PAGE_UNTOUCHED) page_arrived(space, number + i, page, SLOT_NONE);
+    for (uint64_t number = first; number < end; number++) {
+        struct page *page = pagetable_find(&space->table, number);
+        if (page->state == PAGE_UNTOUCHED) page_arrived(space, number, page, SLOT_NONE);
     }
-    space->pager->figures.zeroed_ahead += count - 1;
+}
+
+/* As many of the range as the kernel fills in, from its first on, waking who waits. */
+static uint64_t fill_in(struct space *space, struct range range, int *error)
+{
+    struct uffd_done done = uffd_zero(space->uffd, address_of(range.first),
+                                      (range.end - range.first) << UFFD_PAGE_SHIFT, UFFD_WAKE);
+    uint64_t made = done.bytes >> UFFD_PAGE_SHIFT;
+    *error = made < range.end - range.first ? done.error : 0;
+    filled(space, range.first, range.first + made);
+    pager_give_room(space->pager, range.end - range.first - made);
+    return made;
+}
+
+static bool fill_one(struct space *space, const struct fault *fault)
+{
+    struct pager *pager = space->pager;
+    struct range one = {fault->number, fault->number + 1};
+    if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
+    int error;
+    if (fill_in(space, one, &error) == 1) {
+        figure(space, fault, FIGURES_FIRST);
+        return true;
+    }
+    if (error == EEXIST) { /* it was there before it was covered */
+        (void)!pager_take_room(pager, 1, UINT64_MAX / 2);
+        filled(space, one.first, one.end);
+        wake(space, fault->number);
+        figure(space, fault, FIGURES_THERE);
+        return true;
+    }
+    if (error == EAGAIN || error == ENOMEM) return false;
+    wake(space, fault->number); /* the mapping is gone; let the thread see for itself */
+    return true;
 }
 
 static bool fill(struct space *space, const struct fault *fault)
 {
     struct pager *pager = space->pager;
-    uint64_t count = fill_count(space, fault->number);
-    if (!pager_take_room(pager, count, pager_limit(pager))) {
-        count = 1;
-        if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
-    }
-    struct uffd_done done = uffd_zero(space->uffd, address_of(fault->number),
-                                      count << UFFD_PAGE_SHIFT, UFFD_WAKE);
-    uint64_t made = done.bytes >> UFFD_PAGE_SHIFT;
-    if (made > 0) {
-        filled(space, fault->number, made);
-        pager_give_room(pager, count - made);
-        if (done.error != 0) wake(space, fault->number);
-        figure(space, fault, FIGURES_FIRST);
-        return true;
-    }
-    if (done.error == EEXIST) { /* it was there before it was covered */
-        filled(space, fault->number, 1);
-        pager_give_room(pager, count - 1);
-        wake(space, fault->number);
-        figure(space, fault, FIGURES_THERE);
-        return true;
-    }
-    pager_give_room(pager, count);
-    if (done.error == EAGAIN || done.error == ENOMEM) return false;
-    wake(space, fault->number); /* the mapping is gone; let the thread see for itself */
+    struct range range = fill_range(space, fault->number);
+    uint64_t count = range.end - range.first;
+    if (count == 1 || !pager_take_room(pager, count, pager_limit(pager)))
+        return fill_one(space, fault);
+    int error;
+    uint64_t made = fill_in(space, range, &error);
+    bool demanded = fault->number < range.first + made;
+    pager->figures.zeroed_ahead += made - demanded;
+    if (!demanded) return fill_one(space, fault);
+    figure(space, fault, FIGURES_FIRST);
     return true;
 }
 

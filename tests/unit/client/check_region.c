@@ -146,6 +146,19 @@ START_TEST(zeros_are_not_sent)
 }
 END_TEST
 
+START_TEST(who_walks_on_new_memory_is_run_ahead_of)
+{
+    enum { WALK = LOCAL / 2 }; /* nothing has to go for it */
+    for (int down = 0; down < 2; down++) {
+        begin(_i);
+        for (unsigned i = 0; i < WALK; i++) write_page(down ? WALK - 1 - i : i, 1);
+        ck_assert_uint_lt(figures().first_touches, WALK / 8);
+        for (unsigned i = 0; i < WALK; i++) ck_assert(is_page(i, 1));
+        end();
+    }
+}
+END_TEST
+
 START_TEST(what_is_forgotten_reads_as_zeros)
 {
     begin(_i);
@@ -432,7 +445,8 @@ int main(void)
     skip_where_there_is_none();
     int failed = suite_run_each(
         "region", 2, every_byte_comes_back, what_did_not_change_is_not_sent_again,
-        zeros_are_not_sent, what_is_forgotten_reads_as_zeros, hints_bring_and_dismiss,
+        zeros_are_not_sent, who_walks_on_new_memory_is_run_ahead_of,
+        what_is_forgotten_reads_as_zeros, hints_bring_and_dismiss,
         what_is_pinned_stays, a_cut_connection_is_noticed_by_nobody,
         a_page_that_comes_damaged_is_asked_for_again,
         a_server_that_lies_always_costs_pages_never_other_bytes,
