@@ -54,7 +54,8 @@ enum fp_status restart_read(const struct restart_reading *reading, struct restar
                             char reason[RESTART_REASON_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 void restart_fini(struct restart *restart) FP_NONNULL(1);
 
-/* Takes the file away, for good. FP_IO: *reason; nobody may be served then. */
+/* Takes the file away, for good: where its directory cannot be brought to the disk, what is in it
+ * goes first. FP_IO: *reason; nobody may be served then. */
 enum fp_status restart_consume(const char *path, char reason[RESTART_REASON_BYTES])
     FP_MUST_CHECK FP_NONNULL(1, 2);
 /* Whether a file could be written there later. FP_IO: *reason. */
@@ -73,9 +74,10 @@ struct restart_writing {
 };
 struct restart_written {
     uint64_t pages, items, bytes;
+    bool unsynced; /* it is in place, but its directory's entry may not outlive a loss of power */
 };
 /* Writes it beside, to the disk, and puts it in place when it is whole. FP_BUSY: go_on said so.
- * FP_IO, FP_NO_MEMORY: *reason. Unless FP_OK nothing is left of it. */
+ * FP_IO, FP_NO_MEMORY: *reason. Unless FP_OK nothing is left of it, as far as the disk lets go. */
 enum fp_status restart_write(const struct restart_writing *writing, struct restart_written *written,
                              char reason[RESTART_REASON_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 

@@ -43,10 +43,8 @@ int restart_open_directory(const char *path)
     return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-bool restart_sync_directory(const char *path)
+static bool sync_and_close(int fd)
 {
-    int fd = restart_open_directory(path);
-    if (fd < 0) return false;
     bool good = fsync(fd) == 0;
     int error = errno;
     close(fd);
@@ -54,9 +52,29 @@ bool restart_sync_directory(const char *path)
     return good;
 }
 
+bool restart_sync_directory(const char *path)
+{
+    int fd = restart_open_directory(path);
+    return fd >= 0 && sync_and_close(fd);
+}
+
+/* Both are opened before anything is taken: whoever fails then has lost nothing. */
+static bool take_away(const char *path)
+{
+    int directory = restart_open_directory(path);
+    int fd = directory >= 0 ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool gone = fd >= 0 && unlink(path) == 0;
+    if (gone && fsync(directory) != 0) gone = ftruncate(fd, 0) == 0 && fsync(fd) == 0;
+    int error = errno;
+    if (fd >= 0) close(fd);
+    if (directory >= 0) close(directory);
+    errno = error;
+    return gone;
+}
+
 enum fp_status restart_consume(const char *path, char reason[RESTART_REASON_BYTES])
 {
-    if (unlink(path) == 0 && restart_sync_directory(path)) return FP_OK;
+    if (take_away(path)) return FP_OK;
     return restart_fail(reason, path, "it is taken up and cannot be taken away (%s): a later start "
                         "would take old pages for present ones; let the server write to its "
                         "directory", strerror(errno));

@@ -106,9 +106,8 @@ static enum fp_status put_in_place(struct saving *saving)
 {
     if (fsync(saving->fd) != 0) return fail(saving);
     if (rename(saving->temporary, saving->writing->path) != 0) return fail(saving);
-    if (restart_sync_directory(saving->writing->path)) return FP_OK;
-    return restart_fail(saving->reason, saving->writing->path, "its directory: %s",
-                        strerror(errno));
+    saving->written->unsynced = !restart_sync_directory(saving->writing->path);
+    return FP_OK;
 }
 
 enum fp_status restart_write(const struct restart_writing *writing, struct restart_written *written,

@@ -147,6 +147,10 @@ static void add_name(void *context, const char *name)
 
 static bool tell_saved(struct resume *resume, const struct restart_written *written)
 {
+    if (written->unsynced)
+        log_event(resume->shared->log, LOG_WARN, "the file may be gone after a loss of power",
+                  log_text("file", resume->path),
+                  log_text("why", "its directory could not be brought to the disk"));
     log_event(resume->shared->log, LOG_INFO, "what was stored is kept for the next start",
               log_text("file", resume->path), log_number("pages", written->pages),
               log_number("items", written->items), log_number("bytes", written->bytes),

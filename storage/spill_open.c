@@ -66,6 +66,20 @@ static const char *refusal_of_file(int fd, const struct stat *stat)
 
 /* --- making and taking it --------------------------------------------------------------------- */
 
+/* How much of it was written before the disk refused. */
+static size_t write_some(int fd, const uint8_t *bytes, size_t size_bytes)
+{
+    size_t done = 0;
+    while (done < size_bytes) {
+        ssize_t now = pwrite(fd, bytes + done, size_bytes - done, (off_t)done);
+        if (now < 0 && errno == EINTR) continue;
+        if (now == 0) errno = ENOSPC;
+        if (now <= 0) break;
+        done += (size_t)now;
+    }
+    return done;
+}
+
 /* Past the page cache where the file system can, which the head's writing tells. */
 static enum fp_status write_head(const char *path, struct spill_fd *opened,
                                  char why[SPILL_WHY_BYTES])
@@ -75,14 +89,14 @@ static enum fp_status write_head(const char *path, struct spill_fd *opened,
     memcpy(head, head_text, sizeof head_text);
     int flags = fcntl(opened->fd, F_GETFL);
     opened->direct = flags >= 0 && fcntl(opened->fd, F_SETFL, flags | O_DIRECT) == 0;
-    ssize_t done = pwrite(opened->fd, head, sizeof head, 0);
-    if (done < 0 && errno == EINVAL && opened->direct) {
+    size_t done = write_some(opened->fd, head, sizeof head);
+    if (done < sizeof head && errno == EINVAL && opened->direct) {
         opened->direct = false;
         (void)fcntl(opened->fd, F_SETFL, flags);
-        done = pwrite(opened->fd, head, sizeof head, 0);
+        done = write_some(opened->fd, head, sizeof head);
     }
     if (done == sizeof head) return FP_OK;
-    int number = done < 0 ? errno : ENOSPC;
+    int number = errno;
     close(opened->fd);
     return refuse_errno(why, path, number);
 }

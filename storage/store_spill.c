@@ -9,6 +9,7 @@
  * As in recompression the last question is asked of the object itself, store_recompress.c says why.
  * A record that is moved from another extent is told by its cell: no two records have one place.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arith.h"
@@ -31,6 +32,7 @@ enum fp_status store_spill_open(struct store *store, const struct spill_file_opt
     fp_assert(store->spill == NULL);
     struct spill_file_options wanted = *options;
     wanted.budget = &store->budget;
+    (void)snprintf(why, SPILL_WHY_BYTES, "%.120s: no memory", options->path);
     struct store_spill *spill = calloc(1, sizeof *spill);
     if (spill == NULL) return FP_NO_MEMORY;
     enum fp_status status = spill_file_open(&wanted, &spill->file, why);

@@ -32,7 +32,8 @@ struct spill_counters {
 #undef X
 };
 
-/* As spill_file_open; charges the extent that is being filled and the one that is being emptied. */
+/* As spill_file_open, and `why` says what is wrong in any case; charges the extent that is being
+ * filled and the one that is being emptied. */
 enum fp_status store_spill_open(struct store *store, const struct spill_file_options *options,
                                 char why[SPILL_WHY_BYTES]) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 /* NULL: there is none. */

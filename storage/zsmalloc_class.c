@@ -16,34 +16,38 @@ struct shape {
     bool direct;
 };
 
-static double shape_cost(struct shape shape)
+/* Whether a slot of it takes fewer bytes: pages / slots, without dividing. */
+static bool is_cheaper(struct shape shape, struct shape than)
 {
-    return (double)shape.pages * PAGES_BYTES / shape.slots;
+    return shape.pages * than.slots < than.pages * shape.slots;
 }
 
-static struct shape regular_shape(uint32_t size_bytes)
+static uint32_t slot_bytes_of(uint32_t size_bytes)
 {
     uint32_t step = size_bytes + ZS_HEAD_BYTES <= PAGES_BYTES ? ZS_SIZE_STEP : ZS_LARGE_STEP;
     uint32_t slot = (uint32_t)div_up_u64(size_bytes + ZS_HEAD_BYTES, step) * step;
-    if (slot < ZS_SLOT_BYTES_MIN) slot = ZS_SLOT_BYTES_MIN;
+    return slot < ZS_SLOT_BYTES_MIN ? ZS_SLOT_BYTES_MIN : slot;
+}
+
+static struct shape regular_shape(uint32_t slot)
+{
     unsigned pages_max = slot <= PAGES_BYTES ? ZS_CHAIN_PAGES : ZS_LARGE_CHAIN_PAGES;
     struct shape best = {0};
     for (unsigned n = (unsigned)div_up_u64(slot, PAGES_BYTES); n <= pages_max; n++) {
         struct shape next = {.pages = n, .slots = n * PAGES_BYTES / slot};
-        next.slot_bytes = n * PAGES_BYTES / next.slots / 8 * 8;
-        if (best.slots == 0 || shape_cost(next) < shape_cost(best)) best = next;
+        if (best.slots == 0 || is_cheaper(next, best)) best = next;
     }
     fp_assert(best.slots > 0 && best.slots < ZS_SLOTS_END);
+    best.slot_bytes = best.pages * PAGES_BYTES / best.slots / 8 * 8;
     return best;
 }
 
-static struct shape shape_of(uint32_t size_bytes)
+static struct shape shape_of(uint32_t size_bytes, struct shape regular)
 {
     unsigned pages = (unsigned)div_up_u64(size_bytes, PAGES_BYTES);
     struct shape direct = {.slot_bytes = pages * PAGES_BYTES, .pages = pages, .slots = 1,
                            .direct = true};
-    struct shape regular = regular_shape(size_bytes);
-    return shape_cost(regular) < shape_cost(direct) ? regular : direct;
+    return is_cheaper(regular, direct) ? regular : direct;
 }
 
 static void class_init(struct zs_class *class, struct shape shape)
@@ -64,8 +68,13 @@ void zs_classes_init(struct zsmalloc *zs)
 {
     zs->class_count = 0;
     zs->class_of_size[0] = 0;
+    uint32_t slot = 0;
+    struct shape regular = {0}; /* of such a slot, which many sizes share */
     for (uint32_t units = 1; units < FP_COUNT_OF(zs->class_of_size); units++) {
-        struct shape shape = shape_of(units * ZS_SIZE_STEP);
+        uint32_t next = slot_bytes_of(units * ZS_SIZE_STEP);
+        if (next != slot) regular = regular_shape(next);
+        slot = next;
+        struct shape shape = shape_of(units * ZS_SIZE_STEP, regular);
         struct zs_class *last = &zs->classes[zs->class_count - (zs->class_count > 0)];
         bool same = zs->class_count > 0 && last->pages == shape.pages &&
                     last->slots == shape.slots && last->direct == shape.direct;

@@ -11,18 +11,10 @@
 
 static struct {
     bool armed, for_good, failed;
+    enum fault_kind kind;
     uint64_t at, calls;
     int64_t live;
 } fault;
-
-void fault_arm(uint64_t at, bool for_good)
-{
-    fault.armed = true;
-    fault.for_good = for_good;
-    fault.failed = false;
-    fault.at = at;
-    fault.calls = 0;
-}
 
 bool fault_disarm(void)
 {
@@ -30,18 +22,18 @@ bool fault_disarm(void)
     return fault.failed;
 }
 
-int64_t fault_live_blocks(void)
-{
-    return fault.live;
-}
-
-uint64_t fault_each(void (*play)(void), bool for_good)
+uint64_t fault_each_of(enum fault_kind kind, void (*play)(void), bool for_good)
 {
     uint64_t at = 0;
     int64_t live = fault.live;
     bool failed;
     do {
-        fault_arm(++at, for_good);
+        fault.armed = true;
+        fault.for_good = for_good;
+        fault.failed = false;
+        fault.kind = kind;
+        fault.at = ++at;
+        fault.calls = 0;
         play();
         failed = fault_disarm();
         fp_assert(fault.live == live);
@@ -49,12 +41,23 @@ uint64_t fault_each(void (*play)(void), bool for_good)
     return at - 1;
 }
 
-static bool fails_now(void)
+bool fault_now(enum fault_kind kind)
 {
-    if (!fault.armed) return false;
+    if (!fault.armed || fault.kind != kind) return false;
     fault.calls++;
     if (fault.for_good ? fault.calls < fault.at : fault.calls != fault.at) return false;
     fault.failed = true;
+    return true;
+}
+
+void fault_taken(int64_t delta)
+{
+    fault.live += delta;
+}
+
+static bool fails_now(void)
+{
+    if (!fault_now(FAULT_MEMORY)) return false;
     errno = ENOMEM;
     return true;
 }
