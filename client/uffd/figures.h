@@ -27,6 +27,7 @@
     X(prefetch_used, "of these, those somebody went on behind, as far as one can tell")            \
     X(prefetch_wasted, "of these, those nobody did")                                               \
     X(staged, "pages taken from the program, to go or to come back")                               \
+    X(staged_ahead, "pages brought back before they had gone, beside one demanded")                \
     X(stored, "pages sent to the server")                                                          \
     X(loaded, "pages got from the server")                                                         \
     X(damaged, "pages that came damaged; who waits for one has it asked for again")                \

@@ -91,7 +91,8 @@ static void init_lists(struct pager *pager)
 {
     struct list *lists[] = {
         &pager->spaces, &pager->free_loads, &pager->loading, &pager->came, &pager->free_leavers,
-        &pager->staged_leavers, &pager->free_sendings, &pager->sending, &pager->refused,
+        &pager->staged_leavers, &pager->done_leavers, &pager->free_sendings, &pager->sending,
+        &pager->refused,
         &pager->free_orders, &pager->waiting, &pager->free_waiting, &pager->wants,
         &pager->dismissals, &pager->jobs};
     for (size_t i = 0; i < FP_COUNT_OF(lists); i++) list_init(lists[i]);
@@ -115,8 +116,11 @@ static bool make_tables(struct pager *pager)
 {
     pager->loads = calloc(PAGER_LOADS, sizeof *pager->loads);
     pager->load_bytes = aligned_alloc(UFFD_PAGE_BYTES, PAGER_LOADS * UFFD_PAGE_BYTES);
+    pager->bring_bytes = aligned_alloc(UFFD_PAGE_BYTES, PAGER_BRING_PAGES * UFFD_PAGE_BYTES);
     pager->leavers = calloc(pager->leaver_count, sizeof *pager->leavers);
-    if (pager->loads == NULL || pager->load_bytes == NULL || pager->leavers == NULL) return false;
+    if (pager->loads == NULL || pager->load_bytes == NULL || pager->bring_bytes == NULL ||
+        pager->leavers == NULL)
+        return false;
     for (uint32_t i = 0; i < PAGER_LOADS; i++) {
         pager->loads[i].pager = pager;
         pager->loads[i].index = i;
@@ -190,6 +194,7 @@ void pager_destroy(struct pager **taken)
     queue_fini(&pager->queue);
     free(pager->loads);
     free(pager->load_bytes);
+    free(pager->bring_bytes);
     free(pager->leavers);
     free(pager->polls);
     if (pager->bell >= 0) (void)close(pager->bell);
@@ -384,6 +389,7 @@ static bool work(struct pager *pager)
     sending_again(pager);
     if (pager->look_again || !list_empty(&pager->waiting)) fault_look_again(pager);
     bool more = want_step(pager);
+    leavers_drop(pager);
     more = take_step(pager) || more;
     load_watch_server(pager);
     garbage_sweep(pager);
@@ -430,6 +436,7 @@ void pager_state(const struct pager *pager, struct pager_state *state)
     state->sending_pages = pager->sending_count - pager->free_sending_count;
     state->overhead_bytes = sizeof *pager + pager->slots.bytes +
                             PAGER_LOADS * (sizeof *pager->loads + UFFD_PAGE_BYTES) +
+                            PAGER_BRING_PAGES * UFFD_PAGE_BYTES +
                             pager->leaver_count * sizeof *pager->leavers +
                             pager->sending_count * (sizeof **pager->sendings + UFFD_PAGE_BYTES);
     for (const struct list *at = pager->spaces.next; at != &pager->spaces; at = at->next) {

@@ -16,13 +16,13 @@
 #include "base/clock.h"
 #include "client/uffd/pager_steps.h"
 
-static void wake(struct space *space, uint64_t number)
+void fault_wake(struct space *space, uint64_t number)
 {
     int error = uffd_wake(space->uffd, address_of(number), UFFD_PAGE_BYTES);
     if (error == ESRCH) space->dead = true;
 }
 
-static void figure(struct space *space, const struct fault *fault, enum figures_fault kind)
+void fault_figure(struct space *space, const struct fault *fault, enum figures_fault kind)
 {
     if (fault->told_ns == 0) return;
     histogram_add(&space->pager->figures.faults_ns[kind], clock_monotonic_ns() - fault->told_ns);
@@ -109,18 +109,18 @@ static bool fill_one(struct space *space, const struct fault *fault)
     if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
     int error;
     if (fill_in(space, one, &error) == 1) {
-        figure(space, fault, FIGURES_FIRST);
+        fault_figure(space, fault, FIGURES_FIRST);
         return true;
     }
     if (error == EEXIST) { /* it was there before it was covered */
         (void)!pager_take_room(pager, 1, UINT64_MAX / 2);
         filled(space, one.first, one.end);
-        wake(space, fault->number);
-        figure(space, fault, FIGURES_THERE);
+        fault_wake(space, fault->number);
+        fault_figure(space, fault, FIGURES_THERE);
         return true;
     }
     if (error == EAGAIN || error == ENOMEM) return false;
-    wake(space, fault->number); /* the mapping is gone; let the thread see for itself */
+    fault_wake(space, fault->number); /* the mapping is gone; let the thread see for itself */
     return true;
 }
 
@@ -136,7 +136,7 @@ static bool fill(struct space *space, const struct fault *fault)
     bool demanded = fault->number < range.first + made;
     pager->figures.zeroed_ahead += made - demanded;
     if (!demanded) return fill_one(space, fault);
-    figure(space, fault, FIGURES_FIRST);
+    fault_figure(space, fault, FIGURES_FIRST);
     return true;
 }
 
@@ -147,81 +147,29 @@ static bool there(struct space *space, const struct fault *fault)
     struct uffd_done done = uffd_zero(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES,
                                       UFFD_WAKE);
     if (done.error == EAGAIN || done.error == ENOMEM) return false;
-    if (done.error != 0) wake(space, fault->number);
-    figure(space, fault, FIGURES_THERE);
+    if (done.error != 0) fault_wake(space, fault->number);
+    fault_figure(space, fault, FIGURES_THERE);
     return true;
 }
 
 /* --- pages that are away --- */
 
-static bool copy_back(struct space *space, const struct fault *fault, struct page *page,
-                      const uint8_t *bytes)
+/* One page of the run that a walk comes to next. False: there is no room for more. */
+static bool fetch_along(struct space *space, uint64_t number, uint64_t most, struct back *back)
 {
     struct pager *pager = space->pager;
-    if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
-    struct uffd_done done = uffd_copy(space->uffd, address_of(fault->number), bytes,
-                                      UFFD_PAGE_BYTES, UFFD_WAKE);
-    if (done.error != 0 && done.error != EEXIST) {
-        pager_give_room(pager, 1);
-        if (done.error == ESRCH) space->dead = true;
-        if (done.error == EAGAIN || done.error == ENOMEM) return false;
-        wake(space, fault->number);
+    struct page *page = pagetable_find(&space->table, number);
+    if (page == NULL || page->state != PAGE_AWAY) return true;
+    const struct slot *slot = slots_at(&pager->slots, page->index);
+    if (slot->place != SLOT_NOWHERE) {
+        back_add(back, number);
         return true;
     }
-    if (done.error == EEXIST) wake(space, fault->number);
-    page_arrived(space, fault->number, page, page->index);
-    space->away--;
-    figure(space, fault, FIGURES_STAGED);
-    return true;
-}
-
-static bool out_of_sending(struct space *space, const struct fault *fault, struct page *page,
-                           uint32_t number)
-{
-    struct pager *pager = space->pager;
-    struct slot *slot = slots_at(&pager->slots, number);
-    struct sending *sending = pager->sendings[slot->index];
-    if (!copy_back(space, fault, page, sending->bytes)) return false;
-    if (page->state == PAGE_RESIDENT && !slot->busy && slot->pages == 1) {
-        sending_cancel(pager, sending); /* it was refused, and need not be sent now */
-        slot_release(pager, number);
-        page->index = SLOT_NONE;
-    }
-    return true;
-}
-
-static bool out_of_staging(struct space *space, const struct fault *fault, struct page *page,
-                           uint32_t number)
-{
-    struct pager *pager = space->pager;
-    struct slot *slot = slots_at(&pager->slots, number);
-    struct leaver *leaver = &pager->leavers[slot->index];
-    if (leaver->state != LEAVER_STAGED) return false;
-    struct target *owner = leaver->space->target;
-    if (leaver->space == space && slot->pages == 1 && owner->table->bring != NULL) {
-        int error = owner->table->bring(owner, address_of(fault->number), leaver_address(leaver));
-        if (error == EAGAIN || error == ENOMEM) return false;
-        if (error == 0) {
-            leaver_returned(pager, leaver);
-            page_arrived(space, fault->number, page, number);
-            space->away--;
-            if (!slots_stored(&pager->slots, number)) {
-                slot_release(pager, number);
-                page->index = SLOT_NONE;
-            }
-            figure(space, fault, FIGURES_STAGED);
-            return true;
-        }
-    }
-    uint64_t address = leaver_address(leaver);
-    uint8_t bytes[UFFD_PAGE_BYTES] __attribute__((aligned(64)));
-    uint8_t *into = bytes;
-    if (owner->table->read(owner, &address, &into, 1) != 0) return false;
-    if (!copy_back(space, fault, page, bytes)) return false;
-    if (leaver->space == space && leaver->owned && leaver->number == fault->number &&
-        page->state == PAGE_RESIDENT)
-        leaver_disown(pager, leaver);
-    return true;
+    if (!slots_stored(&pager->slots, page->index)) return true;
+    if (!pager_take_room(pager, 1, most)) return false;
+    if (load_begin(space, number, page, false)) return true;
+    pager_give_room(pager, 1);
+    return false;
 }
 
 static void fetch_ahead(struct space *space, uint64_t number)
@@ -237,30 +185,21 @@ static void fetch_ahead(struct space *space, uint64_t number)
     struct trend_run run = trend_fault(&mapping->remote, number, (uint32_t)room);
     pager->figures.prefetch_used += mapping->remote.used - used;
     pager->figures.prefetch_wasted += mapping->remote.wasted - wasted;
+    struct back back = {.space = space, .most = most};
     for (uint32_t i = 0; i < run.count; i++) {
         uint64_t ahead = run.first + (uint64_t)run.stride * i;
         if (ahead < mapping->start || ahead >= mapping->end) break;
-        struct page *page = pagetable_find(&space->table, ahead);
-        if (page == NULL || page->state != PAGE_AWAY) continue;
-        const struct slot *slot = slots_at(&pager->slots, page->index);
-        if (slot->place != SLOT_NOWHERE || !slots_stored(&pager->slots, page->index)) continue;
-        if (!pager_take_room(pager, 1, most)) break;
-        if (load_begin(space, ahead, page, false)) continue;
-        pager_give_room(pager, 1);
-        break;
+        if (!fetch_along(space, ahead, most, &back)) break;
     }
+    back_bring(&back);
 }
 
-static bool fetch(struct space *space, const struct fault *fault, struct page *page)
+static bool fetch_demanded(struct space *space, const struct fault *fault, struct page *page)
 {
     struct pager *pager = space->pager;
     uint32_t number = page->index;
     const struct slot *slot = slots_at(&pager->slots, number);
-    switch ((enum slot_place)slot->place) {
-    case SLOT_SENDING: return out_of_sending(space, fault, page, number);
-    case SLOT_LEAVING: return out_of_staging(space, fault, page, number);
-    case SLOT_NOWHERE: break;
-    }
+    if (slot->place != SLOT_NOWHERE) return back_demanded(space, fault, page);
     if (!slots_stored(&pager->slots, number)) {
         if (slot->busy || pager->renewing) return false;
         struct pager_notice notice = {
@@ -277,6 +216,12 @@ static bool fetch(struct space *space, const struct fault *fault, struct page *p
         return false;
     }
     load_demand(pager, &pager->loads[page->index], fault);
+    return true;
+}
+
+static bool fetch(struct space *space, const struct fault *fault, struct page *page)
+{
+    if (!fetch_demanded(space, fault, page)) return false;
     fetch_ahead(space, fault->number);
     return true;
 }
@@ -299,7 +244,7 @@ static void lost_done(struct target_order *order)
     struct order *own = order->owner;
     uint64_t number = number_of(order->pages[0].from);
     if (own->space != NULL) {
-        wake(own->space, number);
+        fault_wake(own->space, number);
         space_order_ended(own->space);
     }
     list_push_back(&own->pager->free_orders, &own->place);
@@ -328,7 +273,7 @@ static bool poison(struct space *space, const struct fault *fault)
     int error = uffd_poison(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
     if (error == EAGAIN || error == ENOMEM) return false;
     if (error == ESRCH) space->dead = true;
-    wake(space, fault->number);
+    fault_wake(space, fault->number);
     return true;
 }
 
@@ -339,8 +284,8 @@ static bool serve_write(struct space *space, const struct fault *fault, struct p
     if (page != NULL && page->state == PAGE_TAKEN) return false;
     int error = uffd_unprotect(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
     if (error == EAGAIN) return false;
-    if (error != 0) wake(space, fault->number);
-    figure(space, fault, FIGURES_WRITE);
+    if (error != 0) fault_wake(space, fault->number);
+    fault_figure(space, fault, FIGURES_WRITE);
     return true;
 }
 
@@ -373,7 +318,7 @@ void fault_take(struct space *space, const struct fault *fault)
     } else {
         waiting = malloc(sizeof *waiting);
         if (waiting == NULL) { /* it comes again at once, and finds memory or not */
-            wake(space, fault->number);
+            fault_wake(space, fault->number);
             return;
         }
     }

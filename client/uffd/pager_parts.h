@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * pager_parts - what a pager is made of. Its files: pager.c has its life and its loop,
- * pager_fault.c what faults ask for, pager_load.c what comes from the server, pager_take.c what
- * leaves the program, pager_send.c what goes to the server, pager_event.c what programs do with
- * their mappings, pager_want.c hints, space.c the spaces. */
+ * pager_fault.c what faults ask for, pager_load.c what comes from the server, pager_back.c what
+ * comes back before it has gone, pager_take.c what leaves the program, pager_send.c what goes to
+ * the server, pager_event.c what programs do with their mappings, pager_want.c hints, space.c the
+ * spaces. */
 #ifndef FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
 #define FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
 #include <pthread.h>
@@ -21,6 +22,7 @@ enum {
     PAGER_SENDINGS = 256,       /* pages copied out and not acknowledged */
     PAGER_ORDERS = 16,          /* under way at targets */
     PAGER_STEP_PAGES = 16,      /* taken, or sent, between two looks at the faults */
+    PAGER_BRING_PAGES = 32,     /* copied out of staging at once */
     PAGER_SPACES_MAX = 4096,
     PAGER_SPACE_SHIFT = 36,     /* a queued page's number: its space's above this */
 };
@@ -54,11 +56,11 @@ struct load {
 enum leaver_state {
     LEAVER_TAKING,  /* TARGET_MOVE is under way */
     LEAVER_STAGED,
-    LEAVER_GOING,   /* TARGET_DROP is under way: of staging, or (unstaged) of the program itself */
+    LEAVER_GOING,   /* TARGET_DROP is due or under way: of staging, or (unstaged) of the program */
 };
 
 struct leaver {
-    struct list place;    /* among the free, or those staged, oldest first */
+    struct list place;    /* among the free, those staged, oldest first, or those to be dropped */
     struct space *space;
     uint64_t number;      /* of the page in the program */
     uint32_t slot, kept;  /* kept: its old one, where that is another; else SLOT_NONE */
@@ -140,7 +142,7 @@ struct pager {
     struct list free_loads, loading, came;
     size_t free_load_count;
     struct leaver *leavers;
-    struct list free_leavers, staged_leavers;
+    struct list free_leavers, staged_leavers, done_leavers; /* done: to be dropped from staging */
     struct sending **sendings;
     size_t sending_count, sending_room, free_sending_count;
     struct list free_sendings, sending, refused;
@@ -149,7 +151,7 @@ struct pager {
     struct list waiting, free_waiting;
     size_t waiting_count;
     struct list wants, dismissals;
-    uint8_t *load_bytes;
+    uint8_t *load_bytes, *bring_bytes; /* bring: PAGER_BRING_PAGES, out of staging */
 
     pthread_mutex_t lock;      /* of the jobs */
     struct list jobs;

@@ -22,6 +22,9 @@ bool fault_serve(struct space *space, const struct fault *fault) FP_MUST_CHECK F
 /* Serves it, or lets it wait. */
 void fault_take(struct space *space, const struct fault *fault) FP_NONNULL(1, 2);
 void fault_look_again(struct pager *pager) FP_NONNULL(1);
+void fault_wake(struct space *space, uint64_t number) FP_NONNULL(1);
+void fault_figure(struct space *space, const struct fault *fault, enum figures_fault kind)
+    FP_NONNULL(1, 2);
 /* The page is there: its entry says so, it counts (room was taken), it may be evicted. */
 void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
     FP_NONNULL(1, 3);
@@ -29,6 +32,23 @@ void page_queue(struct space *space, uint64_t number, struct page *page, enum qu
     FP_NONNULL(1, 3);
 /* What it was is gone; whoever touches it is to know. */
 void page_lose(struct space *space, uint64_t number, struct page *page) FP_NONNULL(1, 3);
+
+/* --- pager_back.c --- */
+
+/* Pages that are to be brought along, in the order of a walk: PAGER_BRING_PAGES, no more. */
+struct back {
+    struct space *space;
+    uint64_t most;    /* the limit that they take room below */
+    size_t count;
+    uint64_t numbers[PAGER_BRING_PAGES];
+};
+
+/* The page is on its way out: its slot says where. False: it cannot be brought back just now. */
+bool back_demanded(struct space *space, const struct fault *fault, struct page *page)
+    FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+void back_add(struct back *back, uint64_t number) FP_NONNULL(1);
+/* Those that are staged, and that nobody else needs there. */
+void back_bring(struct back *back) FP_NONNULL(1);
 
 /* --- pager_load.c --- */
 
@@ -50,6 +70,8 @@ void pager_new_life(struct pager *pager) FP_NONNULL(1);
 bool take_step(struct pager *pager) FP_MUST_CHECK FP_NONNULL(1);
 /* The leaver's page goes back to the program: it is in staging no more. */
 void leaver_returned(struct pager *pager, struct leaver *leaver) FP_NONNULL(1, 2);
+/* What is in staging and needed no more is dropped there, a batch at a time. */
+void leavers_drop(struct pager *pager) FP_NONNULL(1);
 /* The page that owned it is gone, or was brought back by a copy. */
 void leaver_disown(struct pager *pager, struct leaver *leaver) FP_NONNULL(1, 2);
 /* All that is staged in the space is copied out: it may be gone soon, and others need it. */

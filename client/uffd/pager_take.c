@@ -147,19 +147,29 @@ static void unstage(struct pager *pager, struct leaver *leaver)
     leaver->state = LEAVER_GOING;
 }
 
-static void drop_one(struct pager *pager, struct leaver *leaver)
+/* It holds no bytes that anybody needs; it goes with the others of this turn. */
+static void drop_later(struct pager *pager, struct leaver *leaver)
 {
-    struct order *own = order_take(leaver->space, TARGET_DROP, staging_dropped);
-    if (own == NULL) { /* every order is under way: with the next that are sent */
-        leaver->slot = SLOT_NONE;
-        leaver->owned = false;
-        leaver->state = LEAVER_STAGED;
-        list_push_front(&pager->staged_leavers, &leaver->place);
-        pager->staged++;
-        return;
+    leaver->state = LEAVER_GOING;
+    list_push_back(&pager->done_leavers, &leaver->place);
+}
+
+void leavers_drop(struct pager *pager)
+{
+    while (!list_empty(&pager->done_leavers)) {
+        struct space *space = LIST_THING(pager->done_leavers.next, struct leaver, place)->space;
+        struct order *own = order_take(space, TARGET_DROP, staging_dropped);
+        if (own == NULL) return; /* every order is under way: when one is done */
+        for (struct list *at = pager->done_leavers.next;
+             at != &pager->done_leavers && own->order.count < TARGET_ORDER_PAGES;) {
+            struct leaver *leaver = LIST_THING(at, struct leaver, place);
+            at = at->next;
+            if (leaver->space != space) continue;
+            list_remove(&leaver->place);
+            order_add(own, leaver, leaver_address(leaver), 0);
+        }
+        order_give(own);
     }
-    order_add(own, leaver, leaver_address(leaver), 0);
-    order_give(own);
 }
 
 void leaver_returned(struct pager *pager, struct leaver *leaver)
@@ -178,7 +188,7 @@ void leaver_disown(struct pager *pager, struct leaver *leaver)
     if (slot->pages > 1) return; /* others need it: it is sent as if nothing were */
     slot->place = SLOT_NOWHERE;
     unstage(pager, leaver);
-    drop_one(pager, leaver);
+    drop_later(pager, leaver);
 }
 
 /* The bytes are in the sending's buffer: what becomes of them. True: the buffer is used. */
@@ -297,20 +307,28 @@ void leavers_flush(struct space *space)
     }
 }
 
-/* The process is gone, and its staging with it. */
-void leavers_forget(struct space *space)
+static void forget_all(struct space *space, struct list *list)
 {
     struct pager *pager = space->pager;
-    for (struct list *at = pager->staged_leavers.next; at != &pager->staged_leavers;) {
+    for (struct list *at = list->next; at != list;) {
         struct leaver *leaver = LIST_THING(at, struct leaver, place);
         at = at->next;
         if (leaver->space != space) continue;
-        if (leaver->slot != SLOT_NONE) slots_at(&pager->slots, leaver->slot)->place = SLOT_NOWHERE;
+        bool staged = leaver->state == LEAVER_STAGED;
+        if (staged && leaver->slot != SLOT_NONE)
+            slots_at(&pager->slots, leaver->slot)->place = SLOT_NOWHERE;
+        pager->staged -= staged;
         list_remove(&leaver->place);
-        pager->staged--;
         leaver_free(pager, leaver);
         pager_give_room(pager, 1);
     }
+}
+
+/* The process is gone, and its staging with it. */
+void leavers_forget(struct space *space)
+{
+    forget_all(space, &space->pager->staged_leavers);
+    forget_all(space, &space->pager->done_leavers);
 }
 
 /* --- into staging --- */
@@ -343,9 +361,8 @@ static void moved_one(struct pager *pager, struct leaver *leaver, int error)
         if (page->state == PAGE_TAKEN && page->index == leaver->index) page->state = PAGE_UNTOUCHED;
         if (error == 0 && slots_at(&pager->slots, slot)->pages == 1) {
             leaver->slot = SLOT_NONE;
-            leaver->state = LEAVER_GOING;
             slots_drop(&pager->slots, slot);
-            drop_one(pager, leaver);
+            drop_later(pager, leaver);
         } else if (error == 0) { /* a fork's child still needs it */
             slots_drop(&pager->slots, slot);
             slots_at(&pager->slots, slot)->place = SLOT_LEAVING;
