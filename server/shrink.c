@@ -13,6 +13,7 @@ enum {
     MOVES_PER_LOOK = 64,
     WORTH_A_LINE_BYTES = 1 << 20, /* connections come and go by less */
     TELL_EVERY_NS = 100000000,    /* watchers */
+    RATE_EVERY_NS = 500000000,
 };
 
 /* --- what is told ----------------------------------------------------------------------------- */
@@ -72,6 +73,19 @@ static void tell_watchers(struct shrink *shrink, struct shared *shared, bool now
     watch_shrink(&shared->watchers, &shared->shrinking, budget_total(store_budget(shared->store)));
 }
 
+/* As it went since half a second ago, or since the beginning of a run that is shorter. */
+static void rate(struct shrink *shrink, struct shared *shared)
+{
+    uint64_t now_ns = clock_monotonic_ns(), took_ns = now_ns - shrink->rated_ns;
+    uint64_t held = budget_total(store_budget(shared->store));
+    bool first = atomic_load(&shared->shrinking.bytes_per_s) == 0;
+    if (took_ns < (first ? TELL_EVERY_NS : RATE_EVERY_NS)) return;
+    double gone = shrink->rated_bytes > held ? (double)(shrink->rated_bytes - held) : 0;
+    atomic_store(&shared->shrinking.bytes_per_s, (uint64_t)(gone * 1e9 / (double)took_ns));
+    shrink->rated_ns = now_ns;
+    shrink->rated_bytes = held;
+}
+
 static void note(struct shrink *shrink, struct shared *shared)
 {
     struct shrinking *shrinking = &shared->shrinking;
@@ -79,6 +93,7 @@ static void note(struct shrink *shrink, struct shared *shared)
     atomic_store(&shrinking->pages_written_back, written_back(shared) - shrink->written_before);
     atomic_store(&shrinking->pages_compacted, compacted(shared) - shrink->compacted_before);
     atomic_store(&shrinking->took_ns, clock_monotonic_ns() - atomic_load(&shrinking->begun_ns));
+    rate(shrink, shared);
 }
 
 /* --- its life --------------------------------------------------------------------------------- */
@@ -89,7 +104,10 @@ static void begin(struct shrink *shrink, struct shared *shared)
     struct budget *budget = store_budget(shared->store);
     *shrink = (struct shrink){.items_before = items_gone(shared),
                               .written_before = written_back(shared),
-                              .compacted_before = compacted(shared)};
+                              .compacted_before = compacted(shared),
+                              .rated_ns = clock_monotonic_ns(),
+                              .rated_bytes = budget_total(budget)};
+    atomic_store(&shrinking->bytes_per_s, 0);
     atomic_store(&shrinking->limit_bytes, budget_wanted(budget));
     atomic_store(&shrinking->from_bytes, budget_total(budget));
     atomic_store(&shrinking->begun_ns, clock_monotonic_ns());
@@ -107,6 +125,7 @@ static void end(struct shrink *shrink, struct shared *shared)
     note(shrink, shared);
     atomic_store(&shrinking->state, SHRINK_IDLE);
     atomic_store(&shrinking->reason, SHRINK_NOTHING);
+    atomic_store(&shrinking->bytes_per_s, 0);
     tell_watchers(shrink, shared, true);
     if (!is_worth_a_line(shrinking)) return;
     log_event(shared->log, LOG_INFO, "memory was given back",

@@ -15,6 +15,7 @@
 struct shrink { /* all zeros: idle; what others see of it is shared->shrinking */
     uint64_t items_before, written_before, compacted_before; /* counted when it began */
     uint64_t told_ns; /* watchers */
+    uint64_t rated_ns, rated_bytes; /* when it was last looked how fast it goes, and held then */
     bool repacks;     /* recompression was asked to help */
 };
 

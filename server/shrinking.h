@@ -35,6 +35,7 @@ struct shrinking {
     _Atomic uint64_t runs;     /* that have begun */
     _Atomic uint64_t limit_bytes, from_bytes; /* what is to be held; what was held at its start */
     _Atomic uint64_t begun_ns, took_ns;       /* took_ns while it works: up to the last step */
+    _Atomic uint64_t bytes_per_s; /* by which what is held became less, lately; 0: not known */
     _Atomic uint64_t items_gone, pages_written_back, pages_compacted;
 };
 

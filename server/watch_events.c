@@ -117,12 +117,15 @@ void watch_compaction(struct watchers *watchers, const struct watch_compaction *
 void watch_shrink(struct watchers *watchers, const struct shrinking *shrinking,
                   uint64_t held_bytes)
 {
+    uint64_t limit = atomic_load(&shrinking->limit_bytes);
     watch_tell(watchers, WATCH_SHRINK,
-               "type=shrink state=%s limit=%" PRIu64 " held=%" PRIu64 " percent=%u items_gone=%"
-               PRIu64 " pages_written_back=%" PRIu64 " pages_compacted=%" PRIu64 " ms=%" PRIu64,
-               shrink_state_name(atomic_load(&shrinking->state)),
-               atomic_load(&shrinking->limit_bytes), held_bytes,
-               shrinking_percent(shrinking, held_bytes), atomic_load(&shrinking->items_gone),
+               "type=shrink state=%s limit=%" PRIu64 " held=%" PRIu64 " percent=%u left=%" PRIu64
+               " bytes_per_s=%" PRIu64 " items_gone=%" PRIu64 " pages_written_back=%" PRIu64
+               " pages_compacted=%" PRIu64 " ms=%" PRIu64,
+               shrink_state_name(atomic_load(&shrinking->state)), limit, held_bytes,
+               shrinking_percent(shrinking, held_bytes),
+               held_bytes > limit ? held_bytes - limit : 0, atomic_load(&shrinking->bytes_per_s),
+               atomic_load(&shrinking->items_gone),
                atomic_load(&shrinking->pages_written_back),
                atomic_load(&shrinking->pages_compacted),
                atomic_load(&shrinking->took_ns) / 1000000);

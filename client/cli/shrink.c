@@ -19,7 +19,8 @@ enum { PAUSE_NS = 100000000 };
 
 #define FIGURES(X)                                                                                 \
     X(limit_bytes) X(held_bytes) X(over_limit_bytes) X(resident_bytes) X(run_limit_bytes)          \
-    X(run_percent) X(items_gone) X(pages_written_back) X(kept_pages_bytes) X(kept_fixed_bytes)
+    X(run_percent) X(items_gone) X(pages_written_back) X(kept_pages_bytes) X(kept_fixed_bytes)     \
+    X(bytes_per_s) X(stays_bytes)
 
 struct look {
     bool stuck;
@@ -43,12 +44,15 @@ static void take_line(void *context, const char *name, const char *value)
 
 static void show(const struct look *look)
 {
-    char line[256];
+    char line[400], stays[64] = "";
+    if (look->stays_bytes > look->limit_bytes)
+        snprintf(stays, sizeof stays, ", %s of it cannot go",
+                 human_size(look->stays_bytes - look->limit_bytes).text);
     snprintf(line, sizeof line,
-             "giving memory back  %u %%, %s held, %s wanted, %s resident, %s items gone, %s pages "
+             "giving memory back  %u %%, %s left%s, %s/s, %s resident, %s items gone, %s pages "
              "written back",
-             (unsigned)look->run_percent, human_size(look->held_bytes).text,
-             human_size(look->limit_bytes).text, human_size(look->resident_bytes).text,
+             (unsigned)look->run_percent, human_size(look->over_limit_bytes).text, stays,
+             human_size(look->bytes_per_s).text, human_size(look->resident_bytes).text,
              human_count(look->items_gone).text, human_count(look->pages_written_back).text);
     fprintf(stderr, "\r%.*s\x1b[K", (int)progress_columns(sizeof line), line);
     fflush(stderr);

@@ -4,9 +4,11 @@
  * `stats shrink`: how far memory is with becoming less; `stats pressure`: what the host takes. */
 #include <stdio.h>
 
+#include "base/arith.h"
 #include "server/process.h"
 #include "server/stats/stats_internal.h"
 #include "storage/store_area.h"
+#include "storage/store_spill.h"
 
 /* Areas that are no more have left theirs behind. */
 static uint64_t sum_duplicates(struct shared *shared)
@@ -83,18 +85,67 @@ void stats_tenants(struct shared *shared, const struct stats_sink *sink)
     for (uint32_t i = 0; i < count; i++) emit_tenant(shared, (uint8_t)i, sink);
 }
 
-/* What memory holds that does not give way by itself. */
-static void emit_kept(struct shared *shared, const struct stats_sink *sink)
+/* --- shrinking -------------------------------------------------------------------------------- */
+
+struct held { /* of memory now, by what it takes for it to give way */
+    uint64_t items, pages; /* packed bytes */
+    uint64_t gaps;         /* whole pages that closing gaps would give */
+};
+
+static struct held look_at_held(struct shared *shared)
+{
+    const struct tenants *tenants = store_tenants(shared->store);
+    struct held held = {
+        .gaps = zpool_freeable_pages(store_zpool(shared->store)) * (uint64_t)PAGES_BYTES};
+    for (uint32_t i = 0; i < atomic_load(&tenants->count); i++)
+        held.items += atomic_load(&tenants->of[i].item_bytes);
+    struct area *area = NULL;
+    while ((area = store_area_next(shared->store, area)) != NULL) {
+        uint64_t packed = atomic_load(&area->counters.packed_bytes);
+        uint64_t spilled = atomic_load(&area->counters.spilled_bytes);
+        held.pages += packed > spilled ? packed - spilled : 0;
+    }
+    return held;
+}
+
+/* What of it could give way, as things are set, and at most. */
+static uint64_t gives_way(struct shared *shared, const struct held *held)
+{
+    struct spill_file *file = store_spill_file(shared->store);
+    uint64_t sum = store_evicts(shared->store) ? held->items : 0;
+    if (atomic_load(&shared->settings.compaction) != CONFIG_COMPACTION_OFF) sum += held->gaps;
+    if (file == NULL || !store_spill_makes_room(shared->store)) return sum;
+    struct spill_file_fill fill = spill_file_fill(file);
+    return sum + min_u64(held->pages, fill.size_bytes - fill.live_bytes);
+}
+
+/* What memory holds, and what of it stays whatever is done. */
+static void emit_kept(struct shared *shared, uint64_t held_bytes, const struct stats_sink *sink)
 {
     const struct budget *budget = store_budget(shared->store);
     static const enum budget_use uses[] = {BUDGET_FIXED, BUDGET_CONNECTIONS, BUDGET_MAPS,
                                            BUDGET_SLOTS};
     char name[64];
-    stats_number(sink, "kept_pages_bytes", stats_sum_pages(shared).packed_bytes);
+    struct held held = look_at_held(shared);
+    uint64_t goes = gives_way(shared, &held);
+    stats_number(sink, "stays_bytes", held_bytes > goes ? held_bytes - goes : 0);
+    stats_number(sink, "kept_items_bytes", held.items);
+    stats_number(sink, "kept_pages_bytes", held.pages);
+    stats_number(sink, "kept_gaps_bytes", held.gaps);
     for (size_t i = 0; i < FP_COUNT_OF(uses); i++) {
         snprintf(name, sizeof name, "kept_%s_bytes", budget_use_name(uses[i]));
         stats_number(sink, name, budget_held(budget, uses[i]));
     }
+}
+
+/* Until it fits, as it goes now; "-" where it does not go. */
+static void emit_seconds_left(const struct shrinking *shrinking, uint64_t left_bytes,
+                              const struct stats_sink *sink)
+{
+    uint64_t per_s = atomic_load(&shrinking->bytes_per_s);
+    bool works = atomic_load(&shrinking->state) == SHRINK_WORKING;
+    if (left_bytes > 0 && (per_s == 0 || !works)) stats_text(sink, "seconds_left", "-");
+    else stats_number(sink, "seconds_left", left_bytes > 0 ? div_up_u64(left_bytes, per_s) : 0);
 }
 
 void stats_shrink(struct shared *shared, const struct stats_sink *sink)
@@ -102,10 +153,13 @@ void stats_shrink(struct shared *shared, const struct stats_sink *sink)
     const struct shrinking *shrinking = &shared->shrinking;
     uint64_t held = budget_total(store_budget(shared->store));
     uint64_t limit = budget_wanted(store_budget(shared->store));
+    uint64_t left = held > limit ? held - limit : 0;
     stats_text(sink, "state", shrink_state_name(atomic_load(&shrinking->state)));
     stats_number(sink, "limit_bytes", limit);
     stats_number(sink, "held_bytes", held);
-    stats_number(sink, "over_limit_bytes", held > limit ? held - limit : 0);
+    stats_number(sink, "over_limit_bytes", left);
+    stats_number(sink, "bytes_per_s", left > 0 ? atomic_load(&shrinking->bytes_per_s) : 0);
+    emit_seconds_left(shrinking, left, sink);
     stats_number(sink, "resident_bytes", process_resident_bytes());
     stats_number(sink, "runs", atomic_load(&shrinking->runs));
     stats_number(sink, "run_limit_bytes", atomic_load(&shrinking->limit_bytes));
@@ -116,7 +170,7 @@ void stats_shrink(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "pages_written_back", atomic_load(&shrinking->pages_written_back));
     stats_number(sink, "pages_compacted", atomic_load(&shrinking->pages_compacted));
     stats_text(sink, "reason", shrink_reason_text(atomic_load(&shrinking->reason)));
-    emit_kept(shared, sink);
+    emit_kept(shared, held, sink);
 }
 
 void stats_pressure(struct shared *shared, const struct stats_sink *sink)

@@ -213,9 +213,12 @@ def a_lower_limit_is_watched_and_what_cannot_go_is_said(programs):
             lines += telnet.recv(65536)
         states = re.findall(rb"type=shrink state=(\w+) limit=%d held=" % (low * MIB), lines)
         assert states[0] == b"working" and states[-1] == b"idle" and len(states) >= 2, lines
+        left = [int(n) for n in re.findall(rb" left=(\d+) bytes_per_s=\d+ ", lines)]
+        assert left[0] > 32 * MIB and left[-1] == 0, lines
         now = stats(server, "shrink")
         assert now["state"] == "idle" and now["over_limit_bytes"] == "0", now
         assert int(now["items_gone"]) > 5000 and now["run_percent"] == "100", now
+        assert now["seconds_left"] == "0" and int(now["stays_bytes"]) > 24 * MIB, now
         if not sanitized(programs.farpaged):
             until(lambda: server.rss_bytes() <= 1.1 * low * MIB)
             assert before > 100 * MIB
@@ -224,6 +227,7 @@ def a_lower_limit_is_watched_and_what_cannot_go_is_said(programs):
         assert "there is none; nothing new is stored until it fits" in said, said
         now = stats(server, "shrink")
         assert now["state"] == "stuck" and int(now["kept_pages_bytes"]) == 24 * MIB, now
+        assert now["seconds_left"] == "-" and int(now["stays_bytes"]) > lowest * MIB, now
         assert stats(server)["curr_items"] == "0"
         programs.run(server, "verify", "a", path)
         programs.run(server, "areas", "delete", "a")
