@@ -172,6 +172,43 @@ static bool fetch_along(struct space *space, uint64_t number, uint64_t most, str
     return false;
 }
 
+static void fetch_run(struct space *space, const struct mapping *mapping,
+                      const struct trend_run *run, struct back *back)
+{
+    for (uint32_t i = 0; i < run->count; i++) {
+        uint64_t ahead = run->first + (uint64_t)run->stride * i;
+        if (ahead < mapping->start || ahead >= mapping->end) return;
+        if (!fetch_along(space, ahead, back->most, back)) return;
+    }
+}
+
+/* Nobody walks there, but more of the same block may be wanted soon. */
+static void fetch_nearby(struct space *space, const struct mapping *mapping, uint64_t number,
+                         struct back *back)
+{
+    if (!nearby_fault(&space->nearby, number)) return;
+    uint64_t first = number - number % NEARBY_PAGES;
+    uint16_t away = 0;
+    for (unsigned i = 0; i < NEARBY_PAGES; i++) {
+        if (first + i < mapping->start || first + i >= mapping->end) continue;
+        const struct page *page = pagetable_find(&space->table, first + i);
+        if (page != NULL && page->state == PAGE_AWAY) away |= (uint16_t)(1u << i);
+    }
+    uint16_t chosen = nearby_choose(&space->nearby, number, away);
+    for (unsigned i = 0; i < NEARBY_PAGES; i++) {
+        if ((chosen >> i & 1) != 0 && !fetch_along(space, first + i, back->most, back)) return;
+    }
+}
+
+static void count_right(struct space *space, const struct mapping *mapping, int sign)
+{
+    struct figures *figures = &space->pager->figures;
+    uint64_t used = mapping->remote.used + space->nearby.used;
+    uint64_t wasted = mapping->remote.wasted + space->nearby.wasted;
+    figures->prefetch_used += sign > 0 ? used : -used;
+    figures->prefetch_wasted += sign > 0 ? wasted : -wasted;
+}
+
 static void fetch_ahead(struct space *space, uint64_t number)
 {
     struct pager *pager = space->pager;
@@ -181,16 +218,12 @@ static void fetch_ahead(struct space *space, uint64_t number)
     uint64_t room = resident < most ? most - resident : 0;
     size_t spare = pager->free_load_count;
     room = min_u64(room, spare > PAGER_LOADS_DEMANDED ? spare - PAGER_LOADS_DEMANDED : 0);
-    uint64_t used = mapping->remote.used, wasted = mapping->remote.wasted;
-    struct trend_run run = trend_fault(&mapping->remote, number, (uint32_t)room);
-    pager->figures.prefetch_used += mapping->remote.used - used;
-    pager->figures.prefetch_wasted += mapping->remote.wasted - wasted;
     struct back back = {.space = space, .most = most};
-    for (uint32_t i = 0; i < run.count; i++) {
-        uint64_t ahead = run.first + (uint64_t)run.stride * i;
-        if (ahead < mapping->start || ahead >= mapping->end) break;
-        if (!fetch_along(space, ahead, most, &back)) break;
-    }
+    count_right(space, mapping, -1);
+    struct trend_run run = trend_fault(&mapping->remote, number, (uint32_t)room);
+    if (run.count > 0) fetch_run(space, mapping, &run, &back);
+    else if (room > 0) fetch_nearby(space, mapping, number, &back);
+    count_right(space, mapping, 1);
     back_bring(&back);
 }
 

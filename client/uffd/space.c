@@ -230,6 +230,7 @@ struct space *pager_adopt(struct pager *pager, int uffd, uint32_t able, struct t
     space->target = target;
     target->space = space;
     space->number = number;
+    nearby_init(&space->nearby);
     int error = pagetable_init(&space->table) ? 0 : ENOMEM;
     if (error == 0 && (able & UFFD_PROTECT) == 0) error = ENOTSUP;
     if (error == 0) error = stage(space);

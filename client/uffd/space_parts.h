@@ -3,6 +3,7 @@
 #ifndef FARPAGE_CLIENT_UFFD_SPACE_PARTS_H
 #define FARPAGE_CLIENT_UFFD_SPACE_PARTS_H
 #include "client/list.h"
+#include "client/uffd/nearby.h"
 #include "client/uffd/pagetable.h"
 #include "client/uffd/space.h"
 #include "client/uffd/trend.h"
@@ -34,6 +35,7 @@ struct space {
     struct pagetable table;
     struct mapping **mappings;  /* in order */
     size_t mapping_count, mapping_room;
+    struct nearby nearby;       /* faults that are part of no walk */
     bool queued_forgotten;      /* by the pages_forget under way: some were queued */
     struct ranges moved_in;     /* by mremap, while mappings are changing */
     struct ranges doubts;       /* of these, what was said to be unmapped, before or since */
