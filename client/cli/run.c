@@ -187,7 +187,8 @@ static bool start_pager(struct run *run, struct complaint *complaint)
     struct pager_options options = {
         .area = run->area, .budget = &run->budget, .mode = run->mode, .evict = run->evict,
         .grace_ms = (uint32_t)(run->cli->grace_ns / 1000000), .prefetch_pages_max = PREFETCH_PAGES,
-        .notice = on_notice, .forked = tree_forked, .ended = tree_ended, .context = &run->tree};
+        .user_mode = run->rights.how == AGENT_USER_MODE, .notice = on_notice,
+        .forked = tree_forked, .ended = tree_ended, .context = &run->tree};
     const char *why = NULL;
     run->pager = pager_create(&options, &why);
     if (run->pager == NULL) {

@@ -367,7 +367,8 @@ static void hear_all(struct pager *pager, size_t count, int ready)
         if (space->polled != 0) hear_space(space);
         space->polled = 0;
         space_settle(space);
-        pager->unsettled = pager->unsettled || space->moved_in.count > 0;
+        share_settle(space);
+        pager->unsettled = pager->unsettled || space->moved_in.count > 0 || space->protecting;
     }
     if (said != 0 || pager->submitted > 0 || farpage_area_wait_ms(pager->area) == 0) {
         pager->submitted = 0;

@@ -72,6 +72,8 @@ struct pager_options {
     enum pager_evict evict;
     uint32_t grace_ms;           /* how long a fault waits for the server, or for room; 0: 30000 */
     uint32_t prefetch_pages_max; /* ahead of one fault, 0 to 64 */
+    bool user_mode;              /* the kernel's own faults are not told: nothing is protected that
+                                    a fork shares, and it counts for each */
     /* Called on the pager's thread; it may not call the pager. NULL: nobody wants to know. */
     void (*notice)(void *context, const struct pager_notice *notice);
     /* A process below us forked, and the kernel gave us its userfaultfd: makes the target that goes

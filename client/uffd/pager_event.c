@@ -21,7 +21,7 @@ static void wake(struct space *space, uint64_t first, uint64_t end)
 
 /* --- forgotten --- */
 
-static void forget(struct space *space, struct page *page)
+static void forget(struct space *space, uint64_t number, struct page *page)
 {
     struct pager *pager = space->pager;
     switch ((enum page_state)page->state) {
@@ -29,7 +29,7 @@ static void forget(struct space *space, struct page *page)
     case PAGE_LOST: break;
     case PAGE_RESIDENT:
         if (page->index != SLOT_NONE) slot_release(pager, page->index);
-        if (!page->free) pager_give_room(pager, 1);
+        share_leave(space, number, page->shared, page->free);
         space->resident--;
         break;
     case PAGE_TAKEN: return; /* whoever takes it has to end that first */
@@ -48,7 +48,7 @@ static void forget(struct space *space, struct page *page)
     }
     page->state = PAGE_UNTOUCHED;
     page->index = SLOT_NONE;
-    page->missed = page->fixed = page->free = false;
+    page->missed = page->fixed = page->shared = page->free = false;
 }
 
 static void forget_removed(void *context, uint64_t number, struct page *page)
@@ -57,16 +57,15 @@ static void forget_removed(void *context, uint64_t number, struct page *page)
     if (page->state == PAGE_TAKEN) space->pager->leavers[page->index].removed++;
     bool demanded =
         page->state == PAGE_LOADING && space->pager->loads[page->index].demanded;
-    forget(space, page);
+    forget(space, number, page);
     if (demanded) wake(space, number, number + 1); /* nothing will come for who waits */
 }
 
 static void forget_unmapped(void *context, uint64_t number, struct page *page)
 {
     struct space *space = context;
-    (void)number;
     if (page->state == PAGE_TAKEN) space->pager->leavers[page->index].removed += 2;
-    forget(space, page);
+    forget(space, number, page);
     if (page->pins > 0) space->pager->pinned--;
     page->pins = 0;
     space->queued_forgotten = space->queued_forgotten || page->queued;
@@ -113,6 +112,7 @@ static void move_one(void *context, uint64_t number, struct page *page)
     struct moving *moving = context;
     struct space *space = moving->space;
     if (page->state == PAGE_UNTOUCHED) return;
+    share_count_each(space, number, page);
     uint64_t to = number + (uint64_t)moving->distance;
     struct page *other = pagetable_make(&space->table, to);
     if (other == NULL) { /* no memory for what is known of it: its bytes are lost, and said to be */
@@ -212,6 +212,20 @@ struct forking {
     bool failed;
 };
 
+static void share_resident(struct space *child, uint64_t number, struct page *page,
+                           struct page *other)
+{
+    struct pager *pager = child->pager;
+    child->resident++;
+    if (!pager->options.user_mode) {
+        page->shared = other->shared = other->free = true; /* it is the parent's that counts */
+        child->free++;
+        return;
+    }
+    (void)!pager_take_room(pager, 1, UINT64_MAX / 2);
+    page_queue(child, number, other, QUEUE_KEPT);
+}
+
 /* What the page is in the child: the slots count for both. Called for each page of the parent. */
 static void fork_one(void *context, uint64_t number, struct page *page)
 {
@@ -229,8 +243,7 @@ static void fork_one(void *context, uint64_t number, struct page *page)
     case PAGE_UNTOUCHED:
     case PAGE_LOST: return;
     case PAGE_RESIDENT:
-        other->free = true; /* it is the parent's that counts, until one of them writes */
-        child->resident++;
+        share_resident(child, number, page, other);
         break;
     case PAGE_TAKEN: {
         const struct leaver *leaver = &pager->leavers[page->index];

@@ -44,7 +44,7 @@ void page_arrived(struct space *space, uint64_t number, struct page *page, uint3
     page->state = PAGE_RESIDENT;
     page->index = kept;
     page->missed = page->fixed = false;
-    page->free = false;
+    page->shared = page->free = false;
     space->resident++;
     page_queue(space, number, page, part);
 }
@@ -315,6 +315,9 @@ static bool poison(struct space *space, const struct fault *fault)
 static bool serve_write(struct space *space, const struct fault *fault, struct page *page)
 {
     if (page != NULL && page->state == PAGE_TAKEN) return false;
+    uint64_t limit = fault->overdue ? UINT64_MAX / 2 : pager_limit(space->pager);
+    if (page != NULL && page->shared && !share_split(space, fault->number, page, limit))
+        return false;
     int error = uffd_unprotect(space->uffd, address_of(fault->number), UFFD_PAGE_BYTES);
     if (error == EAGAIN) return false;
     if (error != 0) fault_wake(space, fault->number);
@@ -393,7 +396,9 @@ void fault_look_again(struct pager *pager)
         }
         list_push_back(&pager->waiting, &waiting->place);
         if (pager->now_ns - waiting->fault.told_ns > grace_ns &&
-            pager->now_ns > waiting->fault.told_ns)
+            pager->now_ns > waiting->fault.told_ns) {
+            waiting->fault.overdue = true; /* a copy of what is shared is made all the same */
             crowded(waiting->space, &waiting->fault);
+        }
     }
 }

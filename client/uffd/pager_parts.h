@@ -2,8 +2,8 @@
  * pager_parts - what a pager is made of. Its files: pager.c has its life and its loop,
  * pager_fault.c what faults ask for, pager_load.c what comes from the server, pager_back.c what
  * comes back before it has gone, pager_take.c what leaves the program, pager_send.c what goes to
- * the server, pager_event.c what programs do with their mappings, pager_want.c hints, space.c the
- * spaces. */
+ * the server, pager_event.c what programs do with their mappings, pager_share.c what forks share,
+ * pager_want.c hints, space.c the spaces. */
 #ifndef FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
 #define FARPAGE_CLIENT_UFFD_PAGER_PARTS_H
 #include <pthread.h>
@@ -32,6 +32,7 @@ struct fault {
     uint64_t number;   /* of the page */
     uint64_t told_ns;  /* when the pager learned of it */
     bool protection;   /* it met a protected page */
+    bool overdue;      /* it has waited for the grace */
 };
 
 struct waiting {
@@ -68,7 +69,8 @@ struct leaver {
     uint8_t state;        /* enum leaver_state */
     bool owned;           /* a page of the space names it, by its own number or its slot's */
     bool unstaged;        /* it was protected where it is, and is dropped there */
-    bool empty;           /* of an unstaged one: it is all zeros */
+    bool empty;           /* of an unstaged one: it is all zeros, */
+    bool shared, free;    /* and as the page's */
     unsigned removed;     /* how many times the page was to be forgotten meanwhile */
 };
 

@@ -101,6 +101,27 @@ void event_happened(struct space *space, const struct uffd_event *event) FP_NONN
 void space_settle(struct space *space) FP_NONNULL(1);
 void pages_forget(struct space *space, uint64_t first, uint64_t end) FP_NONNULL(1);
 
+/* --- pager_share.c --- */
+
+/* The child is one of the family. Its table is to be filled, then both are to be settled. */
+void share_begin(struct space *parent, struct space *child) FP_NONNULL(1, 2);
+/* Protects what is shared, where that is still to be done: now, or at a later turn. */
+void share_settle(struct space *space) FP_NONNULL(1);
+/* Its pages are forgotten: it leaves the family. */
+void share_end(struct space *space) FP_NONNULL(1);
+/* The others of the family, beginning with NULL; NULL: there is no other. */
+struct space *share_next_kin(const struct space *space, struct space *at) FP_NONNULL(1);
+/* A shared page is to be written to. False: there is no room for its copy below `limit`. It is the
+ * caller's to unprotect it. */
+bool share_split(struct space *space, uint64_t number, struct page *page, uint64_t limit)
+    FP_MUST_CHECK FP_NONNULL(1, 3);
+/* A holder, of these flags, has left: gives its room back, or has another count for it. */
+void share_leave(struct space *space, uint64_t number, bool shared, bool free) FP_NONNULL(1);
+/* The page is to have another number: the others will not find it. */
+void share_count_each(struct space *space, uint64_t number, struct page *page) FP_NONNULL(1, 3);
+/* The holders in other spaces keep `slot`, where this one's bytes go. */
+void share_name_slot(struct space *space, uint64_t number, uint32_t slot) FP_NONNULL(1);
+
 /* --- pager_want.c --- */
 
 bool want_step(struct pager *pager) FP_MUST_CHECK FP_NONNULL(1);

@@ -36,6 +36,7 @@ static void leaver_free(struct pager *pager, struct leaver *leaver)
 {
     if (leaver->kept != SLOT_NONE) slot_release(pager, leaver->kept);
     leaver->kept = SLOT_NONE;
+    leaver->space->leaving--;
     leaver->space = NULL;
     list_push_back(&pager->free_leavers, &leaver->place);
 }
@@ -60,12 +61,15 @@ static struct leaver *leaver_take(struct space *space, uint64_t number, struct p
     leaver->kept = slot != kept ? kept : SLOT_NONE;
     leaver->owned = true;
     leaver->unstaged = leaver->empty = false;
+    leaver->shared = page->shared;
+    leaver->free = page->free;
     leaver->removed = 0;
     leaver->state = LEAVER_TAKING;
     page->state = PAGE_TAKEN;
     page->index = leaver->index;
     page->stamp = queue_stamp(&pager->queue);
     space->resident--;
+    space->leaving++;
     return leaver;
 }
 
@@ -191,6 +195,15 @@ void leaver_disown(struct pager *pager, struct leaver *leaver)
     drop_later(pager, leaver);
 }
 
+/* The server has these bytes in the slot, or is about to. */
+static bool slot_has(const struct pager *pager, uint32_t number, const struct fingerprint *bytes)
+{
+    const struct slot *slot = slots_at(&pager->slots, number);
+    if (slot->place == SLOT_SENDING)
+        return fingerprint_same(&pager->sendings[slot->index]->fingerprint, bytes);
+    return slots_stored(&pager->slots, number) && fingerprint_same(&slot->fingerprint, bytes);
+}
+
 /* The bytes are in the sending's buffer: what becomes of them. True: the buffer is used. */
 static bool place_bytes(struct pager *pager, struct leaver *leaver, struct sending *sending)
 {
@@ -212,9 +225,7 @@ static bool place_bytes(struct pager *pager, struct leaver *leaver, struct sendi
         return false;
     }
     if (page != NULL && leaver->kept != SLOT_NONE && slot->pages == 1 &&
-        slots_stored(&pager->slots, leaver->kept) &&
-        fingerprint_same(&slots_at(&pager->slots, leaver->kept)->fingerprint,
-                         &sending->fingerprint)) {
+        slot_has(pager, leaver->kept, &sending->fingerprint)) {
         slots_drop(&pager->slots, leaver->slot);
         leaver->slot = leaver->kept;
         leaver->kept = SLOT_NONE;
@@ -415,6 +426,13 @@ static void moved(struct target_order *order)
 
 /* --- where there is no moving --- */
 
+/* Unless it is to stay so. */
+static void unprotect(struct space *space, uint64_t number, const struct page *page)
+{
+    if (!page->shared)
+        (void)!uffd_unprotect(space->uffd, address_of(number), UFFD_PAGE_BYTES);
+}
+
 static void dropped_one(struct pager *pager, struct leaver *leaver, int error)
 {
     struct space *space = leaver->space;
@@ -425,7 +443,7 @@ static void dropped_one(struct pager *pager, struct leaver *leaver, int error)
     if (!forgotten && error != 0 && mine) { /* it is still there */
         if (!leaver->empty) {
             struct slot *slot = slots_at(&pager->slots, leaver->slot);
-            if (slot->place == SLOT_SENDING && !slot->busy)
+            if (slot->place == SLOT_SENDING && !slot->busy && slot->pages == 1)
                 sending_cancel(pager, pager->sendings[slot->index]);
             page->state = PAGE_RESIDENT;
             page->index = leaver->slot;
@@ -434,9 +452,9 @@ static void dropped_one(struct pager *pager, struct leaver *leaver, int error)
             page->index = SLOT_NONE;
         }
         space->resident++;
-        page_queue(space, number, page, QUEUE_KEPT);
+        if (!page->free) page_queue(space, number, page, QUEUE_KEPT);
         leaver_free(pager, leaver);
-        (void)!uffd_unprotect(space->uffd, address_of(number), UFFD_PAGE_BYTES);
+        unprotect(space, number, page);
         return;
     }
     if (forgotten && !leaver->empty) slot_release(pager, leaver->slot);
@@ -444,9 +462,10 @@ static void dropped_one(struct pager *pager, struct leaver *leaver, int error)
         page->state = forgotten || leaver->empty ? PAGE_UNTOUCHED : PAGE_AWAY;
         page->index = leaver->slot;
         space->away += page->state == PAGE_AWAY;
+        page->shared = page->free = false;
     }
+    share_leave(space, number, leaver->shared, leaver->free);
     leaver_free(pager, leaver);
-    pager_give_room(pager, 1);
     /* A writer that met the protection waits; the page is elsewhere now. */
     if (uffd_wake(space->uffd, address_of(number), UFFD_PAGE_BYTES) == ESRCH) space->dead = true;
 }
@@ -480,13 +499,14 @@ static bool protect_out(struct space *space, uint64_t number, struct page *page,
     if (leaver == NULL) {
         *stuck = *stuck || read;
         give_buffer_back(pager, sending);
-        if (error == 0) (void)!uffd_unprotect(space->uffd, address, UFFD_PAGE_BYTES);
+        if (error == 0) unprotect(space, number, page);
         if (error == ESRCH) space->dead = true;
         return false;
     }
     leaver->unstaged = true;
     leaver->state = LEAVER_GOING;
     if (!place_bytes(pager, leaver, sending)) give_buffer_back(pager, sending);
+    if (leaver->shared && !leaver->empty) share_name_slot(space, number, leaver->slot);
     order_add(own, leaver, address, 0);
     pager->figures.staged++;
     return true;
@@ -514,8 +534,8 @@ static bool order_for(struct taking *taking, struct space *space, enum target_or
 static void take_one(struct taking *taking, struct space *space, uint64_t number)
 {
     struct page *page = pagetable_find(&space->table, number);
-    if (page == NULL || page->state != PAGE_RESIDENT || page->pins > 0 || page->free) return;
-    bool done = false, moving = space->staging != 0 && !page->fixed;
+    if (page == NULL || page->state != PAGE_RESIDENT || page->pins > 0) return;
+    bool done = false, moving = space->staging != 0 && !page->fixed && !page->shared;
     enum target_order_kind kind = moving ? TARGET_MOVE : TARGET_DROP;
     bool may = !taking->stuck && space->freezes == 0 && !space->dead;
     if (!may || !order_for(taking, space, kind)) {
@@ -531,7 +551,20 @@ static void take_one(struct taking *taking, struct space *space, uint64_t number
     taking->taken += done;
     if (done) return;
     taking->passed_over = true;
-    page_queue(space, number, page, QUEUE_KEPT);
+    if (!page->free) page_queue(space, number, page, QUEUE_KEPT);
+}
+
+/* What others share of the run goes with it: only then there is more room. */
+static void take_with(struct taking *taking, struct space *space, uint64_t first, uint32_t count)
+{
+    for (struct space *kin = NULL; (kin = share_next_kin(space, kin)) != NULL;) {
+        for (uint32_t i = 0; i < count; i++) {
+            const struct page *page = pagetable_find(&space->table, first + i);
+            const struct page *twin = pagetable_find(&kin->table, first + i);
+            bool goes = page != NULL && page->state == PAGE_TAKEN && page->shared;
+            if (goes && twin != NULL && twin->free) take_one(taking, kin, first + i);
+        }
+    }
 }
 
 static void queue_unqueued(void *context, uint64_t number, struct page *page)
@@ -566,8 +599,9 @@ static void take_queued(struct taking *taking, uint32_t most)
         struct page *page = pagetable_find(&space->table, first + i);
         if (page == NULL) continue;
         page->queued = false;
-        take_one(taking, space, first + i);
+        if (!page->free) take_one(taking, space, first + i);
     }
+    if (space != NULL) take_with(taking, space, first, run.count);
 }
 
 static bool take_some(struct pager *pager)
@@ -577,8 +611,10 @@ static bool take_some(struct pager *pager)
     uint64_t number;
     for (unsigned looks = 0; taking.taken < PAGER_STEP_PAGES && !taking.stuck && looks < 64;
          looks++) {
-        if (dismissed_next(pager, &space, &number))
+        if (dismissed_next(pager, &space, &number)) {
             take_one(&taking, space, number);
+            take_with(&taking, space, number, 1);
+        }
         else
             take_queued(&taking, PAGER_STEP_PAGES - taking.taken);
     }

@@ -29,7 +29,8 @@ struct page {
     bool queued : 1; /* it is in the queue, whatever became of it since */
     bool missed : 1; /* it was not there when it was to be taken */
     bool fixed : 1;  /* it could not be moved, and is protected where it is instead */
-    bool free : 1;   /* resident, and not counted: a fork shares it */
+    bool shared : 1; /* a fork shares it; it is protected. While resident or taken by protecting */
+    bool free : 1;   /* of these: not counted, another holder is */
 };
 
 enum { PAGETABLE_BITS = 12, PAGETABLE_LEAF_PAGES = 1 << PAGETABLE_BITS };

@@ -193,7 +193,13 @@ int space_cover(struct space *space, uint64_t start, uint64_t end)
 
 struct space_pages space_pages(const struct space *space)
 {
-    return (struct space_pages){.resident = space->resident, .away = space->away};
+    return (struct space_pages){.resident = space->resident, .leaving = space->leaving,
+                                .free = space->free, .away = space->away};
+}
+
+void space_may_share(struct space *space)
+{
+    space->forked = true;
 }
 
 /* --- adopting --- */
@@ -231,6 +237,7 @@ struct space *pager_adopt(struct pager *pager, int uffd, uint32_t able, struct t
     target->space = space;
     space->number = number;
     nearby_init(&space->nearby);
+    list_init(&space->kin);
     int error = pagetable_init(&space->table) ? 0 : ENOMEM;
     if (error == 0 && (able & UFFD_PROTECT) == 0) error = ENOTSUP;
     if (error == 0) error = stage(space);
@@ -261,7 +268,13 @@ struct space *pager_adopt_child(struct space *parent, int uffd, uint32_t able,
                                 struct target *target)
 {
     struct space *child = pager_adopt(parent->pager, uffd, able, target);
-    if (child == NULL || (space_fork_table(parent, child) && register_all(child))) return child;
+    if (child == NULL) return NULL;
+    share_begin(parent, child);
+    if (space_fork_table(parent, child) && register_all(child)) {
+        share_settle(child);
+        share_settle(parent);
+        return child;
+    }
     child->target = NULL;
     child->uffd = -1;
     pager_release(child);
@@ -292,6 +305,7 @@ void pager_release(struct space *space)
     drop_waiting(space);
     wants_forget(space);
     pages_forget(space, 0, PAGETABLE_PAGES);
+    share_end(space);
     if (space->uffd >= 0) (void)close(space->uffd);
     while (space->mapping_count > 0) mapping_remove(space, space->mapping_count - 1);
     free(space->mappings);

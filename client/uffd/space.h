@@ -32,12 +32,19 @@ void pager_release(struct space *space) FP_NONNULL(1);
  * no private anonymous writable memory, ENOMEM, EBUSY another userfaultfd has it. */
 int space_cover(struct space *space, uint64_t start, uint64_t end) FP_MUST_CHECK FP_NONNULL(1);
 
-/* Pages of a covered range that are known to the pager. */
+/* Pages of covered ranges that are known to the pager. */
 struct space_pages {
-    uint64_t resident, away; /* away: on the server or on its way there */
+    uint64_t resident;
+    uint64_t leaving; /* not resident any more, and still in memory: staged, or being dropped */
+    uint64_t free;    /* of both, those that another process has too, where they count */
+    uint64_t away;    /* on the server or on its way there; of `leaving` too */
 };
 struct space_pages space_pages(const struct space *space) FP_NONNULL(1);
 bool space_covers(const struct space *space, uint64_t address) FP_NONNULL(1);
+
+/* It was forked, or has forked, while nothing was covered: what it shares with another is in no
+ * figure, and counts for both. */
+void space_may_share(struct space *space) FP_NONNULL(1);
 
 /* Nothing is taken out of the process from when `frozen` is called until space_thaw: it is about to
  * fork. What is on its way out has arrived then. Freezes add up. */

@@ -31,6 +31,10 @@ struct space {
     uint32_t able, number;
     bool dead;                  /* its process is gone */
     bool forked;                /* or a child: pages may be shared with another process */
+    struct list kin;            /* a ring of those that came from one by forks: pager_share.c */
+    bool protecting;            /* what is shared is still to be protected */
+    uint64_t free;              /* of its resident pages, those that another's count for */
+    uint64_t leaving;           /* pages that are not resident any more, and still here */
     uint64_t staging;           /* address; 0: pages cannot be moved */
     struct pagetable table;
     struct mapping **mappings;  /* in order */

@@ -236,6 +236,7 @@ static void take_in(struct tree *tree, struct tree_process *parent, struct agent
         return;
     }
     guest->gifts[AGENT_GIFT_UFFD] = -1;
+    if (guest->hello.fork != 0) space_may_share(process->target.target.space);
     if (parent != NULL) process->parent = parent->id;
     process->fork = guest->hello.fork;
     if (link_up(process, guest, -1)) {
@@ -267,6 +268,7 @@ static void child_says_hello(struct tree *tree, struct agent_guest *guest)
     if (child != NULL) {
         given_child_says_hello(child, guest);
     } else if ((tree->abilities & UFFD_FORKS) != 0) {
+        if (parent != NULL) space_may_share(parent->target.target.space);
         take_in(tree, NULL, guest); /* nothing was registered, so nothing is missing */
     } else if (parent != NULL && tree_threads(parent) > 1) {
         tree_say(tree, guest->pid, "a fork of a program with threads takes CAP_SYS_PTRACE (root): "

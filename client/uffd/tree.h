@@ -73,7 +73,8 @@ struct tree {
     struct tree_process *processes;
     uint64_t last_id;
     bool covering;
-    uint64_t shared_pages, shared_by_ns; /* resident in several at once; when to look again */
+    uint64_t shared_pages; /* resident in several at once, and not the pager's */
+    uint64_t shared_by_ns; /* when to look again */
     struct tree_passing passing[TREE_PASSING_MAX];
     uint32_t unborn;      /* children of forks that are over, which have not said hello yet */
     uint64_t born_by_ns;

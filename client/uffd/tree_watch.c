@@ -128,11 +128,16 @@ static uint64_t look(const struct tree_process *process)
     return resident > shared ? resident - shared : 0;
 }
 
+static uint64_t less(uint64_t value, uint64_t by)
+{
+    return value > by ? value - by : 0;
+}
+
 /* Both are numbers of a moment, and not of the same: less than nothing is nothing. */
 static uint64_t unknown_to_pager(const struct tree_process *process)
 {
     struct space_pages known = space_pages(process->target.target.space);
-    return process->resident > known.resident ? process->resident - known.resident : 0;
+    return less(process->resident, known.resident + known.leaving);
 }
 
 static void raise_to(_Atomic uint64_t *peak, uint64_t value)
@@ -153,13 +158,14 @@ static uint64_t look_closely(const struct tree_process *process)
     return line != NULL ? strtoull(line + 10, NULL, 10) / 4 : process->resident;
 }
 
-/* A fork's pages are in both processes until one of them writes, which nobody tells. */
+/* What forks share of covered memory the pager knows. Of the rest, stacks and data of libraries and
+ * all that was shared before anything was covered, nobody tells. */
 static void look_what_is_shared(struct tree *tree, uint64_t now_ns)
 {
     bool forked = false;
     for (struct tree_process *process = tree->processes; process != NULL; process = process->next)
         forked |= process->fork != 0;
-    if (!forked || !tree->covering) {
+    if (!forked) {
         tree->shared_pages = 0;
         tree->shared_by_ns = 0;
         return;
@@ -167,10 +173,11 @@ static void look_what_is_shared(struct tree *tree, uint64_t now_ns)
     if (now_ns < tree->shared_by_ns) return;
     uint64_t apart = 0, together = 0;
     for (struct tree_process *process = tree->processes; process != NULL; process = process->next) {
-        apart += process->resident;
+        process->resident = look(process);
+        apart += less(process->resident, space_pages(process->target.target.space).free);
         together += look_closely(process);
     }
-    tree->shared_pages = apart > together ? apart - together : 0;
+    tree->shared_pages = less(apart, together);
     tree->shared_by_ns = now_ns + CLOSE_LOOK_NS;
 }
 
@@ -179,17 +186,15 @@ static uint64_t look_at_all(struct tree *tree, uint64_t *unknown)
     uint64_t resident = 0, away = 0;
     *unknown = 0;
     for (struct tree_process *process = tree->processes; process != NULL; process = process->next) {
+        struct space_pages pages = space_pages(process->target.target.space);
         process->resident = look(process);
-        resident += process->resident;
+        resident += less(process->resident, pages.free);
         *unknown += unknown_to_pager(process);
-        away += space_pages(process->target.target.space).away;
+        away += pages.away;
     }
     raise_to(&tree->away_pages_peak, away);
-    if (tree->shared_pages == 0) return resident;
-    uint64_t known = atomic_load(&tree->budget->resident_pages);
-    resident -= min_u64(tree->shared_pages, resident);
-    *unknown = resident > known ? resident - known : 0;
-    return resident;
+    *unknown = less(*unknown, tree->shared_pages);
+    return less(resident, tree->shared_pages);
 }
 
 static void cover_what_grew(struct tree *tree)

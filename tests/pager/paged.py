@@ -23,6 +23,7 @@ EXERCISE, MISCHIEF = os.environ.get("FARPAGE_EXERCISE"), os.environ.get("FARPAGE
 PASSED_OVER = 77
 LOCAL_MIB, BYTES, SMALL_BYTES = 16, 64 << 20, 24 << 20
 SECONDS = 60
+OVERHEAD_MIB = 2  # half of what docs/pager.md, The limit, allows
 
 
 def refuse_without(*needed):
@@ -254,6 +255,48 @@ def nothing_is_left_on_the_server(programs):
             time.sleep(0.01)
 
 
+def family(pid):
+    """The process and all that came from it."""
+    found = [pid]
+    for at in found:
+        try:
+            path = pathlib.Path(f"/proc/{at}/task/{at}/children")
+            found += [int(child) for child in path.read_text().split()]
+        except OSError:
+            pass
+    return found
+
+
+def anonymous_kib(pid):
+    """What is shared counts for each a part."""
+    try:
+        found = re.search(r"^Pss_Anon:\s+(\d+)",
+                          pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def what_a_fork_shares_stays_below_the_limit_too(programs):
+    """A child that reads an old picture, while its parent writes all of it anew."""
+    refuse_without("root")
+    with Server(programs.farpaged) as server:
+        with Paged(programs, unix(server), EXERCISE, "snapshots", SMALL_BYTES,
+                   options=("--stats",)) as paged:
+            highest = 0
+            while paged.process.poll() is None: # while the pager stands still: nothing moves meanwhile
+                paged.process.send_signal(signal.SIGSTOP)
+                pids = family(paged.process.pid)[1:]
+                highest = max(highest, sum(map(anonymous_kib, pids)))
+                paged.process.send_signal(signal.SIGCONT)
+                time.sleep(0.005)
+            code, out, err = paged.finish()
+        assert (code, out) == (0, alone(EXERCISE, "snapshots", SMALL_BYTES)), f"exit {code}\n{err}"
+        assert "4 processes" in err, err
+        print(f"highest {highest} KiB of {LOCAL_MIB} MiB\n{err}")
+        assert highest <= (LOCAL_MIB + OVERHEAD_MIB) << 10, highest
+
+
 def the_local_limit_is_kept(programs):
     """What is resident of the program beyond its own code and files, sampled while it runs."""
     refuse_without("root")
@@ -284,4 +327,4 @@ if __name__ == "__main__":
           a_connection_that_is_cut_is_made_again,
           a_server_killed_in_the_middle_is_waited_for_and_then_said,
           a_full_server_is_said_and_what_fits_goes_on, a_slow_server_is_only_slow,
-          who_loses_his_pager_ends, nothing_is_left_on_the_server, the_local_limit_is_kept])
+          who_loses_his_pager_ends, what_a_fork_shares_stays_below_the_limit_too, nothing_is_left_on_the_server, the_local_limit_is_kept])
