@@ -218,11 +218,12 @@ static enum maps_answer answer_of(enum fp_status status)
         return MAPS_LOST;
     case FP_MOVED:
         return MAPS_MOVED;
+    case FP_SPILLED:
+        return MAPS_SPILLED;
     case FP_NO_MEMORY:
     case FP_TOO_BIG:
     case FP_NOT_STORED:
     case FP_NOT_A_NUMBER:
-    case FP_SPILLED:
     case FP_LATER:
     case FP_IO:
     default:

@@ -179,6 +179,12 @@ bool spill_ask(struct spill_asked *asked, struct store *store, const struct stor
 {
     if (atomic_load_explicit(&place.area->counters.spilled, memory_order_relaxed) == 0)
         return false;
+#if FARPAGE_DEBUG_HOOKS
+    if (asked->unseen > 0) {
+        asked->unseen--;
+        return false;
+    }
+#endif
     struct spilled *spilled = calloc(1, sizeof *spilled);
     if (spilled == NULL) return false;
     if (store_read_begin(store, scratch, place, &spilled->read) != FP_OK) {
@@ -217,20 +223,22 @@ void spill_asked_drop(struct spill_asked *asked, struct store *store)
 void spill_wait_begin(struct spill_wait *wait, struct spill_asked *asked, struct spill_desk *desk,
                       struct spill_reads *reads)
 {
-    fp_assert(wait->first == NULL && wait->pending == 0 && asked->first != NULL);
-    wait->first = asked->first;
-    wait->pending = asked->count;
-    *asked = (struct spill_asked){0};
+    fp_assert(wait->pending == 0 && asked->first != NULL);
+    struct spilled *come = wait->first, **of_wait = &asked->first;
     struct spilled *list = NULL, **last = &list;
-    unsigned count = 0;
-    for (struct spilled *spilled = wait->first; spilled != NULL; spilled = spilled->of_wait) {
+    unsigned count = asked->count;
+    for (; *of_wait != NULL; of_wait = &(*of_wait)->of_wait) {
+        struct spilled *spilled = *of_wait;
         spilled->wait = wait;
         spilled->desk = desk;
         spilled->next = NULL;
         *last = spilled;
         last = &spilled->next;
-        count++;
     }
+    *of_wait = come;
+    wait->first = asked->first;
+    wait->pending = count;
+    *asked = (struct spill_asked){0};
     lock_take(&reads->lock);
     *reads->last = list;
     reads->last = last;
@@ -256,6 +264,11 @@ enum fp_status spill_wait_arrive(struct spill_wait *wait, struct store *store,
         scratch->arrived = &spilled->read;
     }
     return FP_OK;
+}
+
+void spill_wait_keep(struct store_scratch *scratch)
+{
+    scratch->arrived = NULL;
 }
 
 void spill_wait_end(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)

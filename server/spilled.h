@@ -42,10 +42,14 @@ void spill_desk_deliver(struct spill_desk *desk, struct store *store) FP_NONNULL
 struct spill_asked { /* of the request under way; zeros: nothing */
     struct spilled *first;
     uint32_t count;
+#if FARPAGE_DEBUG_HOOKS
+    uint32_t unseen; /* so many are asked for as if they had gone there right after the look */
+#endif
 };
 
 /* Asks for a page if it would have to be read: true, and the request is to wait. False: it need not
- * be, was read already, or there is no memory to ask for it. */
+ * be, was read already, or there is no memory to ask for it. It may go there right after: whoever
+ * meets FP_SPILLED then asks again. */
 bool spill_ask(struct spill_asked *asked, struct store *store, const struct store_scratch *scratch,
                struct page_place place, enum store_promote how) FP_NONNULL(1, 2, 3);
 /* The same for slots [slot, end), by policy. True: some are to be waited for. */
@@ -61,7 +65,8 @@ struct spill_wait { /* zeros: for nothing */
     void *owner;
 };
 /* What was asked becomes what is waited for; `wait`, whose arrived and owner are set, stays where
- * it is until that has come. */
+ * it is until that has come. What has come before stays with it: two pages of a request cannot send
+ * each other away for ever. */
 void spill_wait_begin(struct spill_wait *wait, struct spill_asked *asked, struct spill_desk *desk,
                       struct spill_reads *reads) FP_NONNULL(1, 2, 3, 4);
 static inline bool spill_waits(const struct spill_wait *wait)
@@ -73,6 +78,9 @@ static inline bool spill_waits(const struct spill_wait *wait)
 enum fp_status spill_wait_arrive(struct spill_wait *wait, struct store *store,
                                  struct store_scratch *scratch)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
+/* Given, and it has to wait again (spill_wait_begin). */
+void spill_wait_keep(struct store_scratch *scratch) FP_NONNULL(1);
+/* Given, and over. */
 void spill_wait_end(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)
     FP_NONNULL(1, 2, 3);
 /* Nobody waits any more, come or not. */

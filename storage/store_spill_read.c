@@ -64,9 +64,11 @@ const struct store_read *store_read_find_locked(const struct store *store,
                                                 struct page_place place, struct zhandle handle)
 {
     const struct store_read *read = scratch->arrived;
-    while (read != NULL && (read->place.area != place.area || read->place.slot != place.slot))
+    uint64_t says = zpool_says(store->zpool, handle);
+    while (read != NULL && (read->place.area != place.area || read->place.slot != place.slot ||
+                            read->said != says))
         read = read->next;
-    return read != NULL && read->said == zpool_says(store->zpool, handle) ? read : NULL;
+    return read;
 }
 
 /* --- promotion -------------------------------------------------------------------------------- */

@@ -118,6 +118,7 @@ void conn_parked_drop(struct conn *conn)
 void conn_await(struct conn *conn)
 {
     struct worker *worker = conn->worker;
+    spill_wait_keep(worker->dispatcher.scratch);
     conn->spill.arrived = conn_arrived;
     conn->spill.owner = conn;
     spill_wait_begin(&conn->spill, &worker->dispatcher.asked, &worker->desk_of_spilled,

@@ -274,7 +274,8 @@ static void reply_packed(struct dispatcher *dispatcher, const struct page_packed
     count_packed(dispatcher, COUNTER_farpage_packed_loads, page_bytes, page->bytes.size_bytes);
 }
 
-/* Writes the reply for one slot; how long it is. */
+/* Writes the reply for one slot; how long it is, 0 where it went to the file just now and is asked
+ * for. */
 static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
 {
     struct dispatcher *dispatcher = loads->context->dispatcher;
@@ -285,6 +286,7 @@ static size_t load_one(const struct loads *loads, uint32_t index, uint8_t *at)
                              .packed_at = FRAME_PACKED_BYTES};
     struct page_packed page;
     enum fp_status status = dispatch_load(dispatcher, loads->opener, slot, &wish, &page);
+    if (status == FP_SPILLED && dispatch_ask(loads->context, slot, PROMOTE_BY_POLICY)) return 0;
     struct frame reply = {.opcode = frame->opcode,
                           .status = (uint16_t)dispatch_status_of(status),
                           .tag = frame->tag,
@@ -341,8 +343,12 @@ static uint32_t load_some(const struct loads *loads, uint32_t first)
     uint8_t *at = output_reserve(output, room);
     if (at == NULL) return loads->slots.count; /* the output is broken, and the connection ends */
     uint32_t next = first;
-    while (next < end && room - used >= loads->reply_bytes)
-        used += load_one(loads, next++, at + used);
+    while (next < end && room - used >= loads->reply_bytes) {
+        size_t size = load_one(loads, next, at + used);
+        if (size == 0) break;
+        used += size;
+        next++;
+    }
     output_commit(output, used);
     return next;
 }
@@ -359,8 +365,9 @@ enum dispatch dispatch_load_batch(const struct context *context)
     uint32_t first = (uint32_t)session->resume;
     if (ask_some(&loads, first)) return DISPATCH_WAIT;
     uint32_t next = load_some(&loads, first);
-    context->dispatcher->more_pages += next - first - 1;
+    if (next > first) context->dispatcher->more_pages += next - first - 1;
     session->resume = next < loads.slots.count ? next : 0;
+    if (context->dispatcher->asked.first != NULL) return DISPATCH_WAIT;
     count(context->dispatcher, COUNTER_farpage_batches, first == 0);
     return session->resume != 0 ? DISPATCH_MORE : DISPATCH_DONE;
 }

@@ -71,6 +71,19 @@ static bool hang(struct slice rest)
     return true;
 }
 
+/* The next asks of this worker, for pages that are in the file below memory, come just too early. */
+static bool unseen(struct dispatcher *dispatcher, struct slice rest)
+{
+    struct slice what, count_text;
+    uint64_t count;
+    if (!request_next_word(&rest, &what) || !slice_is(what, "unseen") ||
+        !request_next_word(&rest, &count_text) || !number_u64(count_text, &count) ||
+        count > UINT32_MAX)
+        return false;
+    dispatcher->asked.unseen = (uint32_t)count;
+    return true;
+}
+
 static void tell_misdeed(void *context, const char *what, int error)
 {
     char line[64];
@@ -84,7 +97,7 @@ enum dispatch dispatch_debug(struct dispatcher *dispatcher, const struct request
     if (slice_is(request->rest, "misbehave")) {
         sandbox_misbehave(tell_misdeed, output);
         output_text(output, REPLY_END);
-    } else if (hang(request->rest))
+    } else if (hang(request->rest) || unseen(dispatcher, request->rest))
         output_text(output, REPLY_OK);
     else if (request->command == COMMAND_DEBUGTIME)
         output_text(output, change_time(dispatcher, request->rest) ? REPLY_OK : REPLY_ERROR);

@@ -46,6 +46,7 @@ static const char *text_of(enum maps_answer answer, bool writing)
     case MAPS_MOVED:
     case MAPS_DONE:
     case MAPS_NO_MEMORY:
+    case MAPS_SPILLED:
     default:
         return REPLY_OUT_OF_MEMORY;
     }

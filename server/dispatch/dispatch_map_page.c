@@ -44,6 +44,7 @@ static enum frame_status status_of(enum maps_answer answer)
     case MAPS_MOVED:
         return FRAME_MOVED;
     case MAPS_NO_MEMORY:
+    case MAPS_SPILLED:
     default:
         return FRAME_NO_MEMORY;
     }
@@ -72,6 +73,8 @@ enum dispatch dispatch_map_page(const struct context *context)
     if (dispatch_ask(context, frame->slot, PROMOTE_ALWAYS)) return DISPATCH_WAIT;
     struct maps_map *made;
     enum maps_answer answer = maps_make(&context->session->maps, &ask, &made);
+    if (answer == MAPS_SPILLED && dispatch_ask(context, frame->slot, PROMOTE_ALWAYS))
+        return DISPATCH_WAIT;
     if (answer == MAPS_BUSY) return busy(context, ask.place);
     if (answer != MAPS_DONE) return dispatch_refuse(context, status_of(answer));
     struct frame_mapped mapped = {.id = made->row.id,

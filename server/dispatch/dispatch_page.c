@@ -253,6 +253,8 @@ static enum dispatch load_page(const struct context *context)
     struct page_packed page;
     enum fp_status status = dispatch_load(context->dispatcher, context->opener,
                                           context->frame->slot, &plain, &page);
+    if (status == FP_SPILLED && dispatch_ask(context, context->frame->slot, PROMOTE_BY_POLICY))
+        return DISPATCH_WAIT; /* it went there just now */
     if (status != FP_OK) return dispatch_refuse(context, dispatch_status_of(status));
     struct frame reply = *context->frame;
     reply.status = FRAME_OK;

@@ -29,7 +29,13 @@ static uint32_t piece_bytes(const struct nbd_conn *conn, uint64_t at)
     return (uint32_t)min_u64(page_bytes - at % page_bytes, conn->read.end - at);
 }
 
-/* Writes the piece to out; or *zeros is true, and out as it was. */
+/* It went to the file just now. FP_IO: there is no memory to ask for it. */
+static enum fp_status ask_now(struct nbd_conn *conn, uint64_t at)
+{
+    return nbd_ask(conn, at, at + 1, PROMOTE_BY_POLICY) ? FP_SPILLED : FP_IO;
+}
+
+/* Writes the piece to out; or *zeros is true, and out as it was. FP_SPILLED: it is asked for. */
 static enum fp_status load(struct nbd_conn *conn, uint64_t at, uint8_t *out, bool *zeros)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
@@ -43,18 +49,19 @@ static enum fp_status load(struct nbd_conn *conn, uint64_t at, uint8_t *out, boo
     enum fp_status status = store_block_read(dispatcher->shared->store, dispatcher->scratch, place,
                                              whole ? out : conn->page, zeros);
     opener_leave(&conn->opener);
+    if (status == FP_SPILLED) return ask_now(conn, at);
     if (status == FP_OK && !*zeros && !whole)
         memcpy(out, conn->page + at % area->page_bytes, size);
     return status;
 }
 
-static enum nbd_error load_plain(struct nbd_conn *conn, uint64_t at, uint8_t *out)
+/* The same, and zeros are written, too. */
+static enum fp_status load_plain(struct nbd_conn *conn, uint64_t at, uint8_t *out)
 {
     bool zeros;
     enum fp_status status = load(conn, at, out, &zeros);
-    if (status != FP_OK) return nbd_error_of(conn, status);
-    if (zeros) memset(out, 0, piece_bytes(conn, at));
-    return NBD_OK;
+    if (status == FP_OK && zeros) memset(out, 0, piece_bytes(conn, at));
+    return status;
 }
 
 static void read_over(struct nbd_conn *conn)
@@ -133,8 +140,8 @@ static void open_data(struct nbd_conn *conn, struct chunks *chunks)
     chunks->used += HEAD_BYTES_MAX;
 }
 
-/* Adds the next piece, or the error it has. */
-static void add_piece(struct nbd_conn *conn, struct chunks *chunks)
+/* Adds the next piece, or the error it has. False: it has to be read first. */
+static bool add_piece(struct nbd_conn *conn, struct chunks *chunks)
 {
     struct nbd_read *read = &conn->read;
     bool zeros, was_open = chunks->open;
@@ -146,18 +153,20 @@ static void add_piece(struct nbd_conn *conn, struct chunks *chunks)
         chunks->used += size;
         read->at += size;
         read->hole_from = read->at;
-        return;
+        return true;
     }
     if (!was_open) *chunks = before; /* the head is not for this */
     close_data(conn, chunks, read->at);
+    if (status == FP_SPILLED) return false;
     if (status == FP_OK) {
         read->at += size;
-        return;
+        return true;
     }
     close_hole(conn, chunks, read->at);
     chunks->used +=
         put_error_at(conn, nbd_error_of(conn, status), read->at, chunks->out + chunks->used);
     read_over(conn);
+    return true;
 }
 
 static enum nbd_step chunks_step(struct nbd_conn *conn)
@@ -172,14 +181,15 @@ static enum nbd_step chunks_step(struct nbd_conn *conn)
                   NBD_CHUNK_BYTES + NBD_CHUNK_HOLE_BYTES) + TAIL_BYTES_MAX;
     struct chunks chunks = {.out = output_reserve(&conn->output, room)};
     if (chunks.out == NULL) return NBD_STEP_CLOSE;
-    while (read->active && read->at < stop) add_piece(conn, &chunks);
+    bool on = true;
+    while (on && read->active && read->at < stop) on = add_piece(conn, &chunks);
     close_data(conn, &chunks, read->at);
     if (read->active && read->at == read->end) {
         close_hole(conn, &chunks, read->end);
         read_over(conn);
     }
     output_commit(&conn->output, chunks.used);
-    return NBD_STEP_ON;
+    return on ? NBD_STEP_ON : NBD_STEP_AWAIT;
 }
 
 /* --- in one piece ----------------------------------------------------------------------------- */
@@ -202,8 +212,11 @@ static enum nbd_step whole_step(struct nbd_conn *conn)
     uint8_t *out = output_reserve(&conn->output, head + size + conn->export->area->page_bytes);
     enum nbd_error error = NBD_OK;
     if (out == NULL) return NBD_STEP_CLOSE;
-    for (uint64_t at = read->at; at < read->end && error == NBD_OK; at += piece_bytes(conn, at))
-        error = load_plain(conn, at, out + head + (at - read->at));
+    for (uint64_t at = read->at; at < read->end && error == NBD_OK; at += piece_bytes(conn, at)) {
+        enum fp_status status = load_plain(conn, at, out + head + (at - read->at));
+        if (status == FP_SPILLED) return NBD_STEP_AWAIT;
+        error = nbd_error_of(conn, status);
+    }
     read_over(conn);
     if (error == NBD_OK) (void)put_head(conn, true, out);
     output_commit(&conn->output, error == NBD_OK ? head + size : 0);
@@ -237,10 +250,13 @@ static enum nbd_step long_step(struct nbd_conn *conn)
     if (out == NULL) return NBD_STEP_CLOSE;
     if (!read->begun) used = put_head(conn, false, out);
     read->begun = true;
+    enum fp_status status = FP_OK;
     while (read->at < stop) {
         uint32_t size = piece_bytes(conn, read->at);
         enum nbd_error error = read->error;
-        if (error == NBD_OK) error = load_plain(conn, read->at, out + used);
+        if (error == NBD_OK) status = load_plain(conn, read->at, out + used);
+        if (status == FP_SPILLED) break;
+        if (error == NBD_OK) error = nbd_error_of(conn, status);
         if (error != NBD_OK) memset(out + used, 0, size);
         if (error != NBD_OK && read->error == NBD_OK) read->error_at = read->at;
         read->error = error;
@@ -252,6 +268,7 @@ static enum nbd_step long_step(struct nbd_conn *conn)
         nbd_log_lost(conn, damaged);
         return NBD_STEP_CLOSE;
     }
+    if (status == FP_SPILLED) return NBD_STEP_AWAIT;
     return read->at == read->end ? end_long(conn) : NBD_STEP_ON;
 }
 

@@ -145,6 +145,7 @@ static enum nbd_step write_step(struct nbd_conn *conn)
             return NBD_STEP_AWAIT;
         enum fp_status status = store_piece(conn, input.bytes, size);
         if (status == FP_LATER) return later(conn);
+        if (status == FP_SPILLED) return NBD_STEP_ON; /* it went there just now */
         write->error = nbd_error_of(conn, status);
     }
     nbd_taken(conn, size);
@@ -201,6 +202,7 @@ static enum fp_status job_advance(struct nbd_conn *conn, struct nbd_job *job)
             status = store_block_write_part(store, dispatcher->scratch, place, &part, conn->page);
             export_count(conn->export, EXPORT_partial_pages, status != FP_LATER);
         }
+        if (status == FP_SPILLED) return FP_LATER; /* it went there just now */
         if (status != FP_LATER) job->at += part.size_bytes;
         return status;
     }
@@ -395,8 +397,10 @@ enum nbd_step nbd_serve(struct nbd_conn *conn)
     if (has_come && spill_wait_arrive(&conn->spill, store, dispatcher->scratch) != FP_OK)
         return later(conn);
     enum nbd_step next = serve(conn);
-    if (has_come) spill_wait_end(&conn->spill, store, dispatcher->scratch);
+    if (has_come && next != NBD_STEP_AWAIT)
+        spill_wait_end(&conn->spill, store, dispatcher->scratch);
     if (next != NBD_STEP_AWAIT) return next;
+    spill_wait_keep(dispatcher->scratch);
     if (nbd_park(conn)) return NBD_STEP_ON;
     nbd_await(conn);
     return NBD_STEP_AWAIT;

@@ -82,6 +82,8 @@ bool nbd_park(struct nbd_conn *conn)
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, sizeof *parked);
     parked->conn = conn;
     parked->read = conn->read;
+    parked->wait.first = conn->spill.first; /* what has come already */
+    conn->spill.first = NULL;
     parked->wait.arrived = on_come;
     parked->wait.owner = parked;
     link_to(&conn->parked, parked);

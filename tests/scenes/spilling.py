@@ -19,7 +19,7 @@ from maps import RO, RW, Mapper
 from nbd_wire import MIB, Device
 from operating import until
 from running import Server
-from story import limit_mib, memory_limit, sanitized, stats, tell
+from story import ask, limit_mib, memory_limit, sanitized, stats, tell
 from wire import load_batch, opened, page, page_crc, replies
 
 PAGE, CORRUPT, SKIPPED = 4096, 2, 77
@@ -201,6 +201,50 @@ def who_waits_for_the_disk_holds_up_nobody(programs):
                 assert one.to_bytearray() == bytes(range(256)) * 16
 
 
+def what_goes_there_between_two_looks_is_read_all_the_same(programs):
+    """By each door; `debug unseen` is the moment between a request's look and its load."""
+    with place_to_spill() as place:
+        sets = [*spilling(programs, place, 200), "server.threads=1"]
+        with Device(programs.farpaged, "[{name: disk, size: 64MiB}]", sets) as server:
+            if ask(server, "debug unseen 0\r\n").startswith("ERROR"):
+                skip("this build has no debug hooks")
+            handle, block = connect(server), random.Random(7).randbytes(PAGE)
+            with opened(server) as s:
+                for slot in range(1, 602):
+                    s.sendall(frame(STORE, page(slot), slot=slot, area=1, count=1))
+                    assert reply(s)["status"] == OK
+                for at in range(60):
+                    handle.pwrite(block, at * PAGE)
+                noise_file(f"{place}/in", 40, 1)
+                programs.run(server, "store", "big", f"{place}/in")
+                until(lambda: stats(server, "areas")["batches:spilled"] == "601" and
+                      stats(server, "areas")["disk:spilled"] == "60", 5)
+
+                def unseen(count):
+                    assert ask(server, f"debug unseen {count}\r\n").startswith("OK")
+                unseen(1)
+                s.sendall(frame(LOAD, slot=1, area=1, count=1))
+                assert (said := reply(s))["body"] == page(1), said
+                for slot in range(2, 590, 3):  # those that come do not send each other away
+                    unseen(1 + slot // 3 % 3)
+                    s.sendall(load_batch([slot, slot + 1, slot + 2], area=1))
+                    assert [r["body"] for r in replies(s, 3)] == [page(slot + n) for n in range(3)]
+                unseen(1)
+                assert handle.pread(PAGE, 0) == block
+                unseen(16)  # all of a step
+                assert handle.pread(20 * PAGE, PAGE) == block * 20
+                unseen(1)
+                handle.pwrite(b"part", 30 * PAGE + 8)  # which has to be read first
+                assert handle.pread(16, 30 * PAGE) == block[:8] + b"part" + block[12:16]
+                unseen(1)
+                handle.zero(100, 31 * PAGE)
+                assert handle.pread(200, 31 * PAGE) == bytes(100) + block[100:200]
+            mapper = Mapper(server)
+            area = mapper.open(b"batches")
+            unseen(1)
+            assert mapper.read(mapper.map(area, 600, RO)) == page(600)
+
+
 def whatever_is_done_to_a_spilled_page_finds_it(programs):
     """Parts of blocks are written and zeroed, pages mapped, stored over and forgotten, and clients
     leave while their pages are being read."""
@@ -362,6 +406,7 @@ def what_is_somebody_elses_is_not_taken(programs):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     tell([five_times_the_memory_comes_back_by_every_door, who_waits_for_the_disk_holds_up_nobody,
+          what_goes_there_between_two_looks_is_read_all_the_same,
           whatever_is_done_to_a_spilled_page_finds_it,
           a_disk_that_fails_costs_what_is_asked_of_it_and_nothing_else,
           a_full_file_refuses_and_keeps_what_is_there, a_disk_without_room_is_a_full_file,
