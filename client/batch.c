@@ -16,7 +16,7 @@ static bool answered_by_server(enum farpage_status status)
 {
     return status != FARPAGE_TIMEOUT && status != FARPAGE_DISCONNECTED &&
            status != FARPAGE_PROTOCOL && status != FARPAGE_LOST && status != FARPAGE_BUSY &&
-           status != FARPAGE_UNREACHABLE;
+           status != FARPAGE_UNREACHABLE && status != FARPAGE_NOT_READY;
 }
 
 static void fail(struct batch *batch, enum farpage_status status)

@@ -15,7 +15,7 @@ void client_explain(struct reason *reason, const struct engine *engine, enum far
 {
     bool whole = engine->said || status == FARPAGE_DISCONNECTED || status == FARPAGE_TIMEOUT ||
                  status == FARPAGE_UNREACHABLE || status == FARPAGE_PROTOCOL ||
-                 status == FARPAGE_INVALID;
+                 status == FARPAGE_INVALID || status == FARPAGE_NOT_READY;
     if (whole)
         *reason = engine->reason;
     else

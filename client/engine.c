@@ -166,7 +166,7 @@ enum farpage_status engine_submit(struct engine *engine, const struct op_request
 bool engine_weather(enum farpage_status status)
 {
     return status == FARPAGE_DISCONNECTED || status == FARPAGE_UNREACHABLE ||
-           status == FARPAGE_TIMEOUT;
+           status == FARPAGE_TIMEOUT || status == FARPAGE_NOT_READY;
 }
 
 /* What was on the way goes back to the head of the queue, in its order; what must not be sent

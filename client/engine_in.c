@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/clock.h"
 #include "client/engine_parts.h"
 #include "client/wire_status.h"
 #include "protocol/frame_batch.h"
 #include "protocol/frame_map.h"
+#include "protocol/reply.h"
 
 static void nonsense(struct engine *engine, const char *what)
 {
@@ -268,11 +270,22 @@ static bool inbox_grow(struct engine *engine, size_t bytes)
     return true;
 }
 
+/* Whether they are the first bytes of the line; a part of it may still be on its way. */
+static bool begins(struct slice said, const char *line)
+{
+    size_t bytes = min_u64(said.size_bytes, strlen(line));
+    return memcmp(said.bytes, line, bytes) == 0;
+}
+
 static void stranger(struct engine *engine, struct slice said)
 {
-    static const char full[] = "ERROR Too many open connections";
     char quoted[REASON_QUOTE_BYTES];
-    if (said.size_bytes >= sizeof full - 1 && memcmp(said.bytes, full, sizeof full - 1) == 0) {
+    enum farpage_status status = FARPAGE_PROTOCOL;
+    if (begins(said, REPLY_STARTING) || begins(said, REPLY_STOPPING)) {
+        bool starts = begins(said, REPLY_STARTING);
+        reason_set(&engine->weather, "the server is %s", starts ? "starting" : "stopping");
+        status = FARPAGE_NOT_READY;
+    } else if (begins(said, REPLY_TOO_MANY_CONNECTIONS)) {
         reason_set(&engine->weather, "the server has as many connections as it may have "
                                      "(server.max_connections)");
     } else {
@@ -280,7 +293,7 @@ static void stranger(struct engine *engine, struct slice said)
         reason_set(&engine->weather, "the server does not speak farpage frames; it said '%s'",
                    quoted);
     }
-    engine_break(engine, FARPAGE_PROTOCOL);
+    engine_break(engine, status);
 }
 
 /* The header of the next reply, and the flight it belongs to, once it is worth believing. */

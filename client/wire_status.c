@@ -28,7 +28,8 @@
     X(FARPAGE_QUOTA, "quota")               \
     X(FARPAGE_DRAINING, "draining")         \
     X(FARPAGE_MOVED, "moved")               \
-    X(FARPAGE_DENIED, "denied")
+    X(FARPAGE_DENIED, "denied")             \
+    X(FARPAGE_NOT_READY, "not ready")
 
 const char *farpage_status_text(enum farpage_status status)
 {

@@ -39,6 +39,9 @@
 #define REPLY_EN "EN\r\n"
 #define REPLY_COMPACTION_OFF "SERVER_ERROR storage.compaction is off\r\n"
 #define REPLY_TOO_MANY_CONNECTIONS "ERROR Too many open connections\r\n"
+/* To who connects while nobody is served: all that is said there, and no request is read. */
+#define REPLY_STARTING "SERVER_ERROR the server is starting\r\n"
+#define REPLY_STOPPING "SERVER_ERROR the server is stopping\r\n"
 #define REPLY_NOT_A_NUMBER "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
 #define REPLY_MEMLIMIT_TOO_SMALL                                                                   \
     "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"

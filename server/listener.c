@@ -17,6 +17,12 @@
 #include "protocol/reply.h"
 
 enum { ACCEPTS_PER_EVENT = 64 };
+
+/* To a monitor that comes before there is anybody to look at what it asks. */
+#define HTTP_STARTING                                                                              \
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 29\r\n"      \
+    "Connection: close\r\n\r\n[-]started: not yet\nnot good\n"
+
 static const struct timeval pause_when_out_of_descriptors = {0, 100000};
 
 struct listener {
@@ -26,6 +32,7 @@ struct listener {
     struct event *event, *pause;
     char address[CONN_ADDRESS_BYTES];
     char path[CONFIG_SOCKET_BYTES]; /* of a unix socket that we made; else "" */
+    bool handed;
 };
 
 union any_address {
@@ -79,16 +86,26 @@ static struct worker *least_busy(const struct listener *listener)
 }
 
 /* What is no greeting says as much to a client of a block device. */
-static void refuse(const struct listener *listener, int fd)
+static void refuse(const struct listener *listener, int fd, const char *line)
 {
-    if (listener->config.protocol == CONFIG_NBD || listener->config.tls == CONFIG_SWITCH_ON) {
-        close(fd);
-        return;
+    char asked[512];
+    if (listener->config.protocol != CONFIG_NBD && listener->config.tls == CONFIG_SWITCH_OFF) {
+        ssize_t sent = send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)sent; /* it was a courtesy */
+        /* What is not read when it is closed makes TCP cut off the line as well. */
+        ssize_t read = recv(fd, asked, sizeof asked, MSG_DONTWAIT);
+        (void)read;
     }
-    ssize_t sent = send(fd, REPLY_TOO_MANY_CONNECTIONS, sizeof REPLY_TOO_MANY_CONNECTIONS - 1,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)sent; /* it was a courtesy */
     close(fd);
+}
+
+/* Why nobody is served; NULL while everybody is, and monitors until the end. */
+static const char *shut_because(const struct listener *listener)
+{
+    const struct shared *shared = listener->options.shared;
+    bool monitors = listener->config.protocol == CONFIG_HTTP;
+    if (!atomic_load(&shared->started)) return monitors ? HTTP_STARTING : REPLY_STARTING;
+    return atomic_load(&shared->stop_deadline_ns) == 0 || monitors ? NULL : REPLY_STOPPING;
 }
 
 /* Strangers may take all that there is for them: operators still get in. */
@@ -127,18 +144,23 @@ static void welcome(struct listener *listener, int fd, const union any_address *
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
     name_peer(fd, peer, &arrival);
+    const char *shut = shut_because(listener);
+    if (shut != NULL) {
+        refuse(listener, fd, shut);
+        return;
+    }
     if (listener->config.protocol == CONFIG_HTTP) {
         welcome_monitor(listener, &arrival);
         return;
     }
     snprintf(arrival.listener, sizeof arrival.listener, "%s", listener->address);
     if (!conns_admit(&shared->conns, most_connections(listener))) {
-        refuse(listener, fd);
+        refuse(listener, fd, REPLY_TOO_MANY_CONNECTIONS);
         return;
     }
     if (worker_take_over(least_busy(listener), &arrival)) return;
     conns_dismiss(&shared->conns);
-    refuse(listener, fd);
+    refuse(listener, fd, REPLY_TOO_MANY_CONNECTIONS);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *opaque)
@@ -272,6 +294,7 @@ static bool take_handed(struct listener *listener)
     listener->fd = handed_take(listener->options.handed, &listener->config.address, &bound);
     if (listener->fd < 0) return false;
     listener->config.address = bound;
+    listener->handed = true;
     learn_address(listener);
     return true;
 }
@@ -329,12 +352,17 @@ enum fp_status listener_open(const struct listener_options *options, struct list
                                     listener);
         listener->pause = event_new(options->base, -1, 0, on_pause_over, listener);
         if (listener->event == NULL || listener->pause == NULL ||
-            event_add(listener->event, NULL) != 0)
+            (listener_tells(listener) && event_add(listener->event, NULL) != 0))
             status = fail(reason, "out of memory");
     }
     if (status != FP_OK) listener_close(&listener);
     else *out = listener;
     return status;
+}
+
+enum fp_status listener_serve(struct listener *listener)
+{
+    return event_add(listener->event, NULL) == 0 ? FP_OK : FP_NO_MEMORY;
 }
 
 void listener_close(struct listener **listener_ptr)
@@ -348,6 +376,12 @@ void listener_close(struct listener **listener_ptr)
     if (listener->fd >= 0) close(listener->fd);
     free(listener);
     *listener_ptr = NULL;
+}
+
+bool listener_tells(const struct listener *listener)
+{
+    const struct config_listener *config = &listener->config;
+    return !listener->handed && config->protocol != CONFIG_NBD && config->tls == CONFIG_SWITCH_OFF;
 }
 
 const struct config_listener *listener_config(const struct listener *listener)

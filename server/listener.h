@@ -5,6 +5,9 @@
  * server that died is replaced; one on which somebody answers is not. A socket that was handed over
  * is served as it is, and its file is its owner's.
  *
+ * Who comes before the server has started waits, and is told so in a line and closed where the
+ * listener can say it (listener_tells); so is who comes when it stops already.
+ *
  * Threads: the main thread. Blocks: never after open.
  */
 #ifndef FARPAGE_SERVER_LISTENER_H
@@ -35,6 +38,13 @@ void listener_close(struct listener **listener) FP_NONNULL(1);
 
 /* Where it listens, with the port that was found where 0 was asked: "127.0.0.1:11211". */
 const char *listener_address(const struct listener *listener) FP_NONNULL(1);
+
+/* From now on nobody waits: shared->started is set. */
+enum fp_status listener_serve(struct listener *listener) FP_MUST_CHECK FP_NONNULL(1);
+
+/* Whether it has a word for who comes while nobody is served. It has none where that would need TLS
+ * or a greeting; nor on a socket that was handed over, where they wait for the next server. */
+bool listener_tells(const struct listener *listener) FP_MUST_CHECK FP_NONNULL(1);
 
 /* Its configuration, with the address that a socket that was handed over is bound to. */
 const struct config_listener *listener_config(const struct listener *listener) FP_NONNULL(1);

@@ -83,14 +83,14 @@ static enum exit_code fail(struct server *server, enum exit_code code, const cha
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
-/* Monitors are told that it stops until it has. */
+/* Who looks is told that it stops until it has. */
 static void close_listeners(struct server *server, bool all)
 {
     for (uint32_t i = 0; i < CONFIG_LISTENERS_MAX; i++) {
         struct listener **listener = &server->listeners[i];
-        bool monitors =
-            *listener != NULL && listener_config(*listener)->protocol == CONFIG_HTTP;
-        if (all || !monitors) listener_close(listener);
+        if (*listener == NULL) continue;
+        bool monitors = listener_config(*listener)->protocol == CONFIG_HTTP;
+        if (all || !(monitors || listener_tells(*listener))) listener_close(listener);
     }
 }
 
@@ -555,6 +555,16 @@ static enum exit_code create_base(struct server *server)
     return EXIT_OK;
 }
 
+/* The last step but one. */
+static enum exit_code serve(struct server *server)
+{
+    atomic_store(&server->shared.started, true);
+    for (uint32_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+        if (server->listeners[i] != NULL && listener_serve(server->listeners[i]) != FP_OK)
+            return fail(server, EXIT_RUNTIME, "listener", "out of memory");
+    return EXIT_OK;
+}
+
 /* The last step: whatever went wrong before leaves the file for the next try. */
 static enum exit_code finish_taking(struct server *server)
 {
@@ -579,9 +589,9 @@ enum exit_code server_create(struct config **config, const struct options *optio
 {
     static enum exit_code (*const steps[])(struct server *server) = {
         meet_supervisor, create_base, create_store, create_workers, create_maintainer,
-        create_recompressor, create_spiller, create_http, read_credentials, charge_fixed, take_up,
-        create_areas,
-        create_exports, start_threads, open_listeners, create_pulse, enter_sandbox, finish_taking};
+        create_recompressor, create_spiller, create_http, read_credentials, charge_fixed,
+        open_listeners, take_up, create_areas, create_exports, start_threads, create_pulse, enter_sandbox,
+        serve, finish_taking};
     tame_malloc();
     sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);
@@ -614,7 +624,6 @@ enum exit_code server_create(struct config **config, const struct options *optio
     for (size_t i = 0; i < FP_COUNT_OF(steps) && code == EXIT_OK && !server->stopping; i++)
         code = steps[i](server);
     if (code == EXIT_OK && !server->stopping) {
-        atomic_store(&shared->started, true);
         tell_ready(server);
         log_event(&server->log, LOG_INFO, "ready", log_text("version", FARPAGE_VERSION),
                   log_number("threads", shared->worker_count),

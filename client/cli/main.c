@@ -50,7 +50,7 @@ static int exit_code_of(enum farpage_status status)
 {
     if (status == FARPAGE_INVALID) return CLI_USAGE;
     bool nobody = status == FARPAGE_UNREACHABLE || status == FARPAGE_TIMEOUT ||
-                  status == FARPAGE_DISCONNECTED;
+                  status == FARPAGE_DISCONNECTED || status == FARPAGE_NOT_READY;
     return nobody ? CLI_NO_SERVER : CLI_FAILED;
 }
 

@@ -63,6 +63,7 @@ enum farpage_status {
     /* Not let in: TLS or the login failed, or a file for it is no good; farpage_error says why. */
     FARPAGE_DENIED = 24,
     FARPAGE_MOVED = 23,      /* it is elsewhere now: farpage_area_moved_to() */
+    FARPAGE_NOT_READY = 25,  /* no connection could be made: the server starts, or stops */
 };
 
 struct farpage;      /* a client: a server and the areas that are open there */

@@ -191,14 +191,14 @@ def check_environment(checker):
 
 def check_strangers(checker, directory):
     """A port that someone else listens on: a line, no hang."""
-    path = str(pathlib.Path(directory, "stranger"))
+    path, starting = str(pathlib.Path(directory, "stranger")), b"SERVER_ERROR the server is starting\r\n"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
 
         def answer():
             for reply in (b"ERROR\r\n", b"ERROR Too many open connections\r\n", b"",
-                          b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+                          b"HTTP/1.1 400 Bad Request\r\n\r\n", starting, starting, b"SERVER_"):
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(4096)
@@ -206,11 +206,14 @@ def check_strangers(checker, directory):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        for code, pattern in ((1, "said 'ERROR'"), (1, "(server.max_connections)"),
-                              (69, "closed the connection"),
-                              (1, "said 'HTTP/1.1 400 Bad Request'")):
-            done = checker.run(["ping", "--server", f"unix:{path}"])
-            error = done.stderr.decode(errors="replace")
+        for command, code, pattern in (
+                ("ping", 1, "said 'ERROR'"), ("ping", 1, "(server.max_connections)"),
+                ("ping", 69, "closed the connection"),
+                ("ping", 1, "said 'HTTP/1.1 400 Bad Request'"),
+                ("ping", 69, "the server is starting"),
+                ("health", 1, "not ready: the server is starting"), ("ping", 69, "the server is st")):
+            done = checker.run([command, "--server", f"unix:{path}"])
+            error = (done.stdout + done.stderr).decode(errors="replace")
             checker.check(done.returncode == code and pattern in error,
                           f"stranger: exit {done.returncode}, {error!r}; {pattern!r} was due")
         thread.join()

@@ -176,7 +176,7 @@ def every_statistic_is_documented(programs):
         fill(server)
         for title, words in parts.items():
             for section in title.replace("stats", "").split(","):
-                if section.strip() in ("reset", "detail", "metrics"):  # the last: http.py
+                if section.strip() in ("reset", "detail", "metrics"):  # the last: door.py
                     continue
                 for name, _ in lines_of(server, section.strip()):
                     if "." in name or name.isdigit():  # a key of the configuration, a size

@@ -23,18 +23,20 @@ MIB = 1 << 20
 
 class Device(Server):
     """farpaged with block devices: `exports` as YAML, on a unix socket and a TCP port; `state`: a
-    directory that outlives it; `tcp`: more keys of the TCP listener."""
+    directory that outlives it; `tcp`: more keys of its TCP listener, `text_tcp`: of the
+    other one; the rest as for any."""
 
-    def __init__(self, program, exports, sets=(), state=None, tcp="", more=""):
+    def __init__(self, program, exports, sets=(), state=None, tcp="", listeners=(),
+                 text_tcp="", **more):
         self.nbd_port = free_port()
         self.nbd_unix = f"/tmp/nbd-{os.getpid()}-{self.nbd_port}.sock"
         listeners = [f'{{address: "127.0.0.1:{self.nbd_port}", protocol: nbd'
                      f'{", " + tcp if tcp else ""}}}',
-                     f'{{address: "unix:{self.nbd_unix}", protocol: nbd}}']
+                     f'{{address: "unix:{self.nbd_unix}", protocol: nbd}}', *listeners]
         self.state = state or tempfile.mkdtemp(prefix="nbd-state-")
         self.keeps_state = state is not None
         super().__init__(program, sets=[f"storage.state_dir={self.state}", f"exports={exports}",
-                                        *sets], listeners=listeners, more=more)
+                                        *sets], listeners=listeners, tcp=text_tcp, **more)
 
     def __exit__(self, *what):
         try:

@@ -363,6 +363,8 @@ def too_little_memory_is_told_with_what_is_needed(programs):
             programs.run(server, "store", "swap", noise)
         said = kept.refused(memory_limit(programs, 20))
         assert "it needs " in said and "storage.memory_limit is" in said, said
+        with kept.server() as server:
+            assert server.said_so  # to who came while it was taken up
 
 
 def a_full_disk_is_told_and_leaves_nothing(programs):

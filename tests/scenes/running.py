@@ -31,6 +31,7 @@ class Server:
         self.directory = tempfile.mkdtemp(prefix="scene-")
         self.over = False
         self.how = "tcp"  # how it is asked whether it listens
+        self.said_so = False  # that it starts
         self.unix = None if memcached else os.path.join(self.directory, "socket")
         self.port = free_port()
         self.stderr_path = os.path.join(self.directory, "stderr")
@@ -81,12 +82,14 @@ class Server:
             try:
                 with self.connect(self.how) as s:  # leaves nothing behind that a scene could count
                     s.sendall(b"quit\r\n")
-                    s.recv(1)
-                return
+                    if not s.recv(100).startswith(b"SERVER_ERROR the server is starting"):
+                        return
+                self.said_so = True
             except OSError:
-                if time.monotonic() > until:
-                    raise AssertionError("the server does not listen\n" + self.stderr())
-                time.sleep(0.02)
+                pass
+            if time.monotonic() > until:
+                raise AssertionError("the server does not listen\n" + self.stderr())
+            time.sleep(0.005)
 
     def connect(self, how=None, timeout=10):
         if how == "tcp" or self.unix is None:

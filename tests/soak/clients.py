@@ -1,62 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""clients - each kind of client, as an endless life that may be ended anywhere; and how to see
-afterwards whether what it left is there. They are found by KINDS."""
-import os
-import random
+"""clients - each kind of client that stores, as an endless life that may be ended anywhere; and how
+to see afterwards whether what it left is there. They are found by KINDS."""
 import subprocess
 import time
 
 from areas import OK, Session
+from bystanders import BYSTANDERS
+from client import Client, Wrong
 from hostile import ABSENT, INVALIDATE, frame
-from journal import GONE, PAGE, Journal, content
+from journal import GONE, PAGE, content
 from maps import DISCARD, PUBLISH, RO, RW, Mapper
 
 NO_MEMORY = {3, 24}  # full, or above a quota: refused, and the old page stays
-
-
-class Wrong(Exception):
-    """Other bytes than may be there."""
-
-
-class Client:
-    slots = 1500
-
-    def __init__(self, place, index):
-        self.place, self.name = place, f"{type(self).__name__.lower()}{index}"
-        self.journal = Journal(os.path.join(place.directory, self.name), self.slots)
-        self.random = random.Random(f"{place.seed} {self.name} {os.getpid()}")
-        self.count = 0
-
-    def check(self, slot, found, **more):
-        if not self.journal.fits(slot, self.name, found, **more):
-            raise Wrong(f"{self.name}: slot {slot} has other bytes: versions "
-                        f"{self.journal.both(slot)}, found {found[:32] if found else found}")
-
-    def live(self):
-        """Until somebody ends it."""
-        self.enter()
-        while True:
-            self.step()
-            self.count += 1
-            if self.count % 50 == 0:
-                with open(f"{self.place.directory}/{self.name}.count.{os.getpid()}", "w") as f:
-                    f.write(str(self.count))
-
-    def verify(self):
-        """How many bytes are there as they may be; after its end."""
-        self.enter()
-        return sum(self.look(slot) for slot in range(self.slots))
 
 
 class Frames(Client):
     """Pages, one connection, stored, loaded, forgotten."""
     kind, makes = Session, True
 
+    def door(self):
+        return self.place.server
+
     def enter(self):
         end = time.monotonic() + 30
         while True:
             try:
-                self.session = self.kind(self.place.server)
+                self.session = self.kind(self.door())
                 self.area = self.session.open(self.name.encode(), self.slots if self.makes else 0)
                 return
             except (AssertionError, OSError):  # the one before has not quite gone; no descriptor
@@ -92,6 +61,23 @@ class Frames(Client):
             self.change(slot)
         else:
             self.look(slot)
+
+
+class Door:
+    """What Session takes for a server: TLS, and a user."""
+
+    def __init__(self, place, user):
+        self.place, self.user = place, user
+
+    def connect(self, _, timeout):
+        return self.place.secure(self.user, timeout)
+
+
+class Tenant(Frames):
+    """Pages over TLS, of a user whose tenant may hold fewer than there are slots."""
+
+    def door(self):
+        return Door(self.place, "batch")
 
 
 class Maps(Frames):
@@ -132,8 +118,11 @@ class Items(Client):
     def size(slot, version):
         return [10, 300, 5000, 90000][slot % 4] + version % 7
 
+    def connect(self):
+        return self.place.server.connect("tcp", timeout=60)
+
     def enter(self):
-        self.socket = self.place.server.connect("tcp", timeout=60)
+        self.socket = self.connect()
         self.reader = self.socket.makefile("rb")
 
     def line(self, request):
@@ -173,6 +162,13 @@ class Items(Client):
                 self.journal.done(slot)
             elif not line.startswith(b"SERVER_ERROR"):
                 raise Wrong(f"{self.name}: {line}")
+
+
+class Secured(Items):
+    """The same over TLS, of a user whose tenant has a guarantee and a quota."""
+
+    def connect(self):
+        return self.place.secure("web")
 
 
 class Blocks(Client):
@@ -243,4 +239,4 @@ class Command(Client):
         return total
 
 
-KINDS = [Frames, Frames, Maps, Items, Items, Blocks, Command]
+KINDS = [Frames, Frames, Tenant, Maps, Items, Items, Secured, Blocks, Command] + BYSTANDERS

@@ -6,10 +6,8 @@ usage: soak.py FARPAGED FARPAGE MINUTES"""
 import collections
 import os
 import random
-import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,49 +15,33 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../scenes")]
+import bystanders  # noqa: E402
 import clients  # noqa: E402
-from nbd_wire import Device  # noqa: E402
+import events  # noqa: E402
+from client import Wrong  # noqa: E402
+from measures import Samples, nothing_held, sums, until_zero  # noqa: E402
+from place import LIMIT_MIB, LIMITS_MIB, SMALL_MIB, Place  # noqa: E402
 from running import TROUBLE  # noqa: E402
-from story import ask, sample, stats  # noqa: E402
+from story import ask, stats  # noqa: E402
 
-LIMITS_MIB = (96, 128, 160)
-SLOPE_KIB_A_MINUTE = 512  # where it could be measured for long enough
-SLOPE_MINUTES = 5
+SLOPE_KIB_A_MINUTE = 128
+SLOPE_MINUTES = 10  # from here on a slope says something
+ALL_MINUTES = 5     # from here on everything must have happened
 RESIDENT_MOST = 1.05  # of the limit
-
-
-class Place:
-    """Where it happens: the server, a directory, and what all clients must know."""
-
-    def __init__(self, farpaged, farpage, seed):
-        self.farpage, self.seed = farpage, seed
-        self.directory = tempfile.mkdtemp(prefix="soak-")
-        self.server = Device(
-            farpaged, "[{name: disk, size: 8MiB}]",
-            sets=["storage.overcommit=4.0", "session.map_lease=5s"],
-            more="  max_connections: 150\nstorage: {memory_limit: 128MiB}\n")
-        with open(self.server.config) as f:
-            self.good = f.read()
-
-    def configure(self, text):
-        with open(self.server.config + ".new", "w") as f:
-            f.write(text)
-        os.rename(self.server.config + ".new", self.server.config)
-
-    def reload(self):
-        self.server.process.send_signal(signal.SIGHUP)
+STOP_SECONDS = 60
 
 
 class Crowd:
     """The clients, each a process that may be killed at any moment."""
 
-    def __init__(self, place):
-        self.place, self.running, self.killed, self.ended = place, {}, collections.Counter(), []
-        for index in range(len(clients.KINDS)):
+    def __init__(self, place, kinds):
+        self.place, self.kinds = place, kinds
+        self.running, self.killed, self.ended = {}, collections.Counter(), []
+        for index in range(len(kinds)):
             self.begin(index)
 
     def make(self, index):
-        return clients.KINDS[index](self.place, index)
+        return self.kinds[index](self.place, index)
 
     def begin(self, index):
         pid = os.fork()
@@ -71,12 +53,11 @@ class Crowd:
             os.setpgid(0, 0)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.make(index).live()
-        except clients.Wrong as error:
+        except Wrong as error:
             code, why = 3, str(error)
         except BaseException as error:  # a server that is full, or has no descriptor left
             code, why = 4, f"{type(error).__name__}: {error}"
-        with open(f"{self.place.directory}/why.{os.getpid()}", "w") as f:
-            f.write(why)
+        self.place.write(f"why.{os.getpid()}", why)
         os._exit(code)
 
     def look(self):
@@ -86,11 +67,11 @@ class Crowd:
             if done == 0:
                 continue
             del self.running[index]
-            with open(f"{self.place.directory}/why.{pid}") as f:
+            with open(self.place.path(f"why.{pid}")) as f:
                 why = f.read()
             if os.waitstatus_to_exitcode(status) == 3:
-                raise clients.Wrong(why)
-            self.ended.append(why)
+                raise Wrong(why)
+            self.ended.append(f"{self.kinds[index].__name__}: {why.split(':')[0]}")
             self.begin(index)
 
     def kill(self, index):
@@ -100,159 +81,50 @@ class Crowd:
         except ProcessLookupError:
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        self.killed[clients.KINDS[index].__name__] += 1
+        self.killed[self.kinds[index].__name__] += 1
 
-    def requests(self):
+    def files(self, part):
+        """(kind, text) of each file that clients left with this in its name."""
+        for name in sorted(os.listdir(self.place.directory)):
+            if part in name:
+                with open(self.place.path(name)) as f:
+                    yield name.split(".")[0].rstrip("0123456789"), f.read()
+
+    def steps(self):
         total = collections.Counter()
-        for name in os.listdir(self.place.directory):
-            if ".count." in name:
-                with open(os.path.join(self.place.directory, name)) as f:
-                    total[name.rstrip("0123456789.").split(".")[0].rstrip("0123456789")] += \
-                        int(f.read() or 0)
+        for kind, text in self.files(".count."):
+            total[kind] += int(text or 0)
         return total
 
-
-# --- what is done to them ------------------------------------------------------------------------
-
-def change_compressor(place, dice):
-    word = dice.choice(["lz4", "lz4hc:4", "zstd:1", "zstd:3", "none"])
-    ask(place.server, f"compressor set {word}\r\n")
+    def notes(self):
+        return collections.Counter(f"{kind}: {line}" for kind, text in self.files(".notes")
+                                   for line in text.splitlines())
 
 
-def reload_storm(place, dice):
-    for _ in range(dice.randrange(2, 12)):
-        more = (f"compressor: {{algorithm: {dice.choice(['lz4', 'zstd'])}}}\n"
-                f"recompress: {{duty: {dice.randrange(1, 50)}}}\n")
-        text = place.good.replace("memory_limit: 128MiB",
-                                  f"memory_limit: {dice.choice(LIMITS_MIB)}MiB") + more
-        bad = dice.choice([text + "serevr: {}\n", text[:dice.randrange(len(text))] + "}{", "\0" * 100,
-                           text.replace("threads: 2", "threads: 9")])
-        place.configure(dice.choice([text, bad]))
-        place.reload()
-        time.sleep(dice.random() * 0.03)
-
-
-def compact(place, _):
-    ask(place.server, "compact\r\n")
-
-
-def recompress(place, dice):
-    ask(place.server, f"recompress {dice.choice(['start', 'pause', 'resume', 'cancel'])}\r\n")
-
-
-def train(place, dice):
-    ask(place.server, f"dictionary train frames{dice.randrange(2)}\r\n")
-
-
-def flood(place, dice):
-    """Noise until nothing more fits, and away with it."""
-    path = os.path.join(place.directory, "noise")
-    if not os.path.exists(path):
-        with open(path, "wb") as f:
-            for _ in range(200):
-                f.write(dice.randbytes(1 << 20))
-    address = "unix:" + place.server.unix
-    done = subprocess.run([place.farpage, "--server", address, "store", "flood", path],
-                          capture_output=True, text=True, check=False)
-    subprocess.run([place.farpage, "--server", address, "areas", "delete", "flood"],
-                   capture_output=True, check=False)
-    return "refused" if "memory" in done.stderr else "fitted"
-
-
-def too_many(place, _):
-    """More connections than there may be, most of which say nothing."""
-    crowd = []
-    for _ in range(200):
-        try:
-            s = socket.create_connection(("127.0.0.1", place.server.port), timeout=1)
-            s.sendall(b"get ")
-            crowd.append(s)
-        except OSError:
-            break
-    time.sleep(0.5)
-    for s in crowd:
-        s.close()
-
-
-def no_descriptors(place, dice):
-    """The system gives the server no more of them, for a while."""
-    pid = place.server.process.pid
-    now = len(os.listdir(f"/proc/{pid}/fd"))
-    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (now + 2, old[1]))
-    too_many(place, dice)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
-
-
-def half_a_request(place, dice):
-    """Whoever sends something else, and goes."""
-    try:
-        with place.server.connect(dice.choice(["tcp", "unix"])) as s:
-            s.sendall(dice.choice([b"set x 0 0 100000\r\nabc", b"\xfa" + dice.randbytes(60),
-                                   dice.randbytes(200), b"mg", b"\r\n\r\n", b"get " + b"k" * 3000]))
-    except OSError:
-        pass
-
-
-EVENTS = [change_compressor, reload_storm, compact, recompress, train, flood, too_many,
-          no_descriptors, half_a_request]
-
-
-# --- what is measured ----------------------------------------------------------------------------
-
-class Samples:
-    """Resident memory that nobody accounts for, over time."""
+class Report:
+    """A line for each thing that was looked at, with its verdict."""
 
     def __init__(self):
-        self.rows = []
+        self.bad = 0
 
-    def take(self, place):
-        rss = place.server.rss_bytes()
-        try:
-            memory = stats(place.server, "memory")
-        except OSError:
-            memory = {}
-        if "total_bytes" not in memory:
-            return  # there are too many connections just now
-        known = int(memory["total_bytes"]) - int(memory["heap_bytes"])
-        self.rows.append((time.monotonic(), rss, rss - known, int(memory["total_bytes"])))
+    def line(self, good, what, said):
+        self.bad += not good
+        print(f"  {'ok ' if good else 'BAD'}  {what:<22} {said}", flush=True)
+        return good
 
-    def slope(self):
-        """KiB a minute, by least squares over all but the first quarter; None where that is short."""
-        rows = self.rows[len(self.rows) // 4:]
-        if len(rows) < 3:
-            return None
-        xs, ys = [r[0] / 60 for r in rows], [r[2] / 1024 for r in rows]
-        x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-        return (sum((a - x) * (b - y) for a, b in zip(xs, ys)) /
-                sum((a - x) ** 2 for a in xs))
+    def end(self):
+        print("good" if not self.bad else f"{self.bad} not good", flush=True)
+        return 1 if self.bad else 0
 
 
-def until_zero(what, seconds=60):
-    """Waits; what is left at the end."""
-    end = time.monotonic() + seconds
-    while (left := what()) and time.monotonic() < end:
-        time.sleep(0.2)
-    return left
+def listed(counter):
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counter.items())) or "none"
 
 
-def nothing_held(place):
-    """Maps, pins and users of compressors: {name: number} of those that are not 0."""
-    found = {}
-    maps, pool = stats(place.server, "maps"), stats(place.server, "zpool")
-    for name, number in [("maps", maps.get("maps", "0")), ("pinned", pool["pinned"])]:
-        if int(number):
-            found[name] = int(number)
-    for name, number in stats(place.server, "compressors").items():
-        if name.endswith(":packing") and int(number):
-            found[name] = int(number)
-    return found
+# --- while it goes on ----------------------------------------------------------------------------
 
-
-# --- the whole -----------------------------------------------------------------------------------
-
-def run(place, minutes, dice):
-    crowd = Crowd(place)
+def run(place, minutes, dice, kinds):
+    crowd = Crowd(place, kinds)
     try:
         return disturb(place, minutes, dice, crowd)
     finally:
@@ -262,22 +134,26 @@ def run(place, minutes, dice):
 
 def disturb(place, minutes, dice, crowd):
     done, samples = collections.Counter(), Samples()
-    end = time.monotonic() + minutes * 60
-    next_sample = 0
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    next_sample, next_word = 0, begun + 60
+    while (now := time.monotonic()) < begun + minutes * 60:
         crowd.look()
         if place.server.process.poll() is not None:
-            raise clients.Wrong(f"the server ended: {place.server.process.returncode}\n"
-                                + place.server.stderr()[-2000:])
-        if time.monotonic() > next_sample:
+            raise Wrong(f"the server ended: {place.server.process.returncode}\n"
+                        + place.server.stderr()[-2000:])
+        if now > next_sample:
             samples.take(place)
-            next_sample = time.monotonic() + 2
+            next_sample = now + 2
+        if now > next_word:
+            print(f"{(now - begun) / 60:.0f} minutes, {sum(done.values())} events, "
+                  f"{place.server.rss_bytes() >> 20} MiB resident", file=sys.stderr, flush=True)
+            next_word = now + 60
         if dice.random() < 0.4:
             index = dice.choice(list(crowd.running))
             crowd.kill(index)
             crowd.begin(index)
         else:
-            event = dice.choice(EVENTS)
+            event = dice.choice(events.EVENTS)
             try:
                 said = event(place, dice)
                 done[event.__name__ + (f" ({said})" if said else "")] += 1
@@ -287,93 +163,192 @@ def disturb(place, minutes, dice, crowd):
     return done, samples, crowd
 
 
+def report_of_clients(report, minutes, done, crowd):
+    report.line(minutes < ALL_MINUTES or all(any(name.startswith(event.__name__) for name in done)
+                                             for event in events.EVENTS), "events", listed(done))
+    report.line(crowd.killed, "killed", listed(crowd.killed))
+    steps, notes = crowd.steps(), crowd.notes()
+    report.line(minutes < ALL_MINUTES or all(steps[kind.__name__.lower()] for kind in crowd.kinds),
+                "steps, about", listed(steps))
+    report.line(True, "gave up, began again", listed(collections.Counter(crowd.ended)))
+    report.line(minutes < ALL_MINUTES or notes["snapshots: taken"], "snapshots", listed(
+        collections.Counter({n.split(": ")[1]: c for n, c in notes.items() if "snap" in n})))
+    if bystanders.Program in crowd.kinds:
+        report.line(minutes < ALL_MINUTES or notes["program: as without"], "farpage run", listed(
+            collections.Counter({n.split(": ")[1]: c for n, c in notes.items() if "program" in n})))
+    else:
+        report.line(True, "farpage run", "left out: " + bystanders.can_page(crowd.place.farpage))
+
+
+# --- afterwards ----------------------------------------------------------------------------------
+
 def settle(place):
-    """All as it was configured; everybody gone."""
+    """All as it was configured; everybody gone. How many connections are left."""
     place.configure(place.good)
     place.reload()
     return until_zero(lambda: int(stats(place.server)["curr_connections"]) - 1)
 
 
-def empty(place):
-    """Everything is taken away; how many objects stay, and areas."""
-    address = "unix:" + place.server.unix
+def verify(report, crowd, what):
+    """Every byte that each client may know of."""
+    found = collections.Counter()
+    try:
+        for index, kind in enumerate(crowd.kinds):
+            if kind.slots:
+                found[kind.__name__.lower()] += crowd.make(index).verify() >> 10
+    except Wrong as wrong:
+        return report.line(False, what, str(wrong))
+    return report.line(True, what, "KiB: " + listed(found))
+
+
+def look_at_resident(report, minutes, samples, begun):
+    most = max(row[1] for row in samples.rows) >> 20
+    report.line(most <= max(LIMITS_MIB) * RESIDENT_MOST, "resident", f"{begun >> 20} MiB at first, at "
+                f"most {most} MiB of {max(LIMITS_MIB)} MiB")
+    slope = samples.slope()
+    report.line(slope is None or minutes < SLOPE_MINUTES or slope < SLOPE_KIB_A_MINUTE,
+                "unaccounted for", "too few samples" if slope is None else
+                f"{slope:+.0f} KiB a minute ({SLOPE_KIB_A_MINUTE} may be"
+                f"{'' if minutes >= SLOPE_MINUTES else ', not judged in so short a time'}), "
+                f"{samples.rows[-1][2] / 2**20:.1f} MiB at the end")
+
+
+def look_at_tiers(report, minutes, place):
+    spill, scrubbed = stats(place.server, "spill"), stats(place.server, "scrub")
+    bad = [name for name in ("write_errors", "read_errors", "bad_records", "failed_loads")
+           if int(spill[name])]
+    report.line(not bad and (minutes < ALL_MINUTES or int(spill["spilled_loads"])), "spilled",
+                f"{int(spill['spilled_total']):,} pages written, {int(spill['spilled_loads']):,} loaded, "
+                f"{int(spill['promotions']):,} brought back, full {int(spill['file_full']):,} times; "
+                + (f"not 0: {bad}" if bad else "no error"))
+    damaged = int(scrubbed["damaged_pages"]) + int(scrubbed["damaged_items"])
+    report.line(damaged == 0 and (minutes < ALL_MINUTES or int(scrubbed["runs"])), "scrubbed",
+                f"{scrubbed['runs']} runs, {int(scrubbed['pages']):,} pages, "
+                f"{int(scrubbed['spilled_pages']):,} of them in the file, {int(scrubbed['items']):,} "
+                f"items; {damaged} damaged")
+    tenants = stats(place.server, "tenants")
+    over = sum(int(n) for name, n in tenants.items() if name.endswith(":over_quota"))
+    report.line(minutes < ALL_MINUTES or over, "tenants", f"{over:,} stores above a quota, " + ", ".join(
+        f"{name} holds {int(tenants[name + ':bytes']) >> 10:,} KiB" for name in ("web", "batch",
+                                                                                "default")))
+
+
+def look_at_held(report, place):
+    held = until_zero(lambda: nothing_held(place), 20)
+    corrupt = int(stats(place.server)["farpage_corrupt"])
+    report.line(not held, "maps, pins, packing", str(held or 0))
+    report.line(not corrupt, "damaged", f"{corrupt} pages or values")
+
+
+def look_at_shrinking(report, place):
+    """Lower with nobody there, and back; where it does not fit it is said why."""
+    code, said = events.set_limit(place, SMALL_MIB)
+    rest = stats(place.server, "shrink")
+    report.line(code == 0 or rest["reason"] != "-", "shrunk", said.strip().splitlines()[0] if code == 0
+                else said.strip().splitlines()[-1] if said else "nothing said")
+    code, said = events.set_limit(place, LIMIT_MIB)
+    report.line(code == 0, "grown again", said.strip().splitlines()[0] if said else "nothing said")
+
+
+def end_server(report, place, what):
+    place.server.process.send_signal(signal.SIGTERM)
+    try:
+        code = place.server.process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        code = "no end"
+    trouble = TROUBLE.search(place.server.stderr().encode())
+    return report.line(code == 0 and not trouble, what, f"SIGTERM, exit {code}" + (
+        "" if code == 0 and not trouble else "\n" + place.server.stderr()[-2000:]))
+
+
+def begun_with_its_snapshot(report, place, crowd):
+    """Another server, which has nothing but a snapshot of this one."""
+    path = place.path("last.fps")
+    done = subprocess.run([place.farpage, "--server", place.address(), "snapshot", path],
+                          capture_output=True, text=True, check=False)
+    if not report.line(done.returncode == 0, "last snapshot", (done.stdout + done.stderr).strip()):
+        return
+    first, kept, state = place.server, place.path("kept"), place.path("state")
+    os.mkdir(state + "2")
+    try:
+        os.rename(state, state + "1")  # the second has a state of its own
+        os.rename(state + "2", state)
+        place.start(arguments=["--restore", path])
+        verify(report, crowd, "restored elsewhere")
+        end_server(report, place, "that one ended")
+    finally:
+        if place.server is not first:
+            place.server.process.kill()
+        place.server = first
+        shutil.rmtree(state)
+        os.rename(state + "1", state)
+        if os.path.exists(kept):
+            os.unlink(kept)
+
+
+def restarted(report, place, crowd):
+    """The same again, after a stop that kept everything."""
+    if not end_server(report, place, "stopped"):
+        return False
+    place.start()
+    verify(report, crowd, "verified after restart")
+    look_at_held(report, place)
+    return True
+
+
+def empty(report, place):
+    """Everything is taken away; nothing may be left that counts."""
     for name in {n.rsplit(":", 1)[0] for n in stats(place.server, "areas")}:
-        subprocess.run([place.farpage, "--server", address, "areas", "delete", name],
+        subprocess.run([place.farpage, "--server", place.address(), "areas", "delete", name],
                        capture_output=True, check=False)
-    subprocess.run([place.farpage, "--server", address, "export", "recreate", "disk"],
+    subprocess.run([place.farpage, "--server", place.address(), "export", "recreate", "disk"],
                    capture_output=True, check=False)
     ask(place.server, "flush_all\r\n")
     ask(place.server, "lru_crawler crawl all\r\n")
-    left = until_zero(lambda: int(stats(place.server, "zpool")["objects"]))
+    left = until_zero(lambda: sums(place))
     ask(place.server, "compact\r\n")
-    return left
+    time.sleep(3)
+    report.line(not left, "emptied", f"{left or 'nothing'} left, {place.server.rss_bytes() >> 20} MiB "
+                "resident")
 
 
-def report(rows, faults):
-    for what, said in rows:
-        print(f"  {what:<24} {said}")
-    for fault in faults:
-        print("  NOT GOOD:", fault)
-    print("good" if not faults else f"{len(faults)} not good")
-    return 1 if faults else 0
-
-
-def listed(counter):
-    return ", ".join(f"{number:,} {name}" for name, number in sorted(counter.items())) or "none"
+def afterwards(report, minutes, place, crowd, samples, begun):
+    left = settle(place)
+    report.line(not left, "connections of the dead", str(left))
+    verify(report, crowd, "verified")
+    until_zero(lambda: int(stats(place.server)["curr_connections"]) - 1, 10)
+    look_at_held(report, place)
+    look_at_tiers(report, minutes, place)
+    look_at_resident(report, minutes, samples, begun)
+    look_at_shrinking(report, place)
+    verify(report, crowd, "verified again")
+    begun_with_its_snapshot(report, place, crowd)
+    if restarted(report, place, crowd):
+        empty(report, place)
+        end_server(report, place, "ended")
 
 
 def main(farpaged, farpage, minutes):
     seed = int(os.environ.get("FARPAGE_SEED", random.randrange(10**6)))
-    dice = random.Random(seed)
-    place = Place(farpaged, farpage, seed)
-    faults, rows = [], [("seed", seed), ("minutes", minutes)]
+    kinds = [kind for kind in clients.KINDS
+             if kind is not bystanders.Program or not bystanders.can_page(farpage)]
+    place, report = Place(farpaged, farpage, seed), Report()
+    print(f"{minutes:g} minutes, seed {seed}, {len(kinds)} clients", flush=True)
     try:
         begun = place.server.rss_bytes()
-        done, samples, crowd = run(place, minutes, dice)
-        rows += [("events", listed(done)), ("killed", listed(crowd.killed)),
-                 ("requests, about", listed(crowd.requests())),
-                 ("clients that gave up", listed(collections.Counter(
-                     why.split(":")[0] for why in crowd.ended)))]
-        if left := settle(place):
-            faults.append(f"{left} connections of clients that are dead")
-        verified = collections.Counter()
-        for index in range(len(clients.KINDS)):
-            client = crowd.make(index)
-            verified[clients.KINDS[index].__name__.lower()] += client.verify() >> 10
-            del client
-        rows.append(("KiB verified", listed(verified)))
-        until_zero(lambda: int(stats(place.server)["curr_connections"]) - 1, 10)
-        if held := until_zero(lambda: nothing_held(place), 20):
-            faults.append(f"still held: {held}")
-        corrupt = int(stats(place.server)["farpage_corrupt"])
-        rows.append(("maps, pins, damaged", f"{held or 0}, {corrupt} damaged"))
-        if corrupt:
-            faults.append(f"{corrupt} pages or values did not match their checksum")
-        slope = samples.slope()
-        most = max(r[1] for r in samples.rows) >> 20
-        rows.append(("resident", f"{begun >> 20} MiB at first, at most {most} MiB of "
-                     f"{max(LIMITS_MIB)} MiB"))
-        if most > max(LIMITS_MIB) * RESIDENT_MOST:
-            faults.append(f"{most} MiB were resident, {max(LIMITS_MIB)} MiB are the limit")
-        rows.append(("unaccounted for", "too few samples" if slope is None else
-                     f"{slope:+.0f} KiB a minute, {samples.rows[-1][2] / 2**20:.1f} MiB at the end"))
-        if minutes >= SLOPE_MINUTES and slope is not None and slope > SLOPE_KIB_A_MINUTE:
-            faults.append(f"resident memory grows by {slope:.0f} KiB a minute")
-        if left := empty(place):
-            faults.append(f"{left} objects are there that nobody has")
-        time.sleep(3)
-        rest = place.server.rss_bytes()
-        rows.append(("emptied", f"{left} objects left, {rest >> 20} MiB resident"))
-        place.server.process.send_signal(signal.SIGTERM)
-        code = place.server.process.wait(timeout=30)
-        if code != 0 or TROUBLE.search(place.server.stderr().encode()):
-            faults.append(f"it ended with {code}\n{place.server.stderr()[-2000:]}")
-    except clients.Wrong as wrong:
-        faults.append(str(wrong))
+        done, samples, crowd = run(place, minutes, random.Random(seed), kinds)
+        report_of_clients(report, minutes, done, crowd)
+        afterwards(report, minutes, place, crowd, samples, begun)
+    except Wrong as wrong:
+        report.line(False, "wrong", str(wrong))
     finally:
         place.server.process.kill()
-        shutil.rmtree(place.directory, ignore_errors=True)
-    return report(rows, faults)
+        if report.bad:
+            kept = tempfile.mkdtemp(prefix="soak-bad-")
+            shutil.copy(place.server.stderr_path, kept)
+            print("the server's log:", kept)
+        place.forget()
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -163,19 +163,29 @@ def health_is_told_to_all_who_ask(programs):
 
 
 def a_server_that_stops_says_so_until_it_has(programs):
-    with Monitored(programs, ["server.stop_timeout=30s"]) as server:
+    with Monitored(programs, ["server.stop_timeout=30s", "storage.item_size_max=16MiB"]) as server:
         with server.connect("tcp") as reader:
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            value = b"x" * 1000000
-            reader.sendall(b"set big 0 0 1000000\r\n" + value + b"\r\n")
+            value = b"x" * 12000000
+            reader.sendall(b"set big 0 0 12000000\r\n" + value + b"\r\n")
             assert reader.recv(100) == b"STORED\r\n"
-            reader.sendall(b"get big\r\n" * 12)
+            reader.sendall(b"get big\r\n")
             reader.recv(1)
             server.process.send_signal(signal.SIGTERM)
             end = time.monotonic() + 10
             while "stopping: yes" not in (said := server.raw("GET /readyz HTTP/1.1\r\n\r\n")):
                 assert time.monotonic() < end, said
             assert said.startswith("HTTP/1.1 503 ") and server.get("/livez") == "ok\n"
+            # and at the other doors, to who asks for anything
+            for address in ("unix:" + server.unix, f"127.0.0.1:{server.port}"):
+                said = programs.run(address, "health", code=1)
+                assert said == "not ready: the server is stopping\n", said
+                said = programs.run(address, "health", "--json", code=1)
+                assert json.loads(said)["health"] == "not ready", said
+                assert "the server is stopping" in programs.run(address, "ping", code=69)
+            with server.connect() as late:
+                assert late.recv(100) == b"SERVER_ERROR the server is stopping\r\n"
+                assert late.recv(100) == b""
         server.is_over(0)
 
 
