@@ -590,8 +590,8 @@ enum exit_code server_create(struct config **config, const struct options *optio
     static enum exit_code (*const steps[])(struct server *server) = {
         meet_supervisor, create_base, create_store, create_workers, create_maintainer,
         create_recompressor, create_spiller, create_http, read_credentials, charge_fixed,
-        open_listeners, take_up, create_areas, create_exports, start_threads, create_pulse, enter_sandbox,
-        serve, finish_taking};
+        open_listeners, take_up, create_areas, create_exports, start_threads, create_pulse,
+        enter_sandbox, serve, finish_taking};
     tame_malloc();
     sandbox_begin();
     struct server *server = aligned_alloc(64, div_up_u64(sizeof *server, 64) * 64);

@@ -71,7 +71,7 @@ static bool hang(struct slice rest)
     return true;
 }
 
-/* The next asks of this worker, for pages that are in the file below memory, come just too early. */
+/* The next asks of this worker, for pages in the file below memory, come just too early. */
 static bool unseen(struct dispatcher *dispatcher, struct slice rest)
 {
     struct slice what, count_text;
