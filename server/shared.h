@@ -23,6 +23,7 @@
 #include "server/maps_register.h"
 #include "server/recompression.h"
 #include "server/scrub.h"
+#include "server/snapshot_counts.h"
 #include "server/settings.h"
 #include "server/shrinking.h"
 #include "server/spill_state.h"
@@ -75,7 +76,7 @@ struct shared {
     struct trainer *trainer;              /* of dictionaries */
     struct recompression recompression;
     struct scrub scrub;
-    _Atomic uint32_t snapshots_running; /* threads of snapshots.c */
+    struct snapshot_counts snapshots;
     struct shrinking shrinking;
     struct pressure pressure;
     _Atomic uint64_t limit_bytes; /* of memory, before what pressure takes of it (memory_limit.h) */

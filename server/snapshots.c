@@ -75,6 +75,13 @@ static void step(struct snapshot_job *job)
     else atomic_store(&job->turn, job->bytes.size_bytes > 0 ? TURN_SESSION : TURN_COMPLETE);
 }
 
+static void count(struct snapshot_counts *snapshots, const struct snapshot_job *job, bool complete)
+{
+    atomic_fetch_add(complete ? &snapshots->taken : &snapshots->given_up, 1);
+    atomic_fetch_add(&snapshots->bytes, job->progress.bytes);
+    if (complete) atomic_store(&snapshots->taken_unix_ns, clock_unix_ns());
+}
+
 static void *run_thread(void *opaque)
 {
     struct snapshot_job *job = opaque;
@@ -88,8 +95,9 @@ static void *run_thread(void *opaque)
     log_event(shared->log, LOG_INFO, complete ? "snapshot taken" : "snapshot given up",
               log_number("pages", job->progress.pages), log_number("bytes", job->progress.bytes),
               log_number("took_ms", (clock_monotonic_ns() - job->begun_ns) / NS_PER_MS));
+    count(&shared->snapshots, job, complete);
     destroy(job);
-    atomic_fetch_sub(&shared->snapshots_running, 1); /* the last thing it does */
+    atomic_fetch_sub(&shared->snapshots.running, 1); /* the last thing it does */
     return NULL;
 }
 
@@ -132,10 +140,10 @@ static enum fp_status start(struct snapshot_job *job)
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) return FP_NO_MEMORY;
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    atomic_fetch_add(&job->shared->snapshots_running, 1);
+    atomic_fetch_add(&job->shared->snapshots.running, 1);
     bool started = pthread_create(&thread, &attributes, run_thread, job) == 0;
     (void)pthread_attr_destroy(&attributes);
-    if (!started) atomic_fetch_sub(&job->shared->snapshots_running, 1);
+    if (!started) atomic_fetch_sub(&job->shared->snapshots.running, 1);
     return started ? FP_OK : FP_NO_MEMORY;
 }
 
@@ -195,5 +203,5 @@ void snapshot_leave(struct snapshot_job **job_ptr)
 
 void snapshots_wait(struct shared *shared)
 {
-    while (atomic_load(&shared->snapshots_running) > 0) (void)usleep(1000);
+    while (atomic_load(&shared->snapshots.running) > 0) (void)usleep(1000);
 }

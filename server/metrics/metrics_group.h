@@ -51,6 +51,6 @@ extern const struct metric_group metrics_of_build, metrics_of_process, metrics_o
     metrics_of_requests, metrics_of_connections, metrics_of_http, metrics_of_memory,
     metrics_of_pool,
     metrics_of_operations, metrics_of_sizes, metrics_of_seats, metrics_of_areas, metrics_of_exports,
-    metrics_of_tiers, metrics_of_tenants;
+    metrics_of_tiers, metrics_of_tenants, metrics_of_jobs;
 
 #endif

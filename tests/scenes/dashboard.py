@@ -18,6 +18,10 @@ sys.path.insert(0, GRAFANA)
 import dashboard as made  # noqa: E402
 
 FILE = os.path.join(GRAFANA, "dashboards/farpage.json")
+SECTIONS = """exports: [{name: disk, size: 1MiB, recreate: always}]
+tenants: [{name: default, quota_bytes: 64MiB}]
+storage: {spill_path: "%s", spill_size: 8MiB}
+"""
 HTTP = '{address: "127.0.0.1:%d", protocol: http}'
 
 
@@ -37,7 +41,7 @@ def every_query_of_the_dashboard_has_an_answer(programs):
     with tempfile.TemporaryDirectory() as directory, \
             Server(programs.farpaged, listeners=[HTTP % port,
                    f'{{address: "127.0.0.1:{nbd}", protocol: nbd}}'],
-                   more="exports: [{name: disk, size: 1MiB, recreate: always}]\n") as server:
+                   more=SECTIONS % directory) as server:
         pages = os.path.join(directory, "pages")
         with open(pages, "wb") as f:
             f.write(sample()[:4096 * 64])
@@ -53,6 +57,8 @@ def every_query_of_the_dashboard_has_an_answer(programs):
             while not over.wait(0.2):
                 ask(server, "set a 0 0 1\r\nb\r\nget a\r\nget b\r\n")
                 programs.run(server, "store", "area", pages)
+                programs.run(server, "scrub", "start")
+                programs.run(server, "snapshot", os.path.join(directory, "snapshot"))
 
         loader = threading.Thread(target=load)
         loader.start()
