@@ -117,7 +117,8 @@ static const struct option_row rows[] = {
     {"--stats", KIND_FLAG_OR_DURATION, BIT(RUN), FIELD(stats_ns), FIELD(stats), 100000000,
      86400ull * 1000000000, "[=TIME]", "tell at the end what it cost, and every TIME a line"},
     {"--mode", KIND_TEXT, BIT(RUN), FIELD(mode), 0, 0, 0, "MODE",
-     "handler (sleeps between faults), or spin (a processor's worth, the quickest)"},
+     "handler (sleeps between faults), spin (a processor's worth, the quickest), or pinned "
+     "(sleeps; pager and program on one processor: for programs of one thread)"},
     {"--evict", KIND_TEXT, BIT(RUN), FIELD(evict), 0, 0, 0, "WAY",
      "move or protect: how pages are taken (move where Linux is 6.8 or newer)"},
     {"--user-mode-only", KIND_FLAG, BIT(RUN), FIELD(user_mode_only), 0, 0, 0, NULL,

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,6 +35,7 @@ struct run {
     struct run_rights rights;
     uint64_t limit_bytes, begun_ns, told_ns;
     enum pager_mode mode;
+    bool pinned;
     enum pager_evict evict;
     struct farpage *client;
     struct farpage_area *area;
@@ -72,10 +74,11 @@ static bool read_modes(struct run *run, struct complaint *complaint)
 {
     const char *mode = run->cli->mode, *evict = run->cli->evict;
     bool spin = mode != NULL && strcmp(mode, "spin") == 0;
+    bool pinned = mode != NULL && strcmp(mode, "pinned") == 0;
     bool move = evict != NULL && strcmp(evict, "move") == 0;
     bool protect = evict != NULL && strcmp(evict, "protect") == 0;
-    if (mode != NULL && !spin && strcmp(mode, "handler") != 0) {
-        complain(complaint, "--mode: '%.40s' is neither handler nor spin", mode);
+    if (mode != NULL && !spin && !pinned && strcmp(mode, "handler") != 0) {
+        complain(complaint, "--mode: '%.40s' is none of handler, spin and pinned", mode);
         return false;
     }
     if (evict != NULL && !move && !protect) {
@@ -83,6 +86,7 @@ static bool read_modes(struct run *run, struct complaint *complaint)
         return false;
     }
     run->mode = spin ? PAGER_SPIN : PAGER_HANDLER;
+    run->pinned = pinned;
     run->evict = move ? PAGER_EVICT_MOVE : protect ? PAGER_EVICT_PROTECT : PAGER_EVICT_BEST;
     return true;
 }
@@ -174,8 +178,22 @@ static void lock_memory(void)
     if (may) (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
+/* The pager's thread and the program, with its agent, inherit it: who wakes whom need not wake a
+ * processor for it. */
+static bool stay_on_one_processor(struct complaint *complaint)
+{
+    cpu_set_t one;
+    int cpu = sched_getcpu();
+    CPU_ZERO(&one);
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET((size_t)cpu, &one);
+    if (cpu >= 0 && sched_setaffinity(0, sizeof one, &one) == 0) return true;
+    complain_errno(complaint, errno, "--mode pinned: cannot stay on one processor");
+    return false;
+}
+
 static bool start_pager(struct run *run, struct complaint *complaint)
 {
+    if (run->pinned && !stay_on_one_processor(complaint)) return false;
     int error = agent_door_open(&run->door, run->rights.how);
     if (error != 0) {
         complain_errno(complaint, error, "cannot make a socket for agents");

@@ -98,7 +98,7 @@ def what_cannot_be_run_is_said_with_the_reason(programs):
             (["--local", "120%", "true"], 125, "'120%' is not a percentage"),
             (["--local", "10%", "--total", "64MiB", "true"], 125, "6.40 MiB is less than the 16"),
             (["--local", "64MiB", "--evict", "burn", "true"], 125, "neither move nor protect"),
-            (["--local", "64MiB", "--mode", "x", "true"], 125, "neither handler nor spin"),
+            (["--local", "64MiB", "--mode", "x", "true"], 125, "is none of handler, spin and pinned"),
             (["--local", "64MiB"], 125, "'run' needs [--] COMMAND"),
             (["--locl", "64MiB", "true"], 125, "did you mean '--local'"),
             ([*big, "there-is-none"], 127, "'there-is-none' is in none of the folders of $PATH"),
@@ -122,6 +122,8 @@ def what_cannot_be_run_is_said_with_the_reason(programs):
             assert done.returncode == code, f"{arguments}: {done.returncode} {done.stderr}"
             assert reason in done.stderr, f"{arguments}: {done.stderr}"
             assert done.stdout == "", done.stdout
+        pinned = run(programs, server, "--local", "64MiB", "--mode", "pinned", "--", "nproc")
+        assert (pinned.returncode, pinned.stdout) == (0, "1\n"), pinned.stdout + pinned.stderr
         within = run(programs, server, *big, "true", env={**os.environ, "FARPAGE_AGENT": "1"})
         assert within.returncode == 125 and "within 'farpage run' already" in within.stderr
         if os.geteuid() == 0 and shutil.which("setpriv"):
