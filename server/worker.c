@@ -192,7 +192,8 @@ static bool create_events(struct worker *worker)
     worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
     worker->sweep =
         event_new(worker->base, worker->sweep_fd, EV_READ | EV_PERSIST, on_sweep, worker);
-    return handshakes_init(&worker->handshakes, worker->base) &&
+    return queue_init(&worker->handshakes, worker->base, TURN_NS_MAX) &&
+           queue_init(&worker->behind, worker->base, TURN_AHEAD_NS_MAX) &&
            worker->wake != NULL && worker->sweep != NULL && event_add(worker->wake, NULL) == 0 &&
            event_add(worker->sweep, NULL) == 0 &&
            timerfd_settime(worker->sweep_fd, 0, &sweeps, NULL) == 0;
@@ -251,7 +252,8 @@ void worker_destroy(struct worker **worker_ptr)
     spill_desk_fini(&worker->desk_of_spilled, worker->shared->store);
     if (worker->wake != NULL) event_free(worker->wake);
     if (worker->sweep != NULL) event_free(worker->sweep);
-    handshakes_fini(&worker->handshakes);
+    queue_fini(&worker->handshakes);
+    queue_fini(&worker->behind);
     if (worker->base != NULL) event_base_free(worker->base);
     if (worker->wake_fd >= 0) close(worker->wake_fd);
     if (worker->sweep_fd >= 0) close(worker->sweep_fd);

@@ -16,9 +16,10 @@
 #include "base/lock.h"
 #include "base/status.h"
 #include "server/dispatch/dispatch.h"
-#include "server/handshakes.h"
 #include "server/output.h"
+#include "server/queue.h"
 #include "server/shared.h"
+#include "server/turns.h"
 
 enum {
     WORKER_INPUT_BYTES = 64 << 10, /* read at once; idle connections keep no buffer */
@@ -46,11 +47,12 @@ struct worker {
     struct event_base *base;
     uint8_t *input;      /* WORKER_INPUT_BYTES, of whichever connection is being read */
     struct output_desk desk; /* of whichever is being answered */
-    struct handshakes handshakes;
+    struct queue handshakes, behind;
     struct spill_desk desk_of_spilled;
     struct conn *conns;  /* its connections */
     struct nbd_conn *nbd_conns; /* and those of block devices */
     uint64_t now_ns;     /* monotonic; set at each callback */
+    struct turns turns;  /* whose connections go first */
     bool stopping;
     /* private to worker.c */
     pthread_t thread;

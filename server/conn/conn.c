@@ -15,6 +15,7 @@
  *   all input carried out  on           -             -
  *   output is full         off          on            -           -> resume when drained
  *   turn is over           off          -             on          -> resume
+ *   its tenant is ahead    off          -             (queue.h)   -> read, or resume
  *   its page is being read off          on if pending -           -> resume when it has come
  *   room is being made     off          on if pending in a moment -> resume
  *   TLS holds more input   on           -             on          -> read
@@ -40,7 +41,6 @@
 #include "server/watch_events.h"
 
 enum {
-    TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
     EVICTIONS_PER_TURN = 64,
     CONN_FIXED_BYTES = 4096, /* charged for each: the structure, its events, an empty output */
     KEPT_ALWAYS_BYTES = 16 << 10, /* a longer request gets its room as its bytes arrive */
@@ -50,6 +50,7 @@ static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
 static void on_turn(evutil_socket_t fd, short what, void *opaque);
 static void on_watch(evutil_socket_t fd, short what, void *opaque);
+static void on_behind(void *opaque);
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
@@ -74,7 +75,8 @@ static void conn_destroy(struct conn *conn)
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     event_del(&conn->turn_event);
-    handshakes_leave(&worker->handshakes, &conn->handshake);
+    queue_leave(&worker->handshakes, &conn->handshake);
+    queue_leave(&worker->behind, &conn->behind);
     conn_parked_drop(conn);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
@@ -117,6 +119,7 @@ static struct conn *conn_create(struct worker *worker, const struct arrival *arr
     struct conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL) return NULL;
     conn->worker = worker;
+    conn->behind = (struct queued){.go_on = on_behind, .connection = conn};
     conn->watch = (struct conn_watch){.told = on_watch, .conn = conn};
     if (arrival->tls) conn->tls = credentials_open_tls(&worker->shared->credentials, arrival->fd);
     conn->handshaking = arrival->tls;
@@ -158,11 +161,16 @@ struct conn *conn_next(const struct conn *conn)
     return conn->next;
 }
 
+static uint8_t tenant_of(const struct conn *conn)
+{
+    return atomic_load(&conn->row.tenant);
+}
+
 /* What follows is done for its tenant. */
 static void conn_tick(struct conn *conn)
 {
     worker_tick(conn->worker);
-    conn->worker->dispatcher.scratch->tenant = atomic_load(&conn->row.tenant);
+    conn->worker->dispatcher.scratch->tenant = tenant_of(conn);
 }
 
 /* --- input that is kept ----------------------------------------------------------------------- */
@@ -266,28 +274,27 @@ static enum step timed_step(struct conn *conn, struct slice *input, uint64_t *no
     return next;
 }
 
-/* Carries out requests from the front of *input until something stops it. */
-static enum step carry_out(struct conn *conn, struct slice *input)
+/* Carries out requests from the front of *input until something stops it, at *now_ns. */
+static enum step carry_out(struct conn *conn, struct slice *input, uint64_t *now_ns)
 {
     const struct settings *settings = &conn->worker->shared->settings;
     const uint64_t full = conn_replies_most(settings, budget_of(conn));
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     const uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
-    const uint64_t began_ns = conn->worker->now_ns;
-    uint64_t now_ns = began_ns;
+    const uint64_t ends_ns = *now_ns + turns_ns_max(&conn->worker->turns, tenant_of(conn));
     conn->need_bytes = 0;
     conn->worker->dispatcher.more_pages = 0;
     for (uint32_t done = 0;; done++) {
         if (output_is_due(&conn->output)) {
             send_output(conn);
-            now_ns = clock_monotonic_ns();
+            *now_ns = clock_monotonic_ns();
         }
         if (output_buffered(&conn->output) >= full) return STEP_FULL;
         bool more = done > 0 && input->size_bytes > 0; /* most turns are of one request */
-        bool is_long = now_ns > began_ns + TURN_NS_MAX;
+        bool is_long = *now_ns > ends_ns;
         if (more && (done + *more_pages >= turn || is_long)) return STEP_TURN;
         size_t before = input->size_bytes;
-        enum step next = timed_step(conn, input, &now_ns);
+        enum step next = timed_step(conn, input, now_ns);
         if (has_moved(conn, input->size_bytes < before, next)) request_moved(conn);
         if (next == STEP_MORE) send_output(conn); /* while the others are looked for */
         if (conn->output.broken || (conn->leaving && !is_within_reply(conn))) return STEP_CLOSE;
@@ -336,6 +343,18 @@ static void look_into_tls(struct conn *conn)
     if (conn->tls != NULL) event_want(&conn->turn_event, tls_has_more(conn->tls), &at_once);
 }
 
+static bool is_ahead(const struct conn *conn)
+{
+    return turns_ahead(&conn->worker->turns, tenant_of(conn));
+}
+
+/* It goes on when its turn among those has come whose tenants are ahead. */
+static void go_behind(struct conn *conn, bool reads)
+{
+    conn->behind_reads = reads;
+    queue_join(&conn->worker->behind, &conn->behind);
+}
+
 /* Sends, and decides by the table above what to wait for. */
 static void settle(struct conn *conn, enum step why)
 {
@@ -367,16 +386,23 @@ static void settle(struct conn *conn, enum step why)
                           memory_order_relaxed);
     atomic_store_explicit(&conn->row.state, (int)state_of(conn), memory_order_relaxed);
     bool goes_on = (why == STEP_TURN || why == STEP_LATER) && !conn->closing;
+    bool behind = why == STEP_TURN && goes_on && is_ahead(conn);
+    if (behind) go_behind(conn, false);
+    else queue_leave(&conn->worker->behind, &conn->behind);
     event_want(&conn->read_event, why == STEP_WAIT && !conn->closing && !conn->eof, NULL);
     event_want(&conn->write_event, pending, NULL);
-    event_want(&conn->turn_event, goes_on, why == STEP_LATER ? &in_a_moment : &at_once);
+    event_want(&conn->turn_event, goes_on && !behind,
+               why == STEP_LATER ? &in_a_moment : &at_once);
     if (why == STEP_WAIT && !conn->closing) look_into_tls(conn);
 }
 
 static void work(struct conn *conn, struct slice input)
 {
     enum step why = STEP_AWAIT;
-    if (!spill_waits(&conn->spill)) why = carry_out(conn, &input);
+    struct worker *worker = conn->worker;
+    uint64_t ended_ns = worker->now_ns;
+    if (!spill_waits(&conn->spill)) why = carry_out(conn, &input, &ended_ns);
+    turns_note(&worker->turns, tenant_of(conn), worker->now_ns, ended_ns);
     if (why != STEP_CLOSE && !keep(conn, input)) why = STEP_CLOSE; /* malloc itself refuses */
     settle(conn, why);
 }
@@ -490,20 +516,13 @@ static void await_turn(struct conn *conn)
     event_want(&conn->write_event, false, NULL);
     conn->handshake.go_on = shake_hands;
     conn->handshake.connection = conn;
-    handshakes_queue(&conn->worker->handshakes, &conn->handshake);
+    queue_join(&conn->worker->handshakes, &conn->handshake);
 }
 
-static void on_read(evutil_socket_t fd, short what, void *opaque)
+static void read_on(struct conn *conn)
 {
-    (void)fd, (void)what;
-    struct conn *conn = opaque;
     uint8_t *at;
     size_t room;
-    conn_tick(conn);
-    if (conn->handshaking) {
-        await_turn(conn);
-        return;
-    }
     if (!place_to_read(conn, &at, &room)) {
         refuse_for_memory(conn);
         return;
@@ -523,9 +542,36 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     arrived(conn, at, (size_t)got);
 }
 
+static void on_read(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct conn *conn = opaque;
+    conn_tick(conn);
+    if (conn->handshaking) {
+        await_turn(conn);
+    } else if (is_ahead(conn)) {
+        event_want(&conn->read_event, false, NULL);
+        go_behind(conn, true);
+    } else {
+        read_on(conn);
+    }
+}
+
 static void resume(struct conn *conn)
 {
     work(conn, kept_slice(&conn->kept));
+}
+
+static void on_behind(void *opaque)
+{
+    struct conn *conn = opaque;
+    conn_tick(conn);
+    if (!conn->behind_reads) {
+        resume(conn);
+        return;
+    }
+    event_want(&conn->read_event, true, NULL);
+    read_on(conn);
 }
 
 void conn_arrived(void *opaque)
@@ -544,7 +590,8 @@ static bool is_pending(const struct event *event)
 void conn_answered(struct conn *conn)
 {
     bool last = conn->parked.count == 0 && !spill_waits(&conn->spill);
-    bool goes_on = is_pending(&conn->turn_event) || is_pending(&conn->write_event);
+    bool goes_on = is_pending(&conn->turn_event) || is_pending(&conn->write_event) ||
+                   conn->behind.waits;
     if (last && (conn->leaving || (conn->eof && !goes_on))) {
         settle(conn, conn->leaving ? STEP_CLOSE : STEP_WAIT);
         return;

@@ -17,7 +17,9 @@ struct conn {
     struct worker *worker;
     struct tls *tls;  /* NULL: in the clear */
     bool handshaking; /* TLS is not agreed on yet: nothing else happens */
-    struct handshake handshake;
+    struct queued handshake; /* in the worker's queue */
+    struct queued behind;    /* others, because its tenant is ahead: */
+    bool behind_reads;       /* with what it has to read; else with what is left of its input */
     struct conn_login login;
     struct conn *next, *prev; /* of the worker's */
     struct event read_event, write_event, turn_event;

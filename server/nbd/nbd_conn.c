@@ -32,7 +32,6 @@
 #include "server/watch_events.h"
 
 enum {
-    TURN_NS_MAX = 1000000,   /* a turn ends after so much work, however few requests that were */
     EVICTIONS_PER_TURN = 64,
     HANDSHAKE_INPUT_BYTES = 1024, /* grows with a longer option */
 };
@@ -40,6 +39,7 @@ enum {
 static void on_read(evutil_socket_t fd, short what, void *opaque);
 static void on_write(evutil_socket_t fd, short what, void *opaque);
 static void on_turn(evutil_socket_t fd, short what, void *opaque);
+static void on_behind(void *opaque);
 static void settle(struct nbd_conn *conn, enum nbd_step why);
 
 static void count(struct nbd_conn *conn, enum worker_counter which, uint64_t delta)
@@ -76,7 +76,8 @@ static void conn_destroy(struct nbd_conn *conn)
     event_del(&conn->reads.event);
     event_del(&conn->writes.event);
     event_del(&conn->turns.event);
-    handshakes_leave(&worker->handshakes, &conn->shaking);
+    queue_leave(&worker->handshakes, &conn->shaking);
+    queue_leave(&worker->behind, &conn->behind);
     conns_unlink(&shared->conns, &conn->row);
     if (conn->prev != NULL) conn->prev->next = conn->next;
     else worker->nbd_conns = conn->next;
@@ -130,6 +131,7 @@ void nbd_conn_open(struct worker *worker, const struct arrival *arrival)
         return;
     }
     conn->worker = worker;
+    conn->behind = (struct queued){.go_on = on_behind, .connection = conn};
     conn->charged_bytes = sizeof *conn;
     budget_charge_anyway(budget_of(conn), BUDGET_CONNECTIONS, conn->charged_bytes);
     link_conn(conn, arrival);
@@ -247,28 +249,28 @@ static enum nbd_step timed_step(struct nbd_conn *conn, uint64_t *now_ns)
     return next;
 }
 
-/* Carries out what the input holds until something stops it. */
-static enum nbd_step carry_out(struct nbd_conn *conn)
+/* Carries out what the input holds until something stops it, at *now_ns. */
+static enum nbd_step carry_out(struct nbd_conn *conn, uint64_t *now_ns)
 {
     const struct settings *settings = &conn->worker->shared->settings;
     const uint64_t full = conn_replies_most(settings, budget_of(conn));
     uint32_t turn = atomic_load_explicit(&settings->requests_per_turn, memory_order_relaxed);
     uint32_t *more_pages = &conn->worker->dispatcher.more_pages;
-    const uint64_t began_ns = conn->worker->now_ns;
-    uint64_t now_ns = began_ns;
+    uint8_t tenant = atomic_load(&conn->row.tenant);
+    const uint64_t ends_ns = *now_ns + turns_ns_max(&conn->worker->turns, tenant);
     conn->need_bytes = 0;
     *more_pages = 0;
     for (uint32_t done = 0;; done++) {
         if (output_is_due(&conn->output)) {
             send_output(conn);
-            now_ns = clock_monotonic_ns();
+            *now_ns = clock_monotonic_ns();
         }
         if (output_buffered(&conn->output) >= full) return NBD_STEP_FULL;
         if (done > 0 && has_more(conn)) {
-            bool over = done + *more_pages >= turn || now_ns > began_ns + TURN_NS_MAX;
+            bool over = done + *more_pages >= turn || *now_ns > ends_ns;
             if (over) return NBD_STEP_TURN;
         }
-        enum nbd_step next = timed_step(conn, &now_ns);
+        enum nbd_step next = timed_step(conn, now_ns);
         if (next != NBD_STEP_WAIT && next != NBD_STEP_CLOSE) moved(conn);
         if (conn->output.broken) return NBD_STEP_CLOSE;
         if (next != NBD_STEP_ON) return next;
@@ -345,6 +347,11 @@ static void begin_tls(struct nbd_conn *conn)
     event_want(&conn->writes, false, NULL);
 }
 
+static bool is_ahead(const struct nbd_conn *conn)
+{
+    return turns_ahead(&conn->worker->turns, atomic_load(&conn->row.tenant));
+}
+
 /* Sends, and decides by the table above what to wait for. */
 static void settle(struct nbd_conn *conn, enum nbd_step why)
 {
@@ -379,13 +386,20 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
     event_want(&conn->reads, reads, NULL);
     event_want(&conn->writes, pending, NULL);
     bool at_leisure = why == NBD_STEP_LATER;
-    event_want(&conn->turns, goes_on && !conn->closing, at_leisure ? &in_a_moment : &at_once);
+    goes_on = goes_on && !conn->closing;
+    bool behind = goes_on && !at_leisure && is_ahead(conn);
+    if (behind) queue_join(&conn->worker->behind, &conn->behind);
+    else queue_leave(&conn->worker->behind, &conn->behind);
+    event_want(&conn->turns, goes_on && !behind, at_leisure ? &in_a_moment : &at_once);
 }
 
 static void work(struct nbd_conn *conn)
 {
     enum nbd_step why = NBD_STEP_AWAIT;
-    if (!spill_waits(&conn->spill)) why = carry_out(conn);
+    struct worker *worker = conn->worker;
+    uint64_t ended_ns = worker->now_ns;
+    if (!spill_waits(&conn->spill)) why = carry_out(conn, &ended_ns);
+    turns_note(&worker->turns, atomic_load(&conn->row.tenant), worker->now_ns, ended_ns);
     if (why != NBD_STEP_CLOSE && conn->job_count > 0) nbd_jobs_step(conn);
     settle(conn, why);
 }
@@ -426,7 +440,7 @@ static void await_turn(struct nbd_conn *conn)
     event_want(&conn->writes, false, NULL);
     conn->shaking.go_on = shake_hands;
     conn->shaking.connection = conn;
-    handshakes_queue(&conn->worker->handshakes, &conn->shaking);
+    queue_join(&conn->worker->handshakes, &conn->shaking);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -450,16 +464,9 @@ static ssize_t receive(struct nbd_conn *conn)
     return conn->tls == NULL ? recv(conn->row.fd, at, room, 0) : tls_read(conn->tls, at, room);
 }
 
-static void on_read(evutil_socket_t fd, short what, void *opaque)
+static void read_on(struct nbd_conn *conn)
 {
-    (void)fd, (void)what;
-    struct nbd_conn *conn = opaque;
     struct nbd_input *input = &conn->input;
-    conn_tick(conn);
-    if (conn->tls_begun) {
-        await_turn(conn);
-        return;
-    }
     if (!place_to_read(conn)) {
         settle(conn, NBD_STEP_CLOSE); /* no memory for a long option */
         return;
@@ -478,6 +485,36 @@ static void on_read(evutil_socket_t fd, short what, void *opaque)
     atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
     if (nbd_input(conn).size_bytes < conn->need_bytes && !conn->eof && conn->job_count == 0) return;
     work(conn);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *opaque)
+{
+    (void)fd, (void)what;
+    struct nbd_conn *conn = opaque;
+    conn_tick(conn);
+    if (conn->tls_begun) {
+        await_turn(conn);
+    } else if (is_ahead(conn)) {
+        event_want(&conn->reads, false, NULL);
+        conn->behind_reads = true;
+        queue_join(&conn->worker->behind, &conn->behind);
+    } else {
+        read_on(conn);
+    }
+}
+
+static void on_behind(void *opaque)
+{
+    struct nbd_conn *conn = opaque;
+    bool reads = conn->behind_reads;
+    conn_tick(conn);
+    conn->behind_reads = false;
+    if (!reads) {
+        work(conn);
+        return;
+    }
+    event_want(&conn->reads, true, NULL);
+    read_on(conn);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *opaque)

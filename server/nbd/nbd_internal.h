@@ -8,7 +8,7 @@
 #include "protocol/nbd.h"
 #include "protocol/nbd_option.h"
 #include "server/exports.h"
-#include "server/handshakes.h"
+#include "server/queue.h"
 #include "server/nbd/nbd_conn.h"
 #include "tls/tls.h"
 
@@ -68,7 +68,9 @@ struct nbd_conn {
     struct nbd_conn *next, *prev; /* of the worker's */
     struct nbd_event reads, writes, turns;
     struct tls *tls; /* NULL: in the clear */
-    struct handshake shaking; /* of TLS, in the worker's queue */
+    struct queued shaking; /* of TLS, in the worker's queue */
+    struct queued behind;  /* others, because its tenant is ahead */
+    bool behind_reads;     /* and then it reads on */
     bool tls_due;    /* as soon as all is sent */
     bool tls_begun;  /* and is not done yet */
     struct output output;

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is refused, who gives way and how much is given back, where memory has limits."""
 import functools
+import multiprocessing
 import os
 import re
+import select
 import signal
+import statistics
 import sys
 import tempfile
 
@@ -190,6 +193,50 @@ def a_user_and_a_certificate_belong_to_their_tenants(programs):
             assert of_tenant(secured.server_by_unix(), tenant)["items"] == 1, name
 
 
+def crowd(server, over):
+    """Sixteen connections that set without end, each with more on its way than it is given time for."""
+    blob = b"".join(b"set crowd%d 0 0 4000 noreply\r\n%s\r\n" % (n, noise(n, 4000))
+                    for n in range(100))
+    at, sockets = {}, [server.connect("tcp") for _ in range(16)]
+    for s in sockets:
+        s.setblocking(False)
+        at[s] = 0
+    while not over.is_set():
+        for s in select.select([], sockets, [], 0.1)[1]:
+            at[s] += s.send(memoryview(blob)[at[s]:])
+            at[s] %= len(blob)
+    for s in sockets:
+        s.close()
+
+
+def waited(programs, sets):
+    """How many sets of a crowd are carried out while a request of another connection waits: the median."""
+    with Server(programs.farpaged, [memory_limit(programs, 64), "server.threads=1", *sets]) as server, \
+            server.connect() as s:
+        over, sets_done, before = multiprocessing.Event(), [], 0
+        process = multiprocessing.Process(target=crowd, args=(server, over))
+        process.start()
+        until(lambda: int(stats(server)["cmd_set"]) > 3000)
+        for _ in range(101):
+            s.sendall(b"stats\r\n")
+            said = b""
+            while not said.endswith(b"END\r\n"):
+                said += s.recv(65536)
+            now = int(re.search(rb"cmd_set (\d+)", said)[1])
+            sets_done.append(now - before)
+            before = now
+        over.set()
+        process.join()
+        return statistics.median(sets_done)
+
+
+def a_crowd_of_one_tenant_holds_up_no_other(programs):
+    """As many as all of them have ready, where they are one tenant's; else as one of them may do."""
+    together = waited(programs, [])
+    apart = waited(programs, [tenants(f'name: mine, members: "{ME}"')])
+    assert apart * 3 < together, (apart, together)
+
+
 def a_lower_limit_is_watched_and_what_cannot_go_is_said(programs):
     """farpage set waits for it; telnet sees it in `watch shrink`; stats shrink says how it went."""
     low, lowest = limit_mib(programs.farpaged, 48), limit_mib(programs.farpaged, 24)
@@ -281,5 +328,6 @@ if __name__ == "__main__":
     tell([zswaps_counters_say_why_pages_were_refused,
           a_tenants_quota_is_answered_at_all_three_doors, who_scans_pushes_out_nobody_else,
           tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants,
+          a_crowd_of_one_tenant_holds_up_no_other,
           a_lower_limit_is_watched_and_what_cannot_go_is_said,
           under_pressure_the_limit_gives_way])

@@ -63,7 +63,8 @@ MAY_INCLUDE = {
     "server/output": BASE | {"tls"},
     "server/sandbox": BASE,
     "server/closing": BASE | {"server/shared"},
-    "server/handshakes": BASE,
+    "server/queue": BASE,
+    "server/turns": BASE | {"storage/tenant"},
     "server/settings": BASE | {"server/config"},
     "server/watch": BASE | {"protocol", "server/conns", "server/output", "server/shrinking", "storage/item",
                             "storage/store"},
@@ -105,9 +106,9 @@ MAY_INCLUDE = {
                                "server/memory_limit", "server/operate", "server/output",
                                "server/session", "server/shared", "server/stats", "server/watch"},
     "server/nbd": BASE | {"server/spilled", "server/closing", "server/latency", "server/slow", "server/tenancy", "protocol", "storage/store", "server/worker", "server/dispatch",
-                          "server/patience", "server/exports", "server/handshakes", "server/output", "server/shared",
+                          "server/patience", "server/exports", "server/queue", "server/output", "server/shared",
                           "server/watch", "tls"},
-    "server/worker": BASE | {"server/spilled", "server/conn", "server/handshakes", "server/nbd", "server/dispatch", "server/output", "server/shared",
+    "server/worker": BASE | {"server/spilled", "server/turns", "server/conn", "server/queue", "server/nbd", "server/dispatch", "server/output", "server/shared",
                              "server/tenancy"},
     "server/patience": BASE | {"server/output", "server/settings"},
     "server/conn": BASE | {"server/spilled", "server/closing", "server/latency", "server/slow", "server/tenancy", "server/patience", "protocol", "server/worker", "server/dispatch", "server/dispatcher", "server/maps",
@@ -151,7 +152,7 @@ MAY_INCLUDE = {
 TOGETHER = {("server/worker", "server/conn"), ("server/worker", "server/nbd")}
 # Foreign header -> the only rooms that may name it.
 FOREIGN = {
-    r"event2?/": {"server/resume", "server/conn", "server/handshakes", "server/http", "server/nbd", "server/output", "server/worker", "server/listener",
+    r"event2?/": {"server/resume", "server/conn", "server/queue", "server/http", "server/nbd", "server/output", "server/worker", "server/listener",
                   "server/maintainer", "server/pulse", "server/server"},
     r"systemd/": {"server/handed"},
     r"zstd": {"codec/codec_zstd"},
