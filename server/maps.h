@@ -21,7 +21,7 @@
     X(MAPS_BUSY)             /* another writes */                                                  \
     X(MAPS_CORRUPT)                                                                                \
     X(MAPS_NO_MEMORY)        /* nothing has changed */                                             \
-    X(MAPS_SPILLED)          /* it went to the file just now: promote it */                        \
+    X(MAPS_SPILLED)          /* it has to be read from the file below memory first */              \
     X(MAPS_OUTSIDE)          /* no such slot; or not within what is mapped */                      \
     X(MAPS_TOO_MANY)         /* session.maps_max */                                                \
     X(MAPS_TOO_MUCH)         /* session.mapped_max */                                              \

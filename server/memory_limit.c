@@ -2,6 +2,7 @@
 #include "server/memory_limit.h"
 
 #include "base/arith.h"
+#include "storage/store_spill.h"
 
 void memory_watermarks_set(struct store *store, const struct config *config)
 {
@@ -9,6 +10,12 @@ void memory_watermarks_set(struct store *store, const struct config *config)
                    (struct watermark_levels){.high = config->storage.watermark_high,
                                              .low = config->storage.watermark_low,
                                              .accept = config->storage.watermark_accept});
+}
+
+void memory_spill_set(struct store *store, const struct config *config)
+{
+    bool on = config->storage.spill_items == CONFIG_SWITCH_ON;
+    store_spill_set_items(store, on ? (uint32_t)config->storage.spill_item_bytes : 0);
 }
 
 const char *memory_limit_refusal(struct shared *shared, uint64_t bytes, uint64_t item_bytes_max)

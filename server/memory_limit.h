@@ -15,6 +15,8 @@ enum { MEMORY_ROOM_BYTES = 4 << 20 }; /* less than this for data is no server */
 
 /* The levels at which room is made and pages are refused (storage/watermark.h). */
 void memory_watermarks_set(struct store *store, const struct config *config) FP_NONNULL(1, 2);
+/* Whether and which items are spilled, where there is a file for them. */
+void memory_spill_set(struct store *store, const struct config *config) FP_NONNULL(1, 2);
 
 /* NULL, or why it is refused: less than the program needs or than values of item_bytes_max, or more
  * than there is address space for since the start. */

@@ -140,6 +140,7 @@ static enum fp_status apply(const struct change_walk *walk, const struct config 
     apply_settings(walk, next);
     log_configure(shared->log, next->log.level, next->log.format);
     memory_watermarks_set(shared->store, next);
+    memory_spill_set(shared->store, next);
     tenancy_apply(shared, next);
     store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
     return FP_OK;

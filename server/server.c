@@ -204,6 +204,7 @@ static enum exit_code open_spill(struct server *server)
     if (!spill_file_check(options.path, options.size_bytes, why) ||
         store_spill_open(server->shared.store, &options, why) != FP_OK)
         return fail(server, EXIT_RUNTIME, "storage.spill_path", why);
+    memory_spill_set(server->shared.store, config);
     tell_spill(server);
     return EXIT_OK;
 }

@@ -186,7 +186,7 @@ static bool has_gaps_enough(struct shared *shared)
 static bool evict_some(struct shared *shared, struct store_scratch *scratch)
 {
     bool some = false;
-    if (!store_evicts(shared->store)) return false;
+    if (!store_evicts(shared->store) || store_spill_takes_items(shared->store)) return false;
     for (int i = 0; i < EVICTIONS_PER_LOOK; i++) {
         if (!store_drop_one(shared->store, scratch)) break;
         some = true;

@@ -13,10 +13,12 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "protocol/key_text.h"
 
 struct spilled {
     struct store_read read;
     enum store_promote how;
+    bool leads; /* it is the first of an item's, which is promoted with it */
     struct spill_wait *wait; /* NULL: nobody any more */
     struct spill_desk *desk;
     struct spilled *next; /* of whatever list it is in */
@@ -54,6 +56,14 @@ static void tell_failure(struct spill_reads *reads, const struct store_read *rea
     uint64_t skipped;
     if (read->status != FP_IO && read->status != FP_CORRUPT) return;
     if (!log_gate_pass(&shared->gates[GATE_SPILL], pace, clock_monotonic_ns(), &skipped)) return;
+    if (read->item != NULL) {
+        char key[KEY_URI_BYTES_MAX + 1];
+        key[key_uri(item_key(read->item), key)] = '\0';
+        log_event(shared->log, LOG_ERROR, "a spilled item cannot be read, and ends",
+                  log_text("key", key), log_text("reason", fp_status_text(read->status)),
+                  log_number("not_shown", skipped));
+        return;
+    }
     log_event(shared->log, LOG_ERROR, "a spilled page cannot be read",
               log_text("area", read->place.area->name), log_number("slot", read->place.slot),
               log_text("reason", fp_status_text(read->status)),
@@ -124,9 +134,9 @@ void spill_reads_destroy(struct spill_reads **reads_ptr)
 
 /* --- desks ------------------------------------------------------------------------------------ */
 
-static void end_one(struct spilled *spilled, struct store *store)
+static void end_one(struct spilled *spilled, struct store *store, struct store_scratch *scratch)
 {
-    store_read_end(store, &spilled->read);
+    store_read_end(store, scratch, &spilled->read);
     free(spilled);
     budget_return(store_budget(store), BUDGET_SPILL, sizeof *spilled);
 }
@@ -147,19 +157,20 @@ void spill_desk_init(struct spill_desk *desk, int wake_fd)
 }
 
 /* The pool has stopped, and nobody waits. */
-void spill_desk_fini(struct spill_desk *desk, struct store *store)
+void spill_desk_fini(struct spill_desk *desk, struct store *store, struct store_scratch *scratch)
 {
     struct spilled *next;
     for (struct spilled *spilled = take_done(desk); spilled != NULL; spilled = next) {
         next = spilled->next;
         fp_assert(spilled->wait == NULL);
-        end_one(spilled, store);
+        end_one(spilled, store, scratch);
     }
     lock_fini(&desk->lock);
 }
 
 /* Whoever is called may drop others that wait; so each is looked at when its turn has come. */
-void spill_desk_deliver(struct spill_desk *desk, struct store *store)
+void spill_desk_deliver(struct spill_desk *desk, struct store *store,
+                        struct store_scratch *scratch)
 {
     struct spilled *next;
     for (struct spilled *spilled = take_done(desk); spilled != NULL; spilled = next) {
@@ -167,12 +178,20 @@ void spill_desk_deliver(struct spill_desk *desk, struct store *store)
         spilled->next = NULL;
         spilled->desk = NULL; /* it has come */
         struct spill_wait *wait = spilled->wait;
-        if (wait == NULL) end_one(spilled, store);
+        if (wait == NULL) end_one(spilled, store, scratch);
         else if (--wait->pending == 0) wait->arrived(wait->owner);
     }
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */
+
+static void put_among(struct spill_asked *asked, struct store *store, struct spilled *spilled)
+{
+    budget_charge_anyway(store_budget(store), BUDGET_SPILL, sizeof *spilled);
+    spilled->of_wait = asked->first;
+    asked->first = spilled;
+    asked->count++;
+}
 
 bool spill_ask(struct spill_asked *asked, struct store *store, const struct store_scratch *scratch,
                struct page_place place, enum store_promote how)
@@ -191,12 +210,27 @@ bool spill_ask(struct spill_asked *asked, struct store *store, const struct stor
         free(spilled);
         return false;
     }
-    budget_charge_anyway(store_budget(store), BUDGET_SPILL, sizeof *spilled);
     spilled->how = how;
-    spilled->of_wait = asked->first;
-    asked->first = spilled;
-    asked->count++;
+    put_among(asked, store, spilled);
     return true;
+}
+
+enum spill_item spill_ask_item(struct spill_asked *asked, struct store *store,
+                               const struct store_scratch *scratch, struct item *item,
+                               const struct spill_wish *wish)
+{
+    uint32_t before = asked->count;
+    for (uint32_t i = wish->piece; i < item_piece_count(item); i++) {
+        if (asked->count - before == wish->pieces_max) break;
+        if (!store_piece_is_due(store, scratch, item, i)) continue;
+        struct spilled *spilled = calloc(1, sizeof *spilled);
+        if (spilled == NULL) return asked->count > before ? SPILL_ITEM_ASKED : SPILL_ITEM_NO_MEMORY;
+        fp_assert(store_item_read_begin(store, scratch, item, i, &spilled->read) == FP_OK);
+        spilled->how = wish->how;
+        spilled->leads = asked->count == before;
+        put_among(asked, store, spilled);
+    }
+    return asked->count > before ? SPILL_ITEM_ASKED : SPILL_ITEM_READY;
 }
 
 bool spill_ask_some(struct spill_asked *asked, struct store *store,
@@ -208,12 +242,18 @@ bool spill_ask_some(struct spill_asked *asked, struct store *store,
     return any;
 }
 
-void spill_asked_drop(struct spill_asked *asked, struct store *store)
+bool spill_asks_items(const struct spill_asked *asked)
+{
+    return asked->first != NULL && asked->first->read.item != NULL;
+}
+
+void spill_asked_drop(struct spill_asked *asked, struct store *store,
+                      struct store_scratch *scratch)
 {
     while (asked->first != NULL) {
         struct spilled *spilled = asked->first;
         asked->first = spilled->of_wait;
-        end_one(spilled, store);
+        end_one(spilled, store, scratch);
     }
     asked->count = 0;
 }
@@ -246,24 +286,34 @@ void spill_wait_begin(struct spill_wait *wait, struct spill_asked *asked, struct
     for (; count > 0; count--) fp_assert(sem_post(&reads->there) == 0);
 }
 
+static enum fp_status promote(struct spilled *spilled, struct store *store,
+                              struct store_scratch *scratch)
+{
+    if (spilled->read.item == NULL)
+        return store_read_promote(store, scratch, &spilled->read, spilled->how);
+    return spilled->leads ? store_item_promote(store, scratch, &spilled->read, spilled->how)
+                          : FP_OK;
+}
+
 enum fp_status spill_wait_arrive(struct spill_wait *wait, struct store *store,
                                  struct store_scratch *scratch)
 {
     fp_assert(wait->pending == 0);
-    for (struct spilled *spilled = wait->first; spilled != NULL; spilled = spilled->of_wait) {
-        bool may_wait = scratch->may_wait;
-        scratch->may_wait = true;
-        enum fp_status status =
-            store_read_promote(store, scratch, &spilled->read, spilled->how);
-        scratch->may_wait = may_wait;
-        if (status == FP_LATER) return FP_LATER;
-    }
     scratch->arrived = NULL;
     for (struct spilled *spilled = wait->first; spilled != NULL; spilled = spilled->of_wait) {
         spilled->read.next = (struct store_read *)(uintptr_t)scratch->arrived;
         scratch->arrived = &spilled->read;
     }
-    return FP_OK;
+    bool may_wait = scratch->may_wait;
+    enum fp_status status = FP_OK;
+    scratch->may_wait = true;
+    for (struct spilled *spilled = wait->first; spilled != NULL && status != FP_LATER;
+         spilled = spilled->of_wait)
+        status = promote(spilled, store, scratch);
+    scratch->may_wait = may_wait;
+    if (status != FP_LATER) return FP_OK;
+    scratch->arrived = NULL;
+    return FP_LATER;
 }
 
 void spill_wait_keep(struct store_scratch *scratch)
@@ -274,15 +324,15 @@ void spill_wait_keep(struct store_scratch *scratch)
 void spill_wait_end(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)
 {
     scratch->arrived = NULL;
-    spill_wait_drop(wait, store);
+    spill_wait_drop(wait, store, scratch);
 }
 
-void spill_wait_drop(struct spill_wait *wait, struct store *store)
+void spill_wait_drop(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)
 {
     struct spilled *next;
     for (struct spilled *spilled = wait->first; spilled != NULL; spilled = next) {
         next = spilled->of_wait;
-        if (spilled->desk == NULL) end_one(spilled, store);
+        if (spilled->desk == NULL) end_one(spilled, store, scratch);
         else spilled->wait = NULL; /* the desk ends it */
     }
     wait->first = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * spilled - waiting for pages that are in the file below memory, without a worker that waits.
+ * spilled - waiting for pages and items that are in the file below memory, without a worker that
+ * waits.
  *
  *   a request finds pages spilled -(spill_ask)-> asked for -(spill_wait_begin)-> read by a thread
  *   of the pool -> on the worker's desk -(the worker's loop)-> `arrived` is called -> the request
@@ -35,9 +36,11 @@ struct spill_desk { /* of a worker: what was read for it */
     int wake_fd; /* of the worker, that looks then */
 };
 void spill_desk_init(struct spill_desk *desk, int wake_fd) FP_NONNULL(1);
-void spill_desk_fini(struct spill_desk *desk, struct store *store) FP_NONNULL(1);
+void spill_desk_fini(struct spill_desk *desk, struct store *store, struct store_scratch *scratch)
+    FP_NONNULL(1);
 /* Calls `arrived` of those that have all they waited for. */
-void spill_desk_deliver(struct spill_desk *desk, struct store *store) FP_NONNULL(1, 2);
+void spill_desk_deliver(struct spill_desk *desk, struct store *store,
+                        struct store_scratch *scratch) FP_NONNULL(1, 2, 3);
 
 struct spill_asked { /* of the request under way; zeros: nothing */
     struct spilled *first;
@@ -56,7 +59,21 @@ bool spill_ask(struct spill_asked *asked, struct store *store, const struct stor
 bool spill_ask_some(struct spill_asked *asked, struct store *store,
                     const struct store_scratch *scratch, struct page_place place, uint64_t end)
     FP_NONNULL(1, 2, 3);
-void spill_asked_drop(struct spill_asked *asked, struct store *store) FP_NONNULL(1, 2);
+/* Whether it waits for items: they were answered as they came, so nothing that came is kept. */
+bool spill_asks_items(const struct spill_asked *asked) FP_NONNULL(1);
+void spill_asked_drop(struct spill_asked *asked, struct store *store,
+                      struct store_scratch *scratch) FP_NONNULL(1, 2, 3);
+
+enum spill_item { SPILL_ITEM_READY, SPILL_ITEM_ASKED, SPILL_ITEM_NO_MEMORY };
+struct spill_wish {
+    enum store_promote how;
+    uint32_t piece, pieces_max; /* from which on, and how many; UINT32_MAX: all */
+};
+/* Asks for pieces of an item, to which the caller has a reference, that would have to be read.
+ * SPILL_ITEM_READY: none would. SPILL_ITEM_NO_MEMORY: there is none to ask for any. */
+enum spill_item spill_ask_item(struct spill_asked *asked, struct store *store,
+                               const struct store_scratch *scratch, struct item *item,
+                               const struct spill_wish *wish) FP_NONNULL(1, 2, 3, 4, 5);
 
 struct spill_wait { /* zeros: for nothing */
     struct spilled *first;
@@ -84,6 +101,7 @@ void spill_wait_keep(struct store_scratch *scratch) FP_NONNULL(1);
 void spill_wait_end(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)
     FP_NONNULL(1, 2, 3);
 /* Nobody waits any more, come or not. */
-void spill_wait_drop(struct spill_wait *wait, struct store *store) FP_NONNULL(1, 2);
+void spill_wait_drop(struct spill_wait *wait, struct store *store, struct store_scratch *scratch)
+    FP_NONNULL(1, 2);
 
 #endif

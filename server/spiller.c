@@ -86,13 +86,14 @@ static void stands(struct spiller *spiller, enum spill_stand stand, enum fp_stat
                                                          : fp_status_text(status)));
     if (was_bad && stand == SPILL_WRITING)
         log_event(shared->log, LOG_INFO, "write-back goes on",
-                  log_number("pages", spiller->run.pages));
+                  log_number("pages", spiller->run.pages),
+                  log_number("items", spiller->run.items));
 }
 
 static void rests(struct spiller *spiller)
 {
     struct watchers *watchers = &spiller->shared->watchers;
-    if (spiller->run.pages > 0 && watched(watchers, WATCH_SPILL)) {
+    if (spiller->run.pages + spiller->run.items > 0 && watched(watchers, WATCH_SPILL)) {
         spiller->run.took_ns = clock_monotonic_ns() - spiller->run_begun_ns;
         watch_spill(watchers, &spiller->run);
     }
@@ -144,7 +145,7 @@ static bool write_back(struct spiller *spiller)
         rests(spiller);
         return false;
     }
-    if (spiller->run.pages == 0) spiller->run_begun_ns = clock_monotonic_ns();
+    if (spiller->run.pages + spiller->run.items == 0) spiller->run_begun_ns = clock_monotonic_ns();
     if (gaps >= excess && spiller->soon++ < SOON_MAX) {
         compaction_wake(&shared->compaction);
         sleep_ms(spiller, SOON_MS);
@@ -156,10 +157,11 @@ static bool write_back(struct spiller *spiller)
     enum fp_status status =
         store_spill_step(shared->store, spiller->scratch, limits, &done);
     spiller->run.pages += done.pages;
+    spiller->run.items += done.items;
     spiller->run.bytes += done.bytes;
     pay(spiller, done.file_bytes);
     uint64_t rest_ms = rest_after(spiller, status);
-    if (done.pages > 0) compaction_wake(&shared->compaction);
+    if (done.pages + done.items > 0) compaction_wake(&shared->compaction);
     if (rest_ms > 0) sleep_ms(spiller, rest_ms);
     return rest_ms == 0;
 }

@@ -134,6 +134,6 @@ void watch_shrink(struct watchers *watchers, const struct shrinking *shrinking,
 void watch_spill(struct watchers *watchers, const struct watch_spill *done)
 {
     watch_tell(watchers, WATCH_SPILL,
-               "type=spill pages=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64, done->pages,
-               done->bytes, done->took_ns / 1000);
+               "type=spill pages=%" PRIu64 " items=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64,
+               done->pages, done->items, done->bytes, done->took_ns / 1000);
 }

@@ -48,7 +48,7 @@ struct watch_compaction {
     uint64_t moved_objects, freed_pages, took_ns;
 };
 struct watch_spill { /* one run of write-back */
-    uint64_t pages, bytes, took_ns;
+    uint64_t pages, items, bytes, took_ns;
 };
 void watch_spill(struct watchers *watchers, const struct watch_spill *done) FP_NONNULL(1, 2);
 void watch_compaction(struct watchers *watchers, const struct watch_compaction *done)

@@ -97,7 +97,8 @@ static void on_wake(evutil_socket_t fd, short what, void *opaque)
     lock_drop(&worker->inbox_lock);
 
     for (uint32_t i = 0; i < count; i++) open_conn(worker, &arrivals[i]);
-    spill_desk_deliver(&worker->desk_of_spilled, worker->shared->store);
+    spill_desk_deliver(&worker->desk_of_spilled, worker->shared->store,
+                       worker->dispatcher.scratch);
     free(arrivals);
     if (stop && !worker->stopping) {
         worker->stopping = true;
@@ -249,7 +250,8 @@ void worker_destroy(struct worker **worker_ptr)
         conns_dismiss(&worker->shared->conns);
     }
     free(worker->inbox);
-    spill_desk_fini(&worker->desk_of_spilled, worker->shared->store);
+    spill_desk_fini(&worker->desk_of_spilled, worker->shared->store,
+                    worker->dispatcher.scratch);
     if (worker->wake != NULL) event_free(worker->wake);
     if (worker->sweep != NULL) event_free(worker->sweep);
     queue_fini(&worker->handshakes);

@@ -2,8 +2,9 @@
  * fifo - a queue of words of 32 bits, in chunks: 4.5 bytes a word, nothing is ever moved at once,
  * and memory comes back chunk by chunk. What has become worthless inside is swept out in steps.
  *
- * Queues that words wander between share their spare chunks, so that a word taken from one and put
- * into another needs no memory: whatever is done without adding a word takes three chunks at most.
+ * Three queues that words wander between share their spare chunks, so that a word taken from one
+ * and put into another needs no memory: each may have two chunks that are not full, so whatever is
+ * done without adding a word takes five at most.
  *
  * Threads: the caller's lock. Blocks: never.
  */
@@ -18,7 +19,7 @@
 enum {
     FIFO_CHUNK_WORDS = 61,
     FIFO_CHUNK_BYTES = 272, /* with what malloc adds */
-    FIFO_SPARES = 4,        /* three for what wanders, and one for a word that is added */
+    FIFO_SPARES = 6,        /* five for what wanders, and one for a word that is added */
 };
 
 struct fifo_chunk {

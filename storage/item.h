@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * item - a memcached key with what belongs to it; the value is in the allocator, in pieces.
  *
- * Key, flags, size, tenant and pieces never change once the item is in the key directory. Expiry,
+ * Key, flags, size, tenant and pieces never change once the item is in the key directory; what the
+ * pieces name goes to the file below memory only while nobody but the directory has a reference,
+ * and whoever has one sees that they stay what they are. Expiry,
  * access time, the marks, the place in the order of eviction and what stands for them while it is
  * mapped belong to the directory's shard and are guarded by its lock. So is the cas, which may be
  * read without it: who releases the lock has it as it was when the item was found, or newer.
@@ -29,7 +31,14 @@ enum {
     ITEM_ACCESSED_MS = 128,
 };
 
-enum item_queue { ITEM_QUEUE_SMALL, ITEM_QUEUE_MAIN, ITEM_QUEUES, ITEM_UNQUEUED = ITEM_QUEUES };
+/* The last is of items whose value is in the file below memory. */
+enum item_queue {
+    ITEM_QUEUE_SMALL,
+    ITEM_QUEUE_MAIN,
+    ITEM_QUEUE_SPILLED,
+    ITEM_QUEUES,
+    ITEM_UNQUEUED = ITEM_QUEUES
+};
 
 struct item {
     _Atomic uint32_t refs;
@@ -42,7 +51,7 @@ struct item {
     };
     uint32_t expires_s; /* store time; 0: never */
     uint32_t value_bytes;
-    uint32_t packed_bytes; /* of all pieces */
+    uint32_t packed_bytes; /* of all pieces that are in memory */
     uint32_t era; /* of flushes, when it was stored: dead where the store's is a later one */
     uint8_t key_bytes;
     /* These two never change once it is published; the rest of the bits are the lock's. */
@@ -54,6 +63,7 @@ struct item {
     bool map_writes : 1; /* one of those who mapped it */
     bool stale : 1;      /* it was invalidated: still there, for those who can use it meanwhile */
     bool won : 1;        /* somebody was told to fetch it anew */
+    bool leaving : 1;    /* its value is being written to the file below memory */
     uint8_t marks : 2;   /* keydir_order.c knows what this and the next two say */
     uint8_t queue : 2;   /* enum item_queue */
     uint8_t ticket : 6;

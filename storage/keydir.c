@@ -19,6 +19,7 @@ void keydir_init(struct keydir *keydir, struct budget *budget, uint64_t seed)
     }
     for (int i = 0; i < TENANTS_MAX; i++)
         for (int k = 0; k < ITEM_QUEUES; k++) atomic_init(&keydir->queue_bytes[i][k], 0);
+    atomic_init(&keydir->spilled_bytes, 0);
     atomic_init(&keydir->turn, 0);
 }
 
@@ -59,6 +60,18 @@ struct item *keydir_find_locked(struct keydir_shard *shard, uint64_t hash, struc
     for (uint64_t p = hash & (shard->capacity - 1); shard->table[p]; p = next_place(shard, p)) {
         struct item *item = shard->table[p];
         if (item->hash == hash && slice_equal(item_key(item), key)) return item;
+    }
+    return NULL;
+}
+
+struct item *keydir_find_by_hash_locked(struct keydir_shard *shard, uint64_t hash, keydir_is *is_it,
+                                        void *context)
+{
+    lock_assert_held(&shard->lock);
+    if (shard->item_count == 0) return NULL;
+    for (uint64_t p = hash & (shard->capacity - 1); shard->table[p]; p = next_place(shard, p)) {
+        struct item *item = shard->table[p];
+        if (item->hash == hash && is_it(context, item)) return item;
     }
     return NULL;
 }
@@ -226,12 +239,22 @@ void keydir_overwrite_locked(struct keydir_shard *shard, struct item *old, struc
     keydir_use_locked(shard, next, now_ms);
 }
 
+void keydir_spilled_locked(struct keydir_shard *shard, struct item *item)
+{
+    lock_assert_held(&shard->lock);
+    count_out(shard, item);
+    item->packed_bytes = 0;
+    count_in(shard, item);
+    keydir_order_spilled(shard, item);
+}
+
 void keydir_remove_locked(struct keydir_shard *shard, struct item *item)
 {
     lock_assert_held(&shard->lock);
     close_gap(shard, place_of(shard, item));
     shard->item_count--;
     shard->mapped_count -= item->mapped;
+    keydir_order_stays(shard, item);
     count_out(shard, item);
     keydir_order_leave(shard, item);
 }
@@ -253,15 +276,17 @@ void keydir_check(struct keydir *keydir)
     for (unsigned i = 0; i < KEYDIR_SHARDS; i++) {
         struct keydir_shard *shard = &keydir->shards[i];
         lock_take(&shard->lock);
-        uint64_t in_table = 0, mapped = 0, counted = 0;
+        uint64_t in_table = 0, mapped = 0, leaving = 0, counted = 0;
         for (uint64_t p = 0; p < shard->capacity; p++) {
             struct item *item = shard->table[p];
             if (item == NULL) continue;
             in_table++;
             mapped += item->mapped;
+            leaving += item->leaving;
             fp_assert(keydir_find_locked(shard, item->hash, item_key(item)) == item);
         }
         fp_assert(in_table == shard->item_count && mapped == shard->mapped_count);
+        fp_assert(leaving == shard->leaving_count);
         keydir_order_check(shard);
         for (unsigned n = 1; n <= ITEM_CLASSES_MAX; n++) counted += shard->classes[n].items;
         fp_assert(counted == shard->item_count);

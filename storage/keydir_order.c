@@ -5,7 +5,10 @@
  *   used   -> one mark more, up to three; it stays where it is
  *   at the small queue's end: marked -> into the main one, its marks gone; else out, a ghost stays
  *   at the main queue's end:  marked -> to its start again, with one mark less; else out
- * It is the small queue's turn while that holds more than a tenth of the bytes.
+ *   out, where there is a file below memory: written there, and into the spilled queue
+ *   at the spilled queue's end: marked -> to its start again, with one mark less; else it ends
+ *   spilled, and read back or stored anew -> into the main one
+ * It is the small queue's turn while that holds more than a tenth of the bytes of these two.
  *
  * A queue is a fifo of words, not of items: some bits of the hash, by which the table finds the
  * item, and its ticket. An item that is deleted or mapped leaves its word behind; the word finds
@@ -21,6 +24,7 @@
 enum {
     MARKS_MAX = 3,
     SMALL_PART = 10, /* of all bytes */
+    SPILLED_PART = 4,    /* of the memory limit, records of what is spilled at most, about */
     LOOKS_PER_TURN = 16,
     SHARDS_COMPARED = 8,
     TICKET_BITS = 6,
@@ -110,6 +114,9 @@ static void add(struct keydir_shard *shard, const struct item *item, int change)
     atomic_store_explicit(items, count + (uint64_t)change, memory_order_relaxed);
     atomic_fetch_add_explicit(&shard->keydir->queue_bytes[place.tenant][place.queue],
                               change > 0 ? bytes : -bytes, memory_order_relaxed);
+    if (place.queue == ITEM_QUEUE_SPILLED)
+        atomic_fetch_add_explicit(&shard->keydir->spilled_bytes, change > 0 ? bytes : -bytes,
+                                  memory_order_relaxed);
 }
 
 static void push(struct keydir_shard *shard, enum item_queue queue, struct item *item)
@@ -136,10 +143,12 @@ void keydir_order_enter(struct keydir_shard *shard, struct item *item)
 void keydir_order_replace(struct keydir_shard *shard, struct item *old, struct item *next)
 {
     struct place place = place_of(old);
+    bool was_resident = place.queue < ITEM_QUEUE_SPILLED;
+    keydir_order_stays(shard, old);
     keydir_order_leave(shard, old);
     next->marks = old->marks;
-    if (next->tenant != old->tenant) {
-        push(shard, place.queue, next);
+    if (next->tenant != old->tenant || !was_resident) {
+        push(shard, was_resident ? place.queue : ITEM_QUEUE_MAIN, next);
         return;
     }
     next->queue = (unsigned)place.queue & 3;
@@ -163,14 +172,17 @@ static bool is_wanted(void *opaque, uint32_t word)
 static void sweep(struct keydir_shard *shard, uint8_t tenant)
 {
     const struct keydir_queue *queues = queues_of(shard, tenant);
-    uint64_t gone[ITEM_QUEUES], there = shard->mapped_count;
+    uint64_t gone[ITEM_QUEUES], all = 0, there = shard->mapped_count + shard->leaving_count;
+    int most = 0;
     for (int i = 0; i < ITEM_QUEUES; i++) {
         uint64_t items = atomic_load_explicit(&queues[i].items, memory_order_relaxed);
         gone[i] = queues[i].fifo.words - items;
         there += items;
+        all += gone[i];
+        if (gone[i] >= gone[most]) most = i;
     }
-    if (gone[0] + gone[1] <= there + 2 * FIFO_CHUNK_WORDS) return;
-    struct place place = {tenant, gone[0] > gone[1] ? ITEM_QUEUE_SMALL : ITEM_QUEUE_MAIN};
+    if (all <= there + 2 * FIFO_CHUNK_WORDS) return;
+    struct place place = {tenant, (enum item_queue)most};
     struct sweep context = {shard, place};
     fifo_sweep(&queue_at(shard, place)->fifo, &shard->spares, is_wanted, &context);
 }
@@ -195,8 +207,9 @@ bool keydir_order_reserve(struct keydir_shard *shard, uint8_t tenant)
 {
     if (!make_queues(shard, tenant)) return false;
     sweep(shard, tenant);
-    /* Words wander within a tenant's queues only; and what is mapped may all come back. */
-    uint64_t mapped = (shard->mapped_count + 1) / FIFO_CHUNK_WORDS + 1;
+    /* Words wander within a tenant's queues only; and what is mapped or leaves may come back. */
+    uint64_t away = shard->mapped_count + shard->leaving_count;
+    uint64_t mapped = (away + 1) / FIFO_CHUNK_WORDS + 1;
     uint64_t others = (uint64_t)shard->other_count * FIFO_SPARES;
     return fifo_spares_fit(&shard->spares, (uint32_t)(FIFO_SPARES + others + mapped),
                            shard->keydir->budget);
@@ -217,6 +230,7 @@ enum fp_status keydir_map_locked(struct keydir_shard *shard, struct item *item, 
     if (writes && item->mapped && item->map_writes) return FP_BUSY;
     if (!item->mapped) {
         if (!keydir_order_reserve(shard, item->tenant)) return FP_NO_MEMORY;
+        keydir_order_stays(shard, item);
         keydir_order_leave(shard, item);
         shard->mapped_count++;
         item->mapped = true;
@@ -274,15 +288,40 @@ static struct keydir_shard *longest(struct keydir *keydir, struct place place)
     return found;
 }
 
+static bool turn_of(struct keydir *keydir, uint8_t tenant, enum item_queue queue,
+                    struct keydir_turn *turn)
+{
+    *turn = (struct keydir_turn){.shard = longest(keydir, (struct place){tenant, queue}),
+                                 .tenant = tenant,
+                                 .queue = queue};
+    return turn->shard != NULL;
+}
+
+bool keydir_turn_resident(struct keydir *keydir, uint8_t tenant, struct keydir_turn *turn)
+{
+    enum item_queue queue = queue_in_turn(keydir, tenant);
+    if (turn_of(keydir, tenant, queue, turn)) return true;
+    queue = queue == ITEM_QUEUE_SMALL ? ITEM_QUEUE_MAIN : ITEM_QUEUE_SMALL;
+    return turn_of(keydir, tenant, queue, turn);
+}
+
+bool keydir_turn_spilled(struct keydir *keydir, uint8_t tenant, struct keydir_turn *turn)
+{
+    return turn_of(keydir, tenant, ITEM_QUEUE_SPILLED, turn);
+}
+
+bool keydir_much_spilled(const struct keydir *keydir)
+{
+    uint64_t bytes = atomic_load_explicit(&keydir->spilled_bytes, memory_order_relaxed);
+    return bytes > budget_limit(keydir->budget) / SPILLED_PART;
+}
+
 bool keydir_turn(struct keydir *keydir, uint8_t tenant, struct keydir_turn *turn)
 {
-    turn->tenant = tenant;
-    turn->queue = queue_in_turn(keydir, tenant);
-    turn->shard = longest(keydir, (struct place){tenant, turn->queue});
-    if (turn->shard != NULL) return true;
-    turn->queue = turn->queue == ITEM_QUEUE_SMALL ? ITEM_QUEUE_MAIN : ITEM_QUEUE_SMALL;
-    turn->shard = longest(keydir, (struct place){tenant, turn->queue});
-    return turn->shard != NULL;
+    if (keydir_much_spilled(keydir) && keydir_turn_spilled(keydir, tenant, turn))
+        return true;
+    return keydir_turn_resident(keydir, tenant, turn) ||
+           keydir_turn_spilled(keydir, tenant, turn);
 }
 
 /* The item has come to the end of its queue. True: it gives way. */
@@ -290,8 +329,8 @@ static bool gives_way(struct keydir_shard *shard, enum item_queue queue, struct 
                       bool force)
 {
     if (item->marks > 0 && !force) {
-        item->marks = queue == ITEM_QUEUE_MAIN ? (item->marks - 1u) & 3 : 0;
-        push(shard, ITEM_QUEUE_MAIN, item);
+        item->marks = queue == ITEM_QUEUE_SMALL ? 0 : (item->marks - 1u) & 3;
+        push(shard, queue == ITEM_QUEUE_SPILLED ? queue : ITEM_QUEUE_MAIN, item);
         return false;
     }
     if (queue == ITEM_QUEUE_SMALL) *ghost_place(shard, item) = ghost_of(item);
@@ -310,9 +349,40 @@ struct item *keydir_victim_locked(const struct keydir_turn *turn, bool force)
         if (item == NULL) continue;
         keydir_order_leave(shard, item);
         if (gives_way(shard, turn->queue, item, force)) return item;
+        if (turn->queue == ITEM_QUEUE_SPILLED) continue;
         if (queue_in_turn(shard->keydir, turn->tenant) != turn->queue) return NULL;
     }
     return NULL;
+}
+
+void keydir_leaves_locked(struct keydir_shard *shard, struct item *item)
+{
+    lock_assert_held(&shard->lock);
+    fp_assert(item->queue == ITEM_UNQUEUED && !item->leaving);
+    item->leaving = true;
+    shard->leaving_count++;
+}
+
+void keydir_order_stays(struct keydir_shard *shard, struct item *item)
+{
+    shard->leaving_count -= item->leaving;
+    item->leaving = false;
+}
+
+void keydir_order_spilled(struct keydir_shard *shard, struct item *item)
+{
+    fp_assert(item->leaving && item->queue == ITEM_UNQUEUED);
+    keydir_order_stays(shard, item);
+    item->marks = 0;
+    push(shard, ITEM_QUEUE_SPILLED, item);
+}
+
+void keydir_return_locked(struct keydir_shard *shard, struct item *item)
+{
+    lock_assert_held(&shard->lock);
+    fp_assert(item->leaving && item->queue == ITEM_UNQUEUED);
+    keydir_order_stays(shard, item);
+    push(shard, ITEM_QUEUE_MAIN, item);
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
@@ -396,7 +466,7 @@ void keydir_order_check(struct keydir_shard *shard)
         const struct item *item = shard->table[p];
         if (item == NULL) continue;
         counts[item->tenant][item->queue]++;
-        fp_assert(item->mapped == (item->queue == ITEM_UNQUEUED));
+        fp_assert((item->mapped || item->leaving) == (item->queue == ITEM_UNQUEUED));
     }
     each_queue(shard, check_queue, counts);
 }

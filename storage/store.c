@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "storage/store_dictionary.h"
 #include "storage/store_internal.h"
+#include "storage/store_spill.h"
 
 /* Address space beyond the limit, because runs of one length cannot always use the gaps of another
  * and because the limit may be raised while the server runs. It costs nothing until used. */
@@ -141,7 +142,8 @@ enum { CUSHION_PART = 8 /* of the limit */ };
 uint64_t store_settled_bytes(const struct store *store)
 {
     uint64_t total = budget_total(&store->budget), limit = budget_wanted(&store->budget), sum = 0;
-    uint32_t count = store_evicts(store) ? atomic_load(&store->tenants.count) : 0;
+    bool gone_at_once = store_evicts(store) && !store_spill_takes_items(store);
+    uint32_t count = gone_at_once ? atomic_load(&store->tenants.count) : 0;
     for (uint32_t i = 0; i < count; i++)
         sum += min_u64(atomic_load_explicit(&store->tenants.of[i].item_bytes, memory_order_relaxed),
                        tenants_borrowed(&store->tenants, (uint8_t)i, limit));
@@ -151,8 +153,8 @@ uint64_t store_settled_bytes(const struct store *store)
 
 uint64_t store_excess_bytes(struct store *store)
 {
-    bool waited_for = watermarks_full(&store->watermarks);
-    uint64_t bytes = waited_for ? budget_total(&store->budget) : store_settled_bytes(store);
+    bool counts_all = watermarks_full(&store->watermarks) || store_spill_has_items(store);
+    uint64_t bytes = counts_all ? budget_total(&store->budget) : store_settled_bytes(store);
     return watermarks_excess(&store->watermarks, bytes, budget_wanted(&store->budget));
 }
 

@@ -78,6 +78,7 @@ struct store_scratch { /* one thread's working memory and its view of the time *
     uint64_t now_ms; /* store time: monotonic, 2 s at least */
     uint64_t unix_s;
     bool may_wait; /* who is refused for memory can come again: FP_LATER (store_spill.h) */
+    bool later; /* the store's own: the request under way met that */
     const struct store_read *arrived; /* a list: what was read for the request under way */
     uint8_t tenant; /* for whom: what is stored is his, and he gives way before others do */
     struct tenant_need refused; /* the store's own: what a quota refused last; */
@@ -150,7 +151,7 @@ bool store_evicts(const struct store *store) FP_NONNULL(1);
 /* Ends the item whose turn it is, whatever the setting. False: there is none. */
 bool store_drop_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
 /* Ends the item whose turn it is, for a request that wants memory; without eviction some that have
- * died. False: there is none. */
+ * died. False: there is none, or who wants it is to come again (scratch->later). */
 bool store_evict_one(struct store *store, struct store_scratch *scratch) FP_NONNULL(1, 2);
 
 /* Frees some of what was long and is over, if anything is: both of the above begin with it. */

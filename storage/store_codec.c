@@ -7,7 +7,7 @@
 static void piece_codec(struct store *store, struct zhandle piece, char text[ITEM_CODEC_TEXT_BYTES])
 {
     struct zname name = zpool_look(store->zpool, piece);
-    bool packed = name.what == ZOBJECT && entry_form(name.note) == ENTRY_PACKED;
+    bool packed = name.what >= ZOBJECT && entry_form(name.note) == ENTRY_PACKED;
     struct compressor_config config = {.algorithm = NULL};
     if (packed)
         config.algorithm =

@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "storage/keydir_walk.h"
 #include "storage/store_internal.h"
+#include "storage/store_spill.h"
 #include "storage/store_tenant.h"
 
 enum {
@@ -34,37 +35,46 @@ void store_on_eviction(struct store *store, store_evicted *evicted, void *contex
 
 /* --- giving way ------------------------------------------------------------------------------- */
 
-/* NULL: see keydir_victim_locked. */
-static struct item *take_victim(struct store *store, struct store_scratch *scratch,
-                                const struct keydir_turn *turn, bool force)
+struct store_victim store_end_victim_locked(struct store *store, struct store_scratch *scratch,
+                                            struct keydir_shard *shard, struct item *item)
 {
-    struct keydir_shard *shard = turn->shard;
-    lock_take(&shard->lock);
+    bool dead = store_item_dead(store, scratch, item);
+    store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
+    if (dead) keydir_count_dead_locked(shard, item);
+    else keydir_count_evicted_locked(shard, item, scratch->now_ms);
+    if (!dead) store_count(&store->tenants.of[item->tenant].evictions, 1);
+    store_unlink_locked(store, shard, item);
+    if (shard->item_count < shard->capacity / TABLE_PART_MIN) keydir_fit_locked(shard);
+    return (struct store_victim){.item = item, .dead = dead};
+}
+
+void store_end_victim(struct store *store, struct store_scratch *scratch,
+                      struct store_victim *victim)
+{
+    if (victim->item == NULL) return;
+    if (!victim->dead && store->on_eviction.tell != NULL)
+        store->on_eviction.tell(store->on_eviction.context, victim->item, scratch->now_ms);
+    store_item_release(store, scratch, &victim->item);
+}
+
+/* False: see keydir_victim_locked. */
+static bool end_victim(struct store *store, struct store_scratch *scratch,
+                       const struct keydir_turn *turn, bool force)
+{
+    struct store_victim gone = {.item = NULL};
+    lock_take(&turn->shard->lock);
     struct item *item = keydir_victim_locked(turn, force);
-    bool dead = item != NULL && store_item_dead(store, scratch, item);
-    if (item != NULL) {
-        store_count(dead ? &store->counters.item_reclaims : &store->counters.item_evictions, 1);
-        if (dead) keydir_count_dead_locked(shard, item);
-        else keydir_count_evicted_locked(shard, item, scratch->now_ms);
-        if (!dead) store_count(&store->tenants.of[item->tenant].evictions, 1);
-        store_unlink_locked(store, shard, item);
-        if (shard->item_count < shard->capacity / TABLE_PART_MIN) keydir_fit_locked(shard);
-    }
-    lock_drop(&shard->lock);
-    if (item != NULL && !dead && store->on_eviction.tell != NULL)
-        store->on_eviction.tell(store->on_eviction.context, item, scratch->now_ms);
-    return item;
+    if (item != NULL) gone = store_end_victim_locked(store, scratch, turn->shard, item);
+    lock_drop(&turn->shard->lock);
+    store_end_victim(store, scratch, &gone);
+    return item != NULL;
 }
 
 static bool drop_one_of(struct store *store, struct store_scratch *scratch, uint8_t tenant)
 {
     struct keydir_turn turn;
-    for (unsigned turns = 0; keydir_turn(&store->keydir, tenant, &turn); turns++) {
-        struct item *item = take_victim(store, scratch, &turn, turns >= TURNS_BEFORE_FORCE);
-        if (item == NULL) continue;
-        store_item_release(store, scratch, &item);
-        return true;
-    }
+    for (unsigned turns = 0; keydir_turn(&store->keydir, tenant, &turn); turns++)
+        if (end_victim(store, scratch, &turn, turns >= TURNS_BEFORE_FORCE)) return true;
     return false;
 }
 
@@ -104,9 +114,21 @@ static bool drop_dead_ones(struct store *store, struct store_scratch *scratch)
     return atomic_load(&store->counters.crawler_reclaimed) != before;
 }
 
+bool store_waits_for_room(const struct store *store, const struct store_scratch *scratch)
+{
+    if (!scratch->may_wait || !store_spill_takes_items(store)) return false;
+    struct watermark_levels levels = watermarks_levels(&store->watermarks);
+    uint32_t percent = levels.accept > levels.high ? levels.accept : levels.high;
+    return budget_total(&store->budget) > watermark_bytes(budget_limit(&store->budget), percent);
+}
+
 bool store_evict_one(struct store *store, struct store_scratch *scratch)
 {
     if (store_end_step(store, scratch)) return true;
+    if (store_waits_for_room(store, scratch)) {
+        scratch->later = true;
+        return false;
+    }
     struct sampling sampling = sampled_begin(&scratch->evicting, false);
     bool gone = store_evicts(store) ? drop_one_for(store, scratch)
                                     : drop_dead_ones(store, scratch);

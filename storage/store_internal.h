@@ -49,6 +49,9 @@ static inline void store_count(_Atomic uint64_t *counter, uint64_t delta)
     atomic_fetch_add_explicit(counter, delta, memory_order_relaxed);
 }
 
+/* Whether who comes with this scratch had better come again (FP_LATER): memory is nearly full, and
+ * items are being written to the file below, so that none has to end. */
+bool store_waits_for_room(const struct store *store, const struct store_scratch *scratch);
 /* What is held but for items that give way as soon as somebody wants their memory. */
 uint64_t store_settled_bytes(const struct store *store);
 
@@ -62,6 +65,11 @@ void store_page_empty_some(struct store *store, struct store_scratch *scratch, s
 /* --- store_spill.c ---------------------------------------------------------------------------- */
 
 void store_spill_close(struct store *store); /* nothing is spilled any more */
+/* Whether who wants the item's value will come again, when it was read: then it is used. */
+bool store_item_comes_again_locked(const struct store_scratch *scratch, const struct item *item);
+
+/* An item that was spilled is about to leave the directory; of any other nothing happens. */
+void store_spill_item_leaves_locked(struct store *store, const struct item *item);
 /* A handle that named what is spilled does so no more. May be called with a slot's lock held. */
 void store_spill_forget(struct store *store, struct zname name);
 
@@ -144,6 +152,10 @@ struct mapped {
 enum fp_status store_fetch_from(struct store *store, struct store_scratch *scratch,
                                 const struct zmap *map, const struct rooms *rooms,
                                 struct fetched *fetched) FP_MUST_CHECK;
+/* The same of a piece that was read; FP_SPILLED: it was not. */
+enum fp_status store_piece_arrived(struct store *store, struct store_scratch *scratch,
+                                   struct zhandle piece, const struct rooms *rooms,
+                                   struct fetched *fetched) FP_MUST_CHECK;
 /* Fills and checks out from it, as store_fetch and store_unpack do, without a copy between. */
 enum fp_status store_unpack_mapped(struct store *store, struct store_scratch *scratch,
                                    const struct mapped *mapped, struct space out) FP_MUST_CHECK;

@@ -172,6 +172,7 @@ void store_count_over_quota(struct store *store, const struct item *item, enum f
 
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item)
 {
+    store_spill_item_leaves_locked(store, item);
     keydir_remove_locked(shard, item);
     count_out(store, item);
     discharge(store, item);
@@ -182,6 +183,7 @@ static void link_locked(struct store *store, const struct store_scratch *scratch
 {
     struct keydir_shard *shard = keydir_shard(&store->keydir, next->hash);
     item_used(next, scratch->now_ms);
+    if (old != NULL) store_spill_item_leaves_locked(store, old);
     if (old != NULL && old->mapped) {
         keydir_remove_locked(shard, old);
         count_out(store, old);
@@ -195,6 +197,25 @@ static void link_locked(struct store *store, const struct store_scratch *scratch
     }
     store_count(&store->counters.item_value_bytes, next->value_bytes);
     store_count(&store->counters.item_packed_bytes, next->packed_bytes);
+}
+
+void store_item_twin_locked(struct store *store, struct keydir_shard *shard, struct item *old,
+                            struct item *next)
+{
+    uint64_t more_bytes = (uint64_t)next->packed_bytes - old->packed_bytes;
+    item_set_cas(next, item_cas(old));
+    next->era = old->era;
+    next->expires_s = old->expires_s;
+    next->accessed = old->accessed;
+    next->fetched = old->fetched;
+    next->stale = old->stale;
+    next->won = old->won;
+    next->key_binary = old->key_binary;
+    next->tenant = old->tenant;
+    store_spill_item_leaves_locked(store, old);
+    keydir_replace_locked(shard, old, next);
+    store_count(&store->counters.item_packed_bytes, more_bytes);
+    store_item_recharge(store, next, more_bytes);
 }
 
 uint64_t store_next_cas(struct store *store)
@@ -253,8 +274,10 @@ struct item *store_item_acquire(struct store *store, struct store_scratch *scrat
     lock_take(&shard->lock);
     struct item *item = store_find_locked(store, scratch, key, hash, &dead);
     if (item != NULL) {
-        keydir_use_locked(shard, item, scratch->now_ms);
-        item->fetched = true;
+        if (!store_item_comes_again_locked(scratch, item)) {
+            keydir_use_locked(shard, item, scratch->now_ms);
+            item->fetched = true;
+        }
         if (touch != NULL) item->expires_s = store_expiry(scratch, *touch);
         item_acquire(item);
     }
@@ -282,7 +305,11 @@ enum fp_status store_piece_read(struct store *store, struct store_scratch *scrat
 {
     struct fetched fetched;
     uint32_t crc;
-    enum fp_status status = store_fetch(store, scratch, piece, out, &fetched);
+    struct rooms rooms = {.plain = out, .packed = {scratch->packed, ZPOOL_OBJECT_BYTES_MAX}};
+    enum fp_status status = store_fetch_to(store, scratch, piece, &rooms, &fetched);
+    if (status == FP_SPILLED)
+        status = store_piece_arrived(store, scratch, piece, &rooms, &fetched);
+    if (status == FP_SPILLED) return status; /* it comes again */
     if (status == FP_ABSENT) status = FP_CORRUPT; /* a piece names something from the start */
     if (status == FP_OK) return store_unpack(store, scratch, &fetched, out, &crc);
     store_count(&store->counters.corrupt, 1);

@@ -58,8 +58,10 @@ struct item_put {
 };
 
 /* FP_NOT_STORED: the mode's condition does not hold. FP_ABSENT, FP_EXISTS: for a cas.
- * FP_NO_MEMORY: nothing could give way. FP_TOO_BIG: the whole value would exceed value_bytes_max.
- * FP_CORRUPT: what was to be appended to. Unless FP_OK the old value is still there. */
+ * FP_NO_MEMORY: nothing could give way. FP_LATER: not yet, only with scratch->may_wait.
+ * FP_SPILLED: what was to be appended to has to be read first. FP_TOO_BIG: the whole value would
+ * exceed value_bytes_max. FP_CORRUPT: what was to be appended to. Unless FP_OK the old value is
+ * still there. */
 enum fp_status store_item_put(struct store *store, struct store_scratch *scratch,
                               const struct item_put *put, uint64_t value_bytes_max)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
@@ -86,18 +88,24 @@ struct item_counted {
     bool created;
     struct item_ttls ttls;
 };
-/* FP_ABSENT, FP_EXISTS: for the cas, FP_NOT_A_NUMBER, FP_CORRUPT, FP_NO_MEMORY: nothing changed. */
+/* FP_ABSENT, FP_EXISTS: for the cas, FP_NOT_A_NUMBER, FP_CORRUPT, FP_NO_MEMORY, and FP_LATER and
+ * FP_SPILLED as of a put: nothing changed. */
 enum fp_status store_item_delta(struct store *store, struct store_scratch *scratch,
                                 const struct item_delta *change, struct item_counted *counted)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
 
 /* The item with one reference for the caller, who must release it; it counts as used now. `touch`
- * (may be NULL) is a new exptime. NULL: there is none, or it has expired. */
+ * (may be NULL) is a new exptime. What is spilled counts as used once its value was read for the
+ * request (store_spill.h). NULL: there is none, or it has expired. */
 struct item *store_item_acquire(struct store *store, struct store_scratch *scratch,
                                 struct slice key, const int64_t *touch) FP_NONNULL(1, 2);
+/* The same, but it does not count as used. */
+struct item *store_item_hold(struct store *store, struct store_scratch *scratch, struct slice key)
+    FP_NONNULL(1, 2);
 void store_item_release(struct store *store, struct store_scratch *scratch,
                         struct item **item) FP_NONNULL(1, 2, 3);
-/* Writes the item's value_bytes to out. FP_CORRUPT: out is not to be shown to anybody. */
+/* Writes the item's value_bytes to out. FP_SPILLED: some of it is in the file below memory, and was
+ * not read for this request (store_spill.h). FP_CORRUPT: out is not to be shown to anybody. */
 enum fp_status store_item_read(struct store *store, struct store_scratch *scratch,
                                const struct item *item, uint8_t *out)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);

@@ -83,12 +83,14 @@ enum fp_status store_item_delta(struct store *store, struct store_scratch *scrat
                                 const struct item_delta *change, struct item_counted *counted)
 {
     enum fp_status status;
+    scratch->later = false;
     do {
         struct item *old = store_item_hold(store, scratch, change->key);
         if (old == NULL) {
             status = create(store, scratch, change, counted);
         } else {
             status = change_once(store, scratch, change, old, counted);
+            if (status == FP_NO_MEMORY && scratch->later) status = FP_LATER;
             if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
             store_item_release(store, scratch, &old);
         }

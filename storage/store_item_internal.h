@@ -9,6 +9,17 @@ bool store_item_dead(const struct store *store, const struct store_scratch *scra
                      const struct item *item);
 /* Takes an item out of its shard; the caller gives the directory's reference up, unlocked. */
 void store_unlink_locked(struct store *store, struct keydir_shard *shard, struct item *item);
+
+struct store_victim {
+    struct item *item; /* the directory's reference, now the caller's; NULL: none */
+    bool dead;
+};
+/* Takes a victim of keydir_victim_locked out of its shard and counts it. Then, unlocked, its end is
+ * told to who wants to know, and the reference given up. */
+struct store_victim store_end_victim_locked(struct store *store, struct store_scratch *scratch,
+                                            struct keydir_shard *shard, struct item *item);
+void store_end_victim(struct store *store, struct store_scratch *scratch,
+                      struct store_victim *victim);
 /* The live item, or NULL. A dead one is unlinked and handed out in *dead for release, unlocked. */
 struct item *store_find_locked(struct store *store, const struct store_scratch *scratch,
                                struct slice key, uint64_t hash, struct item **dead);
@@ -37,10 +48,11 @@ struct rewrite {
 /* Packs and publishes it. FP_EXISTS: not the item any more, or not with that cas. FP_NO_MEMORY. */
 enum fp_status store_item_rewrite(struct store *store, struct store_scratch *scratch,
                                   const struct rewrite *rewrite) FP_MUST_CHECK;
+/* `next`, of the same value, takes the place of `old` as if it were that: it is no set. */
+void store_item_twin_locked(struct store *store, struct keydir_shard *shard, struct item *old,
+                            struct item *next);
 /* What an item is charged for: its record, not its objects. */
 uint64_t store_item_cost(const struct item *item);
-/* The live item with one reference, or NULL. It does not count as used. */
-struct item *store_item_hold(struct store *store, struct store_scratch *scratch, struct slice key);
 struct item_ttls store_item_ttls(const struct store_scratch *scratch, uint32_t expires_s,
                                  const struct item_times *times);
 int64_t store_created_exptime(const struct item_times *times);

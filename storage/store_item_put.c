@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
+#include "storage/store_spill.h"
 #include "storage/store_value_internal.h"
 #include "storage/store_tenant.h"
 
@@ -306,7 +307,10 @@ static enum fp_status put_joined(struct store *store, struct store_scratch *scra
     do {
         struct item *old = store_item_hold(store, scratch, put->key);
         bool in_steps = is_joined_in_steps(put, old);
-        if (in_steps)
+        bool due = old != NULL && store_item_is_due(store, scratch, old);
+        if (due)
+            status = FP_SPILLED;
+        else if (in_steps)
             status = FP_OK;
         else if (old == NULL)
             status = store_item_put_first(store, scratch, put);
@@ -315,7 +319,7 @@ static enum fp_status put_joined(struct store *store, struct store_scratch *scra
         else
             status = join(store, scratch, put, old);
         if (old != NULL) store_item_release(store, scratch, &old);
-        if (in_steps) return put_in_steps(store, scratch, put, value_bytes_max);
+        if (in_steps && !due) return put_in_steps(store, scratch, put, value_bytes_max);
     } while (status == FP_EXISTS);
     return status == FP_INVALID ? FP_EXISTS : status;
 }
@@ -328,9 +332,12 @@ enum fp_status store_item_put(struct store *store, struct store_scratch *scratch
         if (put->join != NULL) store_join_end(store, scratch, put->join);
         return FP_TOO_BIG;
     }
+    if (store_waits_for_room(store, scratch)) return FP_LATER;
+    scratch->later = false;
     bool joined = put->mode == ITEM_APPEND || put->mode == ITEM_PREPEND;
     enum fp_status status = joined ? put_joined(store, scratch, put, value_bytes_max)
                                    : put_whole(store, scratch, put);
+    if (status == FP_NO_MEMORY && scratch->later) return FP_LATER;
     if (status == FP_NO_MEMORY) store_count(&store->counters.no_memory, 1);
     return status;
 }

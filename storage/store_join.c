@@ -81,6 +81,7 @@ static enum fp_status pour(struct store *store, struct store_scratch *scratch,
         join->poured_bytes += now;
         if (now < wanted) return FP_OK;
         enum fp_status status = store_value_add(store, scratch, join->sum, join->next);
+        if (status == FP_LATER) status = FP_NO_MEMORY; /* it is half poured, and cannot wait */
         if (status != FP_OK) return status;
         join->poured_bytes = 0;
     }
@@ -91,7 +92,8 @@ static enum fp_status read_old(struct store *store, struct store_scratch *scratc
                                struct store_join *join, uint32_t i, struct slice *bytes)
 {
     *bytes = slice_of(join->piece, item_piece_bytes(join->old, i));
-    return store_item_read_piece(store, scratch, join->old, i, join->piece);
+    enum fp_status status = store_item_read_piece(store, scratch, join->old, i, join->piece);
+    return status == FP_SPILLED ? FP_NO_MEMORY : status; /* there was none to bring it back to */
 }
 
 static enum fp_status read_added(struct store *store, struct store_scratch *scratch,

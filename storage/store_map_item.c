@@ -25,7 +25,8 @@ static enum fp_status take(struct store *store, struct store_scratch *scratch, s
     struct item *dead;
     lock_take(&shard->lock);
     struct item *item = store_find_locked(store, scratch, key, hash, &dead);
-    if (item != NULL) status = keydir_map_locked(shard, item, writes);
+    bool spilled = item != NULL && item->queue == ITEM_QUEUE_SPILLED;
+    if (item != NULL) status = spilled ? FP_SPILLED : keydir_map_locked(shard, item, writes);
     if (status == FP_OK) {
         item->fetched = true;
         item_acquire(item);

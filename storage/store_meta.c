@@ -52,6 +52,7 @@ static void see_locked(struct store *store, struct store_scratch *scratch, struc
         .stale = item->stale,
         .taken = item->won,
         .won = created,
+        .spilled = false,
     };
     if (look->times.touch != NULL && !created)
         item->expires_s = store_expiry(scratch, *look->times.touch);
@@ -101,7 +102,9 @@ static enum fp_status get(struct store *store, struct store_scratch *scratch,
     if (status == FP_OK) {
         item_acquire(getting->found);
         seen->created = getting->found == offered;
-        see_locked(store, scratch, getting->found, getting->look, seen);
+        seen->spilled = getting->look->value &&
+                        store_item_comes_again_locked(scratch, getting->found);
+        if (!seen->spilled) see_locked(store, scratch, getting->found, getting->look, seen);
     }
     lock_drop(&shard->lock);
     if (getting->dead != NULL) store_item_release(store, scratch, &getting->dead);

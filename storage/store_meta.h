@@ -21,6 +21,7 @@ struct item_look { /* how to get one */
     struct slice key;
     bool key_binary; /* of an item that is created: to be shown in base64 */
     bool unseen;     /* does not count as a use */
+    bool value;      /* it is wanted with its value: see item_seen.spilled */
     bool creates;    /* an empty one where there is none; times.create or .touch is its time */
     struct item_times times;
     const int64_t *recache; /* who first finds less time left than this wins; NULL: nobody */
@@ -37,6 +38,7 @@ struct item_seen { /* as it was before this, but for `won` */
     bool stale;
     bool taken; /* somebody has won already */
     bool won;   /* the caller has, with this */
+    bool spilled; /* its value has to be read first: nothing else was seen, and nothing done */
 };
 
 /* The item with one reference for the caller, who must release it. NULL: there is none, and none

@@ -69,7 +69,7 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct stored next;
     struct zname old;
     if (waits(store, scratch, fresh)) return FP_LATER;
-    scratch->met_limit = scratch->unpackable = false;
+    scratch->met_limit = scratch->unpackable = scratch->later = false;
     uint8_t client = scratch->tenant;
     scratch->tenant = area->tenant; /* its owner's: he gives way, or is given way to */
     enum fp_status status = store_pack_page(store, scratch, fresh, &next);
@@ -85,7 +85,7 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     }
     scratch->tenant = client;
     bool later = status == FP_NO_MEMORY && scratch->met_limit && scratch->may_wait;
-    if (later && store_spill_makes_room(store)) {
+    if (later && (scratch->later || store_spill_makes_room(store))) {
         store_count(&store->counters.pool_limit_hit, watermarks_hit(&store->watermarks));
         return FP_LATER;
     }

@@ -4,14 +4,13 @@
  * record with all its pieces packed anew, no lock held -> put in the old one's place, in the table
  * and in the order of use, if that is still this very item -> the old one ends with its last reader
  *
- * It is no set: cas, flags, expiry, last use and whether it was fetched are the old one's, as they
- * are at that moment. Readers of the old record keep it, pieces and pins included.
+ * It is no set: all but the value's bytes are the old one's, as they are at that moment. Readers of
+ * the old record keep it, pieces and pins included.
  */
 #include <stdlib.h>
 
 #include "storage/keydir_walk.h"
 #include "storage/store_recompress_internal.h"
-#include "storage/store_tenant.h"
 
 enum {
     ITEMS_PER_LOCK = 16,
@@ -104,19 +103,7 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
     if (keydir_find_locked(shard, old->hash, item_key(old)) != old || old->mapped ||
         store_item_dead(walk->store, walk->scratch, old))
         return false;
-    item_set_cas(next, item_cas(old));
-    next->era = old->era;
-    next->expires_s = old->expires_s;
-    next->accessed = old->accessed;
-    next->fetched = old->fetched;
-    next->stale = old->stale;
-    next->won = old->won;
-    next->key_binary = old->key_binary;
-    next->tenant = old->tenant;
-    keydir_replace_locked(shard, old, next);
-    store_count(&walk->store->counters.item_packed_bytes,
-                (uint64_t)next->packed_bytes - old->packed_bytes);
-    store_item_recharge(walk->store, next, (uint64_t)next->packed_bytes - old->packed_bytes);
+    store_item_twin_locked(walk->store, shard, old, next);
     return true;
 }
 

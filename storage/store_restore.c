@@ -225,7 +225,7 @@ static bool makes_room(struct store_restore *restore, enum fp_status status)
         struct spill_limits limits = {.bytes = SPILL_EXTENT_BYTES, .looks = SPILL_LOOKS};
         struct spill_step done = {0};
         if (store_spill_step(store, restore->scratch, limits, &done) != FP_OK) return false;
-        if (done.pages > 0) return true;
+        if (done.pages + done.items > 0) return true;
         looked += done.looked + 1;
     }
     return false;
@@ -267,6 +267,18 @@ static enum fp_status take_pages(struct store_restore *restore,
 }
 
 /* --- items ------------------------------------------------------------------------------------ */
+
+/* Nobody else writes back yet. True: try again; once nothing can be written items give way. */
+static bool makes_room_for_item(struct store_restore *restore, enum fp_status status)
+{
+    struct store_scratch *scratch = restore->scratch;
+    struct spill_limits limits = {.bytes = SPILL_EXTENT_BYTES, .looks = SPILL_LOOKS};
+    struct spill_step done;
+    if (status != FP_NO_MEMORY || !scratch->later) return false;
+    scratch->later = false;
+    (void)!store_spill_step(restore->store, scratch, limits, &done);
+    return true;
+}
 
 /* What it says of time, in store time. */
 static void take_times(const struct store_restore *restore, struct item *item)
@@ -316,7 +328,8 @@ static enum fp_status publish(struct store_restore *restore)
         status = publish_locked(restore, shard, &gone);
         lock_drop(&shard->lock);
         if (gone != NULL) store_item_release(store, restore->scratch, &gone);
-    } while (status == FP_NO_MEMORY && store_evict_one(store, restore->scratch));
+    } while (makes_room_for_item(restore, status) ||
+             (status == FP_NO_MEMORY && store_evict_one(store, restore->scratch)));
     if (status == FP_OK) {
         restore->done.items++;
         restore->item = NULL; /* the directory's */
@@ -342,7 +355,8 @@ static enum fp_status take_pieces(struct store_restore *restore, struct slice en
     if (item == NULL) return FP_OK;
     while (status == FP_OK && snapshot_entry_next(&entries, &entry)) {
         struct stored stored;
-        status = keep(restore, &entry, &stored);
+        do status = keep(restore, &entry, &stored);
+        while (makes_room_for_item(restore, status));
         if (status != FP_OK) break;
         item->pieces[restore->piece++] = stored.handle;
         item->packed_bytes += entry_packed_bytes(stored.name);
@@ -362,8 +376,10 @@ static enum fp_status take_item(struct store_restore *restore, const struct snap
         return FP_OK;
     }
     restore->scratch->tenant = tenant_of(restore, record->tenant);
-    enum fp_status status = store_item_begin(store, restore->scratch, record->key,
-                                             record->value_bytes, &restore->item);
+    enum fp_status status;
+    do status = store_item_begin(store, restore->scratch, record->key, record->value_bytes,
+                                 &restore->item);
+    while (makes_room_for_item(restore, status));
     if (status != FP_OK) return give_way(restore, status);
     restore->item->flags = record->flags;
     restore->item->key_binary = record->key_binary;
@@ -427,7 +443,11 @@ enum fp_status store_restore_take(struct store_restore *restore, struct store_sc
     lock_assert_none();
     restore->scratch = scratch;
     restore->problem = NULL;
+    scratch->may_wait = record->type == SNAPSHOT_PAGES || record->type == SNAPSHOT_ITEM ||
+                        record->type == SNAPSHOT_PIECES;
+    scratch->later = false;
     enum fp_status status = take(restore, record);
+    scratch->may_wait = false;
     *problem = restore->problem;
     return status;
 }

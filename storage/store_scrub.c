@@ -81,7 +81,7 @@ static void scrub_spilled(struct store_scrub *scrub, struct page_place place)
     scrub->counts->plain_bytes += read.read.size_bytes;
     if (read.status == FP_CORRUPT && names_still(scrub, &read)) page_is_damaged(scrub, place);
     scrub->counts->unread_pages += read.status == FP_IO || read.status == FP_NO_MEMORY;
-    store_read_end(scrub->store, &read);
+    store_read_end(scrub->store, scrub->scratch, &read);
 }
 
 static void scrub_page(struct store_scrub *scrub, struct page_place place)
@@ -106,15 +106,16 @@ static void scrub_page(struct store_scrub *scrub, struct page_place place)
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-static void scrub_item(struct store_scrub *scrub, const struct item *item)
+static void scrub_item(struct store_scrub *scrub, struct item *item)
 {
     enum fp_status status = FP_OK;
     scrub->counts->items++;
     for (uint32_t i = 0; i < item_piece_count(item) && status == FP_OK; i++) {
         if (!scrub->caller.go_on(scrub->caller.context)) return;
-        status = store_item_read_piece(scrub->store, scrub->scratch, item, i, scrub->plain);
+        status = store_item_read_piece_waiting(scrub->store, scrub->scratch, item, i, scrub->plain);
         scrub->counts->plain_bytes += item_piece_bytes(item, i);
     }
+    scrub->counts->unread_items += status == FP_IO || status == FP_NO_MEMORY;
     if (status != FP_CORRUPT) return;
     struct scrub_found found = {.key = item_key(item)};
     scrub->counts->damaged_items++;

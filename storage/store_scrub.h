@@ -20,7 +20,8 @@
     X(plain_bytes, "bytes that they unpack to, and of what is spilled its object's")               \
     X(damaged_pages, "pages that are not what was stored")                                         \
     X(damaged_items, "items that are not")                                                         \
-    X(unread_pages, "spilled pages that the system refused to read, for want of memory or else")
+    X(unread_pages, "spilled pages that the system refused to read, for want of memory or else")   \
+    X(unread_items, "spilled items that it refused to read")
 
 struct scrub_counts {
 #define X(name, text) uint64_t name;

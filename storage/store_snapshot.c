@@ -518,7 +518,7 @@ static bool describe_pieces(struct store_snapshot *snapshot, const struct item *
 {
     for (uint32_t i = snapshot->piece; i < item_piece_count(item); i++) {
         struct zname name = zpool_look(snapshot->store->zpool, item->pieces[i]);
-        if (name.what != ZOBJECT || entry_form(name.note) != ENTRY_PACKED) continue;
+        if (name.what < ZOBJECT || entry_form(name.note) != ENTRY_PACKED) continue;
         uint8_t seat = entry_seat(name.note);
         if (snapshot->numbers[seat] != 0 || !hold_seat(snapshot, seat)) continue;
         describe_seat(snapshot, seat);
@@ -527,7 +527,25 @@ static bool describe_pieces(struct store_snapshot *snapshot, const struct item *
     return true;
 }
 
-static void write_piece(struct store_snapshot *snapshot, const struct item *item)
+/* From the file below memory. What cannot be read is damaged after a restart, too. */
+static void write_spilled_piece(struct store_snapshot *snapshot, struct item *item,
+                                struct snapshot_entry *entry)
+{
+    struct store_read read;
+    struct zmap map = {.bytes = NULL};
+    enum fp_status status = spill_piece_run(snapshot->store, item, entry->place, &read);
+    if (status == FP_OK)
+        map = (struct zmap){.bytes = (uint8_t *)(uintptr_t)read.read.bytes,
+                            .size_bytes = read.read.size_bytes,
+                            .note = read.read.record.note};
+    if (status == FP_NO_MEMORY) break_it(snapshot);
+    uint32_t plain_bytes = (uint32_t)item_piece_bytes(item, entry->place);
+    entry_of(snapshot, (struct zname){.what = ZOBJECT}, &map, plain_bytes, entry);
+    write_entry(snapshot, entry);
+    store_read_end(snapshot->store, snapshot->scratch, &read);
+}
+
+static void write_piece(struct store_snapshot *snapshot, struct item *item)
 {
     struct zpool *pool = snapshot->store->zpool;
     uint32_t piece = snapshot->piece++;
@@ -535,6 +553,10 @@ static void write_piece(struct store_snapshot *snapshot, const struct item *item
     struct zname name = zpool_look(pool, handle);
     struct zmap map = {.bytes = NULL};
     struct snapshot_entry entry = {.place = piece};
+    if (name.what == ZSPILLED) {
+        write_spilled_piece(snapshot, item, &entry);
+        return;
+    }
     if (name.what == ZOBJECT && zpool_map(pool, handle, ZACCESS_READ, &map) != FP_OK)
         map.bytes = NULL;
     entry_of(snapshot, name, &map, (uint32_t)item_piece_bytes(item, piece), &entry);
@@ -574,7 +596,7 @@ static void begin_item(struct store_snapshot *snapshot, const struct store_walk_
 /* One record of the item. True: that was the last. */
 static bool write_item(struct store_snapshot *snapshot, const struct store_walk_item *met)
 {
-    const struct item *item = met->item;
+    struct item *item = met->item;
     if (!snapshot->item_open && !describe_pieces(snapshot, item)) return false;
     if (snapshot->item_open) snapshot_begin_pieces(&snapshot->writer);
     else begin_item(snapshot, met);

@@ -100,6 +100,24 @@ enum fp_status spill_filling_begin(struct store_spill *spill, enum spill_which w
     return spill_extent_take(spill->file, which, &spill->extent);
 }
 
+enum fp_status spill_filling_begin_room(struct store *store, struct store_scratch *scratch)
+{
+    struct store_spill *spill = store->spill;
+    enum fp_status status = spill_filling_begin(spill, SPILL_NOT_LAST);
+    if (status == FP_TOO_BIG && spill_end_coldest(store, scratch))
+        status = spill_filling_begin(spill, SPILL_NOT_LAST);
+    spill->no_extent = status != FP_OK;
+    if (status == FP_OK) return FP_OK;
+    atomic_store_explicit(&spill->gets_on, SPILL_IF_EXTENTS_ARE_FREE, memory_order_relaxed);
+    store_count(&spill->counters.file_full, 1);
+    return status;
+}
+
+bool spill_filling_is_empty(const struct store_spill *spill)
+{
+    return spill->record_count == 0;
+}
+
 uint8_t *spill_filling_add(struct store_spill *spill, struct spill_record record, uint64_t said)
 {
     uint32_t span = spill_record_span(record.size_bytes), at = spill->filled_bytes;
@@ -182,6 +200,15 @@ static struct area *enter_area(struct store *store, struct area *area,
     return area;
 }
 
+static void move_piece(struct store *store, const struct spill_record *record, uint32_t index,
+                       uint32_t offset)
+{
+    struct store_spill *spill = store->spill;
+    uint64_t to = spill_extent_place(spill->file, &spill->extent, offset);
+    bool moved = spill_item_moves(store, record, spill->said[index], to);
+    store_count(&spill->counters.moved_pieces, moved);
+}
+
 static void publish(struct store *store, struct spill_step *done)
 {
     struct store_spill *spill = store->spill;
@@ -189,18 +216,21 @@ static void publish(struct store *store, struct spill_step *done)
     uint32_t at = 0;
     for (uint32_t i = 0; i < spill->record_count; i++) {
         struct spill_record record;
+        uint32_t begin = at;
         memcpy(&record, spill->filling + at, sizeof record);
-        bool published = false;
+        bool published = false, item = record.area == SPILL_OF_ITEM;
+        if (item && spill->said[i] != 0) move_piece(store, &record, i, at);
+        at += spill_record_span(record.size_bytes);
+        if (item) continue;
         area = enter_area(store, area, &record);
         if (area != NULL) {
             area_slot_take(area, record.slot);
-            published = publish_locked(store, area, &record, i, at);
+            published = publish_locked(store, area, &record, i, begin);
             area_slot_drop(area, record.slot);
         }
         if (spill->said[i] != 0) store_count(&spill->counters.moved_pages, published);
         else if (published) count_spilled(store, area, record.size_bytes, done);
         else store_count(&spill->counters.not_spilled, 1);
-        at += spill_record_span(record.size_bytes);
     }
     area_release(&area);
 }
@@ -208,7 +238,6 @@ static void publish(struct store *store, struct spill_step *done)
 enum fp_status spill_filling_end(struct store *store, struct store_scratch *scratch,
                                  struct spill_step *done)
 {
-    (void)scratch;
     struct store_spill *spill = store->spill;
     enum fp_status status = FP_OK;
     lock_assert_none();
@@ -218,6 +247,7 @@ enum fp_status spill_filling_end(struct store *store, struct store_scratch *scra
         if (status == FP_OK) done->file_bytes += size;
     }
     if (status == FP_OK) publish(store, done);
+    spill_publish_items(store, scratch, status == FP_OK, done);
     spill_extent_done(spill->file, &spill->extent);
     if (status == FP_TOO_BIG) store_count(&spill->counters.file_full, 1);
     return status;
@@ -360,21 +390,14 @@ static void gets_on(struct store_spill *spill, bool it_does)
                           memory_order_relaxed);
 }
 
-static enum fp_status step(struct store *store, struct store_scratch *scratch,
-                           struct spill_limits limits, struct spill_step *done)
+static enum fp_status step_pages(struct store *store, struct store_scratch *scratch,
+                                 struct spill_limits limits, struct spill_step *done)
 {
     struct store_spill *spill = store->spill;
     uint64_t there = candidates(store);
-    if (there == 0) {
-        gets_on(spill, false);
-        return FP_ABSENT;
-    }
-    enum fp_status status = spill_filling_begin(spill, SPILL_NOT_LAST);
-    if (status != FP_OK) {
-        atomic_store_explicit(&spill->gets_on, SPILL_IF_EXTENTS_ARE_FREE, memory_order_relaxed);
-        store_count(&spill->counters.file_full, 1);
-        return status;
-    }
+    if (there == 0) return FP_ABSENT;
+    enum fp_status status = spill_filling_begin_room(store, scratch);
+    if (status != FP_OK) return status;
     pick_some(store, limits, done);
     bool vain = spill->record_count == 0 &&
                 spill->vain_looks > VAIN_ROUNDS * there + VAIN_LOOKS_MIN;
@@ -382,8 +405,33 @@ static enum fp_status step(struct store *store, struct store_scratch *scratch,
     status = spill_filling_end(store, scratch, done);
     if (vain) spill->vain_looks = 0;
     spill->vain = vain && !last;
-    if (status == FP_OK && last) status = FP_ABSENT;
-    gets_on(spill, status == FP_OK);
+    return status == FP_OK && last ? FP_ABSENT : status;
+}
+
+/* By what both hold in memory. */
+static bool is_items_turn(struct store *store)
+{
+    struct store_spill *spill = store->spill;
+    uint64_t all = budget_held(&store->budget, BUDGET_PAYLOAD);
+    if (!store_spill_has_items(store)) return false;
+    spill->owed_bytes += atomic_load(&store->counters.item_packed_bytes);
+    if (spill->owed_bytes < all) return false;
+    spill->owed_bytes = all > 0 ? spill->owed_bytes % all : 0;
+    return true;
+}
+
+static enum fp_status step(struct store *store, struct store_scratch *scratch,
+                           struct spill_limits limits, struct spill_step *done)
+{
+    bool items = is_items_turn(store);
+    store->spill->no_extent = false;
+    enum fp_status status = items ? spill_step_items(store, scratch, limits, done)
+                                  : step_pages(store, scratch, limits, done);
+    if (status == FP_ABSENT && items)
+        status = step_pages(store, scratch, limits, done);
+    else if (status == FP_ABSENT && store_spill_has_items(store))
+        status = spill_step_items(store, scratch, limits, done);
+    if (!store->spill->no_extent) gets_on(store->spill, status == FP_OK);
     return status;
 }
 

@@ -19,6 +19,7 @@ enum {
 static uint64_t still_said(struct store *store, const struct spill_record *record, uint64_t place)
 {
     uint64_t said = 0;
+    if (record->area == SPILL_OF_ITEM) return spill_item_still_said(store, record, place);
     struct area *area = store_area_from(store, record->area);
     if (area == NULL) return 0;
     if (area->generation == record->generation && record->slot < area->slot_count) {

@@ -38,6 +38,7 @@ enum fp_status store_read_begin(struct store *store, const struct store_scratch 
 
 static bool is_of_slot(const struct store_read *read)
 {
+    if (read->item != NULL) return spill_is_of_item(read);
     const struct spill_record *record = &read->read.record;
     return record->generation == read->place.area->generation &&
            record->slot == read->place.slot;
@@ -48,14 +49,15 @@ void store_read_run(struct store *store, struct store_read *read)
     read->status = spill_read_run(store->spill->file, &read->read);
     if (read->status == FP_OK && !is_of_slot(read)) read->status = FP_CORRUPT;
     bool failed = read->status == FP_IO || read->status == FP_CORRUPT;
-    store_count(&store->spill->counters.failed_loads, failed);
+    store_count(&store->spill->counters.failed_loads, failed && read->item == NULL);
 }
 
-void store_read_end(struct store *store, struct store_read *read)
+void store_read_end(struct store *store, struct store_scratch *scratch, struct store_read *read)
 {
     spill_read_end(store->spill->file, &read->read);
+    if (read->item != NULL) store_item_release(store, scratch, &read->item);
     struct area *area = read->place.area;
-    area_release(&area);
+    if (area != NULL) area_release(&area);
     *read = (struct store_read){.status = FP_OK};
 }
 
@@ -90,16 +92,16 @@ static bool look(struct store *store, const struct store_read *read, bool *touch
     return same;
 }
 
-static bool has_room(struct store *store, uint32_t size_bytes)
+bool spill_has_room(struct store *store, uint64_t size_bytes)
 {
     uint64_t limit = budget_limit(&store->budget);
     struct watermark_levels levels = watermarks_levels(&store->watermarks);
     return budget_total(&store->budget) + size_bytes <= watermark_bytes(limit, levels.low);
 }
 
-static enum fp_status copy_object(struct store *store, struct store_scratch *scratch,
-                                  const struct store_read *read, bool gives_way,
-                                  struct stored *stored)
+enum fp_status spill_copy_object(struct store *store, struct store_scratch *scratch,
+                                 const struct store_read *read, bool gives_way,
+                                 struct stored *stored)
 {
     const struct spill_record *record = &read->read.record;
     struct zmap map;
@@ -140,8 +142,8 @@ enum fp_status store_read_promote(struct store *store, struct store_scratch *scr
     lock_assert_none();
     if (!look(store, read, &touched)) return FP_OK;
     if (read->status != FP_OK) return read->status == FP_NO_MEMORY ? FP_NO_MEMORY : FP_CORRUPT;
-    if (!always && !touched && !has_room(store, read->read.size_bytes)) return FP_OK;
-    enum fp_status status = copy_object(store, scratch, read, always, &next);
+    if (!always && !touched && !spill_has_room(store, read->read.size_bytes)) return FP_OK;
+    enum fp_status status = spill_copy_object(store, scratch, read, always, &next);
     if (status == FP_OK) put_back(store, read, &next);
     if (status == FP_NO_MEMORY && always && scratch->may_wait && store_spill_makes_room(store))
         return FP_LATER;
@@ -166,7 +168,7 @@ enum fp_status store_page_load_waiting(struct store *store, struct store_scratch
                      ? FP_NO_MEMORY
                      : store_page_load_packed(store, scratch, place, wish, page);
         scratch->arrived = NULL;
-        store_read_end(store, &read);
+        store_read_end(store, scratch, &read);
         if (status != FP_SPILLED) break;
     }
     return status;

@@ -53,6 +53,8 @@ enum fp_status store_value_begin(struct store *store, struct store_scratch *scra
 {
     fp_assert(value_bytes <= UINT32_MAX);
     uint64_t bytes = sizeof(struct store_value) + MALLOC_BYTES;
+    if (store_waits_for_room(store, scratch)) return FP_LATER;
+    scratch->later = false;
     if (!store_charge(store, scratch, BUDGET_ITEMS, bytes)) return FP_NO_MEMORY;
     struct store_value *value = calloc(1, sizeof *value);
     if (value == NULL) {
@@ -78,12 +80,14 @@ enum fp_status store_value_add(struct store *store, struct store_scratch *scratc
     struct plain plain = {.bytes = bytes, .size_bytes = store_value_next_bytes(value)};
     struct stored stored;
     fp_assert(plain.size_bytes > 0);
+    scratch->later = false;
     if (store_values_packed_bytes(store) + plain.size_bytes >
         store_values_packed_bytes_max(store))
         return FP_NO_MEMORY;
-    if (!make_room(store, scratch, value)) return FP_NO_MEMORY;
+    if (!make_room(store, scratch, value)) return scratch->later ? FP_LATER : FP_NO_MEMORY;
     uint32_t crc = crc32c(plain.bytes, plain.size_bytes);
     enum fp_status status = store_pack(store, scratch, plain, crc, &stored);
+    if (status == FP_NO_MEMORY && scratch->later) return FP_LATER;
     if (status != FP_OK) return status;
     uint32_t packed_bytes = entry_packed_bytes(stored.name);
     status = store_tenant_take(store, scratch, (struct tenant_need){.bytes = packed_bytes});

@@ -18,7 +18,8 @@
 
 struct store_value;
 
-/* value_bytes: what will come in all, at most 4 GiB less one. FP_NO_MEMORY. */
+/* value_bytes: what will come in all, at most 4 GiB less one. FP_NO_MEMORY. FP_LATER:
+ * as of store_item_put; so of the next. */
 enum fp_status store_value_begin(struct store *store, struct store_scratch *scratch,
                                  uint64_t value_bytes, struct store_value **value)
     FP_MUST_CHECK FP_NONNULL(1, 2, 4);

@@ -14,7 +14,7 @@ static void take_locked(struct store_walk *walk, struct item *item, uint64_t now
                                  .fetched = item->fetched,
                                  .stale = item->stale,
                                  .won = item->won,
-                                 .wanted = item->marks > 0 || item->queue != ITEM_QUEUE_SMALL};
+                                 .wanted = item->marks > 0 || item->queue == ITEM_QUEUE_MAIN};
 }
 
 void store_walk_step(struct store *store, struct store_scratch *scratch, struct store_walk *walk)

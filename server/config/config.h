@@ -112,6 +112,8 @@ struct config {
         char spill_path[CONFIG_PATH_BYTES]; /* "": nothing is spilled */
         uint64_t spill_size_bytes;          /* 0: all of a device */
         uint64_t spill_throttle_bytes;      /* a second; 0: none */
+        enum config_switch spill_items;
+        uint64_t spill_item_bytes; /* packed */
         uint64_t scrub_interval_ns;  /* 0: only when asked */
         uint32_t scrub_duty_percent; /* of one processor, at most */
         char state_dir[CONFIG_PATH_BYTES]; /* "": none; no export needs it then */

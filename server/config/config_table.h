@@ -120,6 +120,13 @@
       "The most that it may take there; 0 is all of a block device.")                              \
     X("storage.spill_throttle", KIND_SIZE, struct config, storage.spill_throttle_bytes, "0B", 0,   \
       CONFIG_GIB(1024), NULL, RELOAD, "Bytes written there a second, at most; 0 means no bound.")  \
+    X("storage.spill_items", KIND_CHOICE, struct config, storage.spill_items, "on", 0, 0,          \
+      CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
+      "Items go there too, and who stores waits a moment for that; off: they give way as ever.")   \
+    X("storage.spill_item_size", KIND_SIZE, struct config, storage.spill_item_bytes, "512B", 1,    \
+      CONFIG_KIB(64), NULL, RELOAD,                                                                \
+      "Items that are packed to less than this do not go there: their record would stay all the "  \
+      "same.")                                                                                     \
     X("storage.scrub_interval", KIND_DURATION, struct config, storage.scrub_interval_ns, "24h", 0, \
       CONFIG_HOURS(366 * 24), NULL, RELOAD,                                                        \
       "All that is stored is compared with its checksums so often; 0 means when asked (scrub).")   \

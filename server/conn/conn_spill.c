@@ -48,7 +48,7 @@ static bool give(struct parked *parked)
     struct store *store = dispatcher->shared->store;
     const struct area *area = session_area(&conn->session, parked->frame.area);
     if (area != parked->area) {
-        spill_wait_drop(&parked->wait, store);
+        spill_wait_drop(&parked->wait, store, dispatcher->scratch);
         dispatch_frame_status(&parked->frame, FRAME_NO_AREA, &conn->output);
         return true;
     }
@@ -108,11 +108,12 @@ bool conn_park(struct conn *conn, const struct frame *frame)
 void conn_parked_drop(struct conn *conn)
 {
     struct store *store = conn->worker->shared->store;
+    struct store_scratch *scratch = conn->worker->dispatcher.scratch;
     while (conn->parked.first != NULL) {
-        spill_wait_drop(&conn->parked.first->wait, store);
+        spill_wait_drop(&conn->parked.first->wait, store, scratch);
         unpark(conn->parked.first);
     }
-    spill_wait_drop(&conn->spill, store);
+    spill_wait_drop(&conn->spill, store, scratch);
 }
 
 void conn_await(struct conn *conn)

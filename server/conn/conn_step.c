@@ -273,7 +273,8 @@ enum step conn_step(struct conn *conn, struct slice *input)
         return STEP_LATER;
     }
     enum step next = step(conn, input);
+    bool keeps = next == STEP_AWAIT && !spill_asks_items(&dispatcher->asked);
+    if (has_come && !keeps) spill_wait_end(&conn->spill, store, dispatcher->scratch);
     if (next == STEP_AWAIT) conn_await(conn);
-    else if (has_come) spill_wait_end(&conn->spill, store, dispatcher->scratch);
     return next;
 }

@@ -2,6 +2,7 @@
 #include "server/conn/conn_value.h"
 
 #include "protocol/reply.h"
+#include "server/dispatch/dispatch_frame.h"
 
 static void skip(struct slice *input, size_t bytes)
 {
@@ -45,10 +46,11 @@ enum dispatch conn_value_begin(struct conn_value *turn, const struct request *re
                                struct slice *input)
 {
     struct slice line = slice_of(input->bytes, request->size_bytes);
-    bool begun = value_in_begin(turn->dispatcher, turn->session, request, line);
+    enum fp_status status = value_in_begin(turn->dispatcher, turn->session, request, line);
+    if (status == FP_LATER) return dispatch_later(turn->dispatcher);
     uint64_t value_bytes = request->value_bytes + (request->bare ? 1 : 2);
     enum dispatch result =
-        begun ? DISPATCH_DONE : give_up(turn, request, value_bytes, FP_NO_MEMORY);
+        status == FP_OK ? DISPATCH_DONE : give_up(turn, request, value_bytes, status);
     skip(input, line.size_bytes);
     return result;
 }
@@ -60,6 +62,7 @@ static enum dispatch take_piece(struct conn_value *turn, struct slice *input)
     if (now == 0) return DISPATCH_DONE;
     turn->need_bytes = 0;
     enum fp_status status = value_in_take(turn->dispatcher, in, slice_of(input->bytes, now));
+    if (status == FP_LATER) return dispatch_later(turn->dispatcher);
     skip(input, now);
     if (status == FP_OK) return DISPATCH_DONE;
     enum dispatch result = give_up(turn, &in->request, value_in_rest_bytes(in) - now, status);
@@ -80,7 +83,7 @@ static enum dispatch finish(struct conn_value *turn, struct slice *input)
     }
     if (end == REQUEST_REFUSED) conn_value_refuse(turn->output, request, refusal);
     else result = dispatch_text(turn->dispatcher, turn->session, request, turn->output);
-    if (result == DISPATCH_AGAIN || result == DISPATCH_MORE) return result;
+    if (result != DISPATCH_DONE && result != DISPATCH_CLOSE) return result;
     skip(input, end_bytes);
     value_in_drop(turn->dispatcher, turn->session);
     return result;

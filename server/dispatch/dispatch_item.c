@@ -5,6 +5,8 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "protocol/reply.h"
+#include "server/dispatch/dispatch_await.h"
+#include "server/dispatch/dispatch_frame.h"
 #include "server/dispatch/dispatch_notes.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
@@ -31,18 +33,26 @@ static bool write_value(struct dispatcher *dispatcher, struct session *session,
     return dispatch_value(dispatcher, session, item, slice_of(line, line_bytes), output);
 }
 
-static bool get_one(struct dispatcher *dispatcher, struct session *session,
-                    const struct request *request, struct slice key, struct output *output)
+enum got { GOT, GOT_NOTHING_MORE, GOT_SPILLED };
+
+static enum got get_one(struct dispatcher *dispatcher, struct session *session,
+                        const struct request *request, struct slice key, struct output *output)
 {
     bool touches = request->command == COMMAND_GAT || request->command == COMMAND_GATS;
     bool with_cas = request->command == COMMAND_GETS || request->command == COMMAND_GATS;
     struct item *item = store_item_acquire(dispatcher->shared->store, dispatcher->scratch, key,
                                            touches ? &request->exptime : NULL);
+    enum spill_item spilled =
+        item != NULL ? dispatch_ask_item(dispatcher, item) : SPILL_ITEM_READY;
+    if (spilled != SPILL_ITEM_READY)
+        store_item_release(dispatcher->shared->store, dispatcher->scratch, &item);
+    if (spilled == SPILL_ITEM_ASKED) return GOT_SPILLED;
     count(dispatcher, touches ? COUNTER_cmd_touch : COUNTER_cmd_get);
     if (touches) count(dispatcher, item != NULL ? COUNTER_touch_hits : COUNTER_touch_misses);
     else count(dispatcher, item != NULL ? COUNTER_get_hits : COUNTER_get_misses);
     note_get(dispatcher, key, item);
-    return item == NULL || write_value(dispatcher, session, &item, with_cas, output);
+    bool good = item == NULL || write_value(dispatcher, session, &item, with_cas, output);
+    return good ? GOT : GOT_NOTHING_MORE;
 }
 
 /* session->resume counts the keys that were answered already, or of whose long value the rest is
@@ -53,7 +63,7 @@ static enum dispatch get_many(struct dispatcher *dispatcher, struct session *ses
     uint64_t limit = setting(&dispatcher->shared->settings.output_buffer_max_bytes);
     struct slice more = request->more_keys, key = request->key;
     uint64_t skipped = 0;
-    bool good = true;
+    enum got got = GOT;
     if (value_out_is_under_way(session)) {
         enum dispatch next = value_out_more(dispatcher, session, output);
         if (next != DISPATCH_DONE) return next;
@@ -61,12 +71,16 @@ static enum dispatch get_many(struct dispatcher *dispatcher, struct session *ses
     do {
         if (skipped++ < session->resume) continue;
         if (output_pending(output) >= limit) return DISPATCH_AGAIN;
-        good = get_one(dispatcher, session, request, key, output);
+        got = get_one(dispatcher, session, request, key, output);
+        if (got == GOT_SPILLED) { /* those behind it come with it */
+            while (request_next_key(&more, &key)) dispatch_ask_ahead(dispatcher, key);
+            return DISPATCH_WAIT;
+        }
         session->resume++;
         if (value_out_is_under_way(session)) return DISPATCH_MORE;
-    } while (good && request_next_key(&more, &key));
+    } while (got == GOT && request_next_key(&more, &key));
     session->resume = 0;
-    if (good) output_text(output, REPLY_END);
+    if (got == GOT) output_text(output, REPLY_END);
     return DISPATCH_DONE;
 }
 
@@ -128,11 +142,17 @@ static enum dispatch put(struct dispatcher *dispatcher, struct session *session,
                             .cas = request->cas,
                             .whole = value_in_whole(session),
                             .join = &session->join};
-    if (session->join == NULL) count(dispatcher, COUNTER_cmd_set);
+    bool begins = session->join == NULL;
+    enum dispatch again;
     enum fp_status status = value_in_decided(session);
+    dispatch_may_wait(dispatcher, true);
     if (status == FP_OK)
         status = store_item_put(dispatcher->shared->store, dispatcher->scratch, &args,
                                 setting(&dispatcher->shared->settings.item_bytes_max));
+    dispatch_may_wait(dispatcher, false);
+    if (status == FP_LATER) return dispatch_later(dispatcher);
+    if (status == FP_SPILLED && dispatch_await_key(dispatcher, request->key, &again)) return again;
+    if (begins) count(dispatcher, COUNTER_cmd_set);
     if (session->join != NULL) return DISPATCH_MORE;
     note_store(dispatcher, &(struct note_store){.key = request->key,
                                                 .command = command_name(request->command),
@@ -165,7 +185,14 @@ static enum dispatch change_number(struct dispatcher *dispatcher, const struct r
     struct item_delta change = {.key = request->key, .delta = request->delta, .down = down};
     char line[REPLY_NUMBER_LINE_BYTES_MAX];
     struct item_counted counted;
-    switch (store_item_delta(dispatcher->shared->store, dispatcher->scratch, &change, &counted)) {
+    enum dispatch again;
+    dispatch_may_wait(dispatcher, true);
+    enum fp_status status =
+        store_item_delta(dispatcher->shared->store, dispatcher->scratch, &change, &counted);
+    dispatch_may_wait(dispatcher, false);
+    if (status == FP_LATER) return dispatch_later(dispatcher);
+    if (status == FP_SPILLED && dispatch_await_key(dispatcher, request->key, &again)) return again;
+    switch (status) {
     case FP_OK:
         count(dispatcher, down ? COUNTER_decr_hits : COUNTER_incr_hits);
         if (!request->noreply)

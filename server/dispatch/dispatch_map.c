@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "protocol/reply.h"
+#include "server/dispatch/dispatch_await.h"
 #include "server/dispatch/dispatch_value_in.h"
 
 _Static_assert((int)REQUEST_MAP_RO == (int)MAP_READ && (int)REQUEST_MAP_RW == (int)MAP_READ_WRITE &&
@@ -52,7 +53,8 @@ static const char *text_of(enum maps_answer answer, bool writing)
     }
 }
 
-static enum dispatch map(struct maps *maps, const struct request *request, struct output *output)
+static enum dispatch map(struct dispatcher *dispatcher, struct maps *maps,
+                         const struct request *request, struct output *output)
 {
     char line[REPLY_MAPPED_LINE_BYTES_MAX];
     struct maps_ask ask = {.mode = (enum map_mode)request->mode,
@@ -60,9 +62,13 @@ static enum dispatch map(struct maps *maps, const struct request *request, struc
                            .key = request->key};
     struct maps_map *made;
     enum maps_answer answer = maps_make(maps, &ask, &made);
+    enum dispatch again;
+    if (answer == MAPS_SPILLED && dispatch_await_key(dispatcher, request->key, &again))
+        return again;
     if (answer != MAPS_DONE) {
-        output_text(output, answer == MAPS_NO_MEMORY ? REPLY_NO_MEMORY_TO_MAP
-                                                     : text_of(answer, false));
+        output_text(output, answer == MAPS_NO_MEMORY || answer == MAPS_SPILLED
+                                ? REPLY_NO_MEMORY_TO_MAP
+                                : text_of(answer, false));
         return DISPATCH_DONE;
     }
     struct reply_mapped mapped = {.id = made->row.id,
@@ -183,7 +189,7 @@ enum dispatch dispatch_map(struct dispatcher *dispatcher, struct session *sessio
                            const struct request *request, struct output *output)
 {
     struct maps *maps = &session->maps;
-    if (request->command == COMMAND_MAP) return map(maps, request, output);
+    if (request->command == COMMAND_MAP) return map(dispatcher, maps, request, output);
     if (request->command == COMMAND_MREAD) return mread(maps, request, output);
     if (request->command == COMMAND_MWRITE) return mwrite(dispatcher, session, request, output);
     if (request->command == COMMAND_UNMAP) return unmap(maps, request, output);

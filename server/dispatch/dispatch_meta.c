@@ -13,6 +13,8 @@
 #include "protocol/key_text.h"
 #include "protocol/reply.h"
 #include "protocol/reply_meta.h"
+#include "server/dispatch/dispatch_await.h"
+#include "server/dispatch/dispatch_frame.h"
 #include "server/dispatch/dispatch_notes.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
@@ -166,6 +168,7 @@ static enum dispatch get(struct meta *meta)
         .key = meta->key,
         .key_binary = asks(meta, 'b'),
         .unseen = asks(meta, 'u'),
+        .value = asks(meta, 'v'),
         .creates = asks(meta, 'N'),
         .times = times_of(meta),
         .recache = time_of(meta, 'R', &request->meta.recache_exptime),
@@ -176,11 +179,26 @@ static enum dispatch get(struct meta *meta)
     if (value_out_is_under_way(meta->session))
         return value_out_more(meta->dispatcher, meta->session, meta->output);
     struct item *item = store_meta_get(store, meta->dispatcher->scratch, &look, &seen);
+    if (item != NULL && seen.spilled) {
+        enum spill_item spilled = dispatch_ask_item(meta->dispatcher, item);
+        store_item_release(store, meta->dispatcher->scratch, &item);
+        if (spilled != SPILL_ITEM_NO_MEMORY)
+            return spilled == SPILL_ITEM_ASKED ? DISPATCH_WAIT : DISPATCH_AGAIN;
+    }
     count_get(meta, item != NULL);
     note_get(meta->dispatcher, meta->key, item != NULL && !seen.created ? item : NULL);
     if (item == NULL) return asks(meta, 'q') ? DISPATCH_DONE : answer(meta, "EN");
     answer_item(meta, &item, &seen);
     return value_out_is_under_way(meta->session) ? DISPATCH_MORE : DISPATCH_DONE;
+}
+
+/* What stores may have to be given again, when there is room or the old value was read. */
+static bool comes_again(struct meta *meta, enum fp_status status, enum dispatch *again)
+{
+    *again = DISPATCH_LATER;
+    if (status == FP_LATER) *again = dispatch_later(meta->dispatcher);
+    if (status == FP_SPILLED) return dispatch_await_key(meta->dispatcher, meta->key, again);
+    return status == FP_LATER;
 }
 
 /* --- ms --------------------------------------------------------------------------------------- */
@@ -261,8 +279,13 @@ static enum dispatch set(struct meta *meta)
     struct item_stored stored = {.value_bytes = (uint32_t)value_bytes};
     struct item_put put = put_of(meta);
     put.stored = &stored;
-    if (meta->session->join == NULL) count(meta, COUNTER_cmd_set);
+    bool begins = meta->session->join == NULL;
+    enum dispatch again;
+    dispatch_may_wait(meta->dispatcher, true);
     enum fp_status status = put_value(meta, &put);
+    dispatch_may_wait(meta->dispatcher, false);
+    if (comes_again(meta, status, &again)) return again;
+    if (begins) count(meta, COUNTER_cmd_set);
     if (meta->session->join != NULL) return DISPATCH_MORE;
     count_cas(meta, put.mode, status);
     note_store(meta->dispatcher, &(struct note_store){.key = meta->key,
@@ -353,8 +376,12 @@ static enum dispatch change_number(struct meta *meta)
         .times = times_of(meta),
     };
     struct item_counted counted;
+    enum dispatch again;
+    dispatch_may_wait(meta->dispatcher, true);
     enum fp_status status = store_item_delta(meta->dispatcher->shared->store,
                                              meta->dispatcher->scratch, &change, &counted);
+    dispatch_may_wait(meta->dispatcher, false);
+    if (comes_again(meta, status, &again)) return again;
     if (status == FP_OK) {
         if (!counted.created) count(meta, down ? COUNTER_decr_hits : COUNTER_incr_hits);
         return asks(meta, 'q') ? DISPATCH_DONE : answer_counted(meta, &counted);

@@ -50,18 +50,19 @@ static bool create(struct dispatcher *dispatcher, struct session *session,
     return true;
 }
 
-bool value_in_begin(struct dispatcher *dispatcher, struct session *session,
-                    const struct request *request, struct slice line)
+enum fp_status value_in_begin(struct dispatcher *dispatcher, struct session *session,
+                              const struct request *request, struct slice line)
 {
-    if (!create(dispatcher, session, request, line)) return false;
+    if (!create(dispatcher, session, request, line)) return FP_NO_MEMORY;
     struct value_in *in = session->value_in;
     in->decided = dispatch_look_ahead(dispatcher, &in->request);
-    if (in->decided != FP_OK) return true;
-    if (store_value_begin(store_of(dispatcher), dispatcher->scratch, in->left_bytes,
-                          &in->value) == FP_OK)
-        return true;
-    value_in_drop(dispatcher, session);
-    return false;
+    if (in->decided != FP_OK) return FP_OK;
+    dispatcher->scratch->may_wait = true;
+    enum fp_status status = store_value_begin(store_of(dispatcher), dispatcher->scratch,
+                                              in->left_bytes, &in->value);
+    dispatcher->scratch->may_wait = false;
+    if (status != FP_OK) value_in_drop(dispatcher, session);
+    return status;
 }
 
 size_t value_in_wants(const struct value_in *in, size_t there, size_t *need_bytes)
@@ -78,9 +79,11 @@ enum fp_status value_in_take(struct dispatcher *dispatcher, struct value_in *in,
                              struct slice bytes)
 {
     enum fp_status status = FP_OK;
+    dispatcher->scratch->may_wait = true;
     if (in->value != NULL)
         status = store_value_add(store_of(dispatcher), dispatcher->scratch, in->value,
                                  bytes.bytes);
+    dispatcher->scratch->may_wait = false;
     if (status == FP_OK) in->left_bytes -= bytes.size_bytes;
     return status;
 }

@@ -26,9 +26,9 @@ struct value_in {
 };
 
 /* Takes in what follows request->value_bytes; `line` are the bytes the request was parsed from.
- * False: out of memory, and nothing is taken in. */
-bool value_in_begin(struct dispatcher *dispatcher, struct session *session,
-                    const struct request *request, struct slice line)
+ * FP_NO_MEMORY, FP_LATER: nothing is taken in. */
+enum fp_status value_in_begin(struct dispatcher *dispatcher, struct session *session,
+                              const struct request *request, struct slice line)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 
 /* How many of `there` bytes that have arrived value_in_take wants now; 0: it waits for

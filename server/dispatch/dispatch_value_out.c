@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "protocol/reply.h"
+#include "server/dispatch/dispatch_await.h"
 
 enum { PIECES_AT_ONCE = 8 }; /* half of the output's desk, which is then sent */
 
@@ -76,12 +77,25 @@ static void log_cut(struct dispatcher *dispatcher, const struct session *session
               log_number("sent_bytes", (uint64_t)out->next_piece * ITEM_PIECE_BYTES));
 }
 
+/* There was no memory to bring it back to: it goes from the file, a few pieces at a time. */
+static bool awaits_pieces(struct dispatcher *dispatcher, const struct value_out *out)
+{
+    struct store *store = dispatcher->shared->store;
+    struct spill_wish wish = {.how = PROMOTE_BY_POLICY,
+                              .piece = out->next_piece,
+                              .pieces_max = PIECES_AT_ONCE};
+    if (!store_piece_is_due(store, dispatcher->scratch, out->item, out->next_piece)) return false;
+    return spill_ask_item(&dispatcher->asked, store, dispatcher->scratch, out->item, &wish) ==
+           SPILL_ITEM_ASKED;
+}
+
 enum dispatch value_out_more(struct dispatcher *dispatcher, struct session *session,
                              struct output *output)
 {
     struct value_out *out = &session->value_out;
     uint32_t count = item_piece_count(out->item);
     for (int i = 0; i < PIECES_AT_ONCE && out->next_piece < count; i++) {
+        if (awaits_pieces(dispatcher, out)) return DISPATCH_WAIT;
         if (write_piece(dispatcher, out, slice_of(NULL, 0), output)) continue;
         if (!output->broken) log_cut(dispatcher, session);
         value_out_drop(dispatcher, session);

@@ -15,7 +15,7 @@ struct tier_item {
 #define X(name, text) uint64_t name;
     SPILL_COUNTERS(X)
 #undef X
-    uint64_t pages, pages_bytes, throttled_ns;
+    uint64_t pages, pages_bytes, items, items_bytes, throttled_ns;
     uint64_t full, limit_hits, shrink_runs, configured_bytes, lowered, raised;
     uint64_t stalled; /* thousand millionths */
 };
@@ -23,6 +23,8 @@ struct tier_item {
 #define TIER_METRICS(X)                                                                            \
     X("farpage_spill_pages", GAUGE, PLAIN, "Pages in the file below memory.", pages)               \
     X("farpage_spill_pages_bytes", GAUGE, PLAIN, "Their objects.", pages_bytes)                    \
+    X("farpage_spill_items", GAUGE, PLAIN, "Items in the file below memory.", items)               \
+    X("farpage_spill_items_bytes", GAUGE, PLAIN, "Their objects.", items_bytes)                    \
     X("farpage_spill_file_size_bytes", GAUGE, PLAIN, "Size of the file; 0: there is none.",        \
       file.size_bytes)                                                                             \
     X("farpage_spill_file_used_bytes", GAUGE, PLAIN, "Of it, extents in use.", file.used_bytes)    \
@@ -46,6 +48,20 @@ struct tier_item {
       "Loads of pages that could not be read, or were not what was written.", failed_loads)        \
     X("farpage_spill_moved_pages_total", COUNTER, PLAIN, "Pages moved to free sparse extents.",    \
       moved_pages)                                                                                 \
+    X("farpage_spill_items_written_total", COUNTER, PLAIN, "Items that went there.",               \
+      items_spilled)                                                                               \
+    X("farpage_spill_items_not_written_total", COUNTER, PLAIN,                                     \
+      "Items written in vain: used, replaced or ended meanwhile.", items_not_spilled)              \
+    X("farpage_spill_item_reads_total", COUNTER, PLAIN, "Times an item was answered from there.",  \
+      item_reads)                                                                                  \
+    X("farpage_spill_item_promotions_total", COUNTER, PLAIN, "Items brought back into memory.",    \
+      item_promotions)                                                                             \
+    X("farpage_spill_item_failed_reads_total", COUNTER, PLAIN,                                     \
+      "Items that could not be read: they were misses, and ended.", item_failed_reads)             \
+    X("farpage_spill_items_ended_total", COUNTER, PLAIN,                                           \
+      "Items there that ended to make room, the coldest first.", items_ended)                      \
+    X("farpage_spill_moved_pieces_total", COUNTER, PLAIN,                                          \
+      "Pieces of items moved to free sparse extents.", moved_pieces)                               \
     X("farpage_spill_file_full_total", COUNTER, PLAIN,                                             \
       "Times nothing could be written for want of room.", file_full)                               \
     X("farpage_spill_throttled_seconds_total", COUNTER, NANOSECONDS,                               \
@@ -88,6 +104,9 @@ static size_t fill_tiers(struct shared *shared, void *items)
     SPILL_COUNTERS(X)
 #undef X
     sum_spilled(shared, item);
+    struct spilled_items items_there = store_spill_items(shared->store);
+    item->items = items_there.items;
+    item->items_bytes = items_there.object_bytes;
     item->throttled_ns = atomic_load(&shared->spill.throttled_ns);
     item->full = atomic_load(&store_watermarks(shared->store)->full);
     item->limit_hits = atomic_load(&store_counters(shared->store)->pool_limit_hit);

@@ -136,7 +136,8 @@ static void drop_list(struct nbd_conn *conn, struct nbd_parked **list)
     while (*list != NULL) {
         struct nbd_parked *parked = *list;
         unlink_from(list, parked);
-        spill_wait_drop(&parked->wait, conn->worker->shared->store);
+        spill_wait_drop(&parked->wait, conn->worker->shared->store,
+                        conn->worker->dispatcher.scratch);
         end(parked);
         conn->parked_count--;
     }
@@ -145,8 +146,9 @@ static void drop_list(struct nbd_conn *conn, struct nbd_parked **list)
 void nbd_parked_drop(struct nbd_conn *conn)
 {
     struct store *store = conn->worker->shared->store;
+    struct store_scratch *scratch = conn->worker->dispatcher.scratch;
     drop_list(conn, &conn->parked);
     drop_list(conn, &conn->come);
-    spill_wait_drop(&conn->spill, store);
-    for (int i = 0; i < NBD_JOBS_MAX; i++) spill_wait_drop(&conn->jobs[i].wait, store);
+    spill_wait_drop(&conn->spill, store, scratch);
+    for (int i = 0; i < NBD_JOBS_MAX; i++) spill_wait_drop(&conn->jobs[i].wait, store, scratch);
 }

@@ -12,6 +12,7 @@
 #include "server/process.h"
 #include "server/stats/stats_internal.h"
 #include "storage/store_area.h"
+#include "storage/store_spill.h"
 #include "storage/store_value.h"
 
 static void emit_time(const struct stats_sink *sink, const char *name, struct timeval time)
@@ -83,6 +84,24 @@ static void emit_items(struct shared *shared, const struct stats_sink *sink)
     stats_number(sink, "farpage_arriving_packed_bytes", store_values_packed_bytes(shared->store));
 }
 
+/* By memcached's names for values on flash, where there are any. */
+static void emit_extstore(struct shared *shared, const struct stats_sink *sink)
+{
+    const struct spill_counters *counters = store_spill_counters(shared->store);
+    if (!store_spill_has_items(shared->store)) return;
+    struct spilled_items items = store_spill_items(shared->store);
+    stats_number(sink, "get_extstore", atomic_load(&counters->item_reads));
+    stats_number(sink, "miss_from_extstore", atomic_load(&counters->item_failed_reads));
+    stats_number(sink, "recache_from_extstore", atomic_load(&counters->item_promotions));
+    stats_number(sink, "extstore_objects_used", items.items);
+    stats_number(sink, "extstore_bytes_used", items.object_bytes);
+    stats_number(sink, "extstore_objects_written", atomic_load(&counters->items_spilled));
+    stats_number(sink, "extstore_bytes_written", atomic_load(&counters->items_spilled_bytes));
+    stats_number(sink, "extstore_objects_evicted", atomic_load(&counters->items_ended));
+    stats_number(sink, "extstore_limit_maxbytes",
+                 spill_file_fill(store_spill_file(shared->store)).size_bytes);
+}
+
 static void emit_pages(struct shared *shared, const struct stats_sink *sink)
 {
     struct stats_pages pages = stats_sum_pages(shared);
@@ -128,6 +147,7 @@ void stats_general(struct shared *shared, const struct stats_sink *sink)
     emit_connections(shared, sink);
     emit_counters(shared, sink);
     emit_items(shared, sink);
+    emit_extstore(shared, sink);
     emit_watchers(shared, sink);
     emit_pages(shared, sink);
     emit_zeros(sink);

@@ -9,7 +9,7 @@ static const char *const stands[] = {
 #undef X
 };
 
-static void emit_pages(struct shared *shared, const struct stats_sink *sink)
+static void emit_what(struct shared *shared, const struct stats_sink *sink)
 {
     uint64_t pages = 0, bytes = 0;
     struct area *area = NULL;
@@ -19,6 +19,10 @@ static void emit_pages(struct shared *shared, const struct stats_sink *sink)
     }
     stats_number(sink, "pages", pages);
     stats_number(sink, "packed_bytes", bytes);
+    struct spilled_items items = store_spill_items(shared->store);
+    stats_number(sink, "items", items.items);
+    stats_number(sink, "item_packed_bytes", items.object_bytes);
+    stats_number(sink, "item_value_bytes", items.value_bytes);
 }
 
 static void emit_file(struct spill_file *file, const struct stats_sink *sink)
@@ -41,7 +45,7 @@ void stats_spill(struct shared *shared, const struct stats_sink *sink)
 {
     const struct spill_counters *counters = store_spill_counters(shared->store);
     stats_text(sink, "state", stands[atomic_load(&shared->spill.stand)]);
-    emit_pages(shared, sink);
+    emit_what(shared, sink);
     emit_file(store_spill_file(shared->store), sink);
 #define X(name, text) stats_number(sink, #name, atomic_load(&counters->name));
     SPILL_COUNTERS(X)

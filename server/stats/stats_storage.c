@@ -6,6 +6,7 @@
 
 #include "server/stats/stats_internal.h"
 #include "storage/store_area.h"
+#include "storage/store_spill.h"
 
 void stats_memory(struct shared *shared, const struct stats_sink *sink)
 {
@@ -46,7 +47,8 @@ void stats_zpool(struct shared *shared, const struct stats_sink *sink)
     struct stats_pages pages = stats_sum_pages(shared);
     uint64_t held_bytes = fill.held_pages * PAGES_BYTES;
     uint64_t stored_bytes = pages.stored_bytes + atomic_load(&counters->item_value_bytes);
-    uint64_t compressed_bytes = pages.packed_bytes + atomic_load(&counters->item_packed_bytes);
+    uint64_t compressed_bytes = pages.packed_bytes + atomic_load(&counters->item_packed_bytes) +
+                                store_spill_items(shared->store).object_bytes;
     stats_text(sink, "allocator", properties->name);
     stats_number(sink, "object_bytes_max", properties->object_bytes_max);
     stats_text(sink, "sleep_mapped", properties->sleep_mapped ? "yes" : "no");

@@ -101,7 +101,7 @@ static void promote(uint64_t slot)
     enum fp_status status =
         store_read_promote(bench.store, bench.scratch, &read, PROMOTE_ALWAYS);
     fp_assert(status == FP_OK || status == FP_NO_MEMORY || (status == FP_CORRUPT && unread));
-    store_read_end(bench.store, &read);
+    store_read_end(bench.store, bench.scratch, &read);
     check_page(slot);
 }
 

@@ -82,7 +82,7 @@ static void load(struct player *player, uint64_t at)
         }
         status = store_page_load(bench.store, player->scratch, place, player->out, &crc);
         player->scratch->arrived = NULL;
-        if (begun == FP_OK) store_read_end(bench.store, &read);
+        if (begun == FP_OK) store_read_end(bench.store, player->scratch, &read);
     }
     check(player, at, status);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * failing_disk - preloaded, makes the file below memory fail as the file $FARPAGE_DISK says:
- * "read" (EIO), "write" (EIO) or "stop" (reads wait while it says so); anything else: not at all.
+ * "read" (EIO), "flip" (reads bring other bytes), "write" (EIO) or "stop" (reads wait while it says
+ * so); anything else: not at all.
  * Only what lies behind its first MiB, where the extents are. */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,10 @@ ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
         errno = EIO;
         return -1;
     }
-    return syscall(SYS_pread64, fd, bytes, size, offset);
+    ssize_t got = syscall(SYS_pread64, fd, bytes, size, offset);
+    if (is_extent(offset) && says("flip"))
+        for (ssize_t i = 0; i < got; i += 64) ((unsigned char *)bytes)[i] ^= 1;
+    return got;
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)

@@ -79,7 +79,7 @@ MAY_INCLUDE = {
                               "storage/store"},
     "server/dispatcher": BASE | {"server/latency", "server/shared", "server/spilled"},
     "server/spill_state": BASE,
-    "server/spilled": BASE | {"server/shared", "storage/store"},
+    "server/spilled": BASE | {"protocol", "server/shared", "storage/store"},
     "server/spiller": BASE | {"server/shared", "server/spill_state", "server/watch", "storage/store"},
     "server/maps_register": BASE | {"storage/store", "server/conns"},
     "server/maps": BASE | {"storage/store", "server/conns", "server/dispatcher",

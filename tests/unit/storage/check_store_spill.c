@@ -179,7 +179,7 @@ START_TEST(a_page_comes_back_into_memory_when_it_is_asked_for_again)
         ck_assert_int_eq(bench_load(&scene.bench, slot, out), FP_OK);
         ck_assert_mem_eq(out, page_of(&scene, slot), sizeof out);
         scene.bench.scratch->arrived = NULL;
-        store_read_end(scene.bench.store, &read);
+        store_read_end(scene.bench.store, scene.bench.scratch, &read);
     }
     ck_assert_int_eq(bench_load(&scene.bench, slot, out), FP_OK);
     teardown(&scene);
@@ -211,7 +211,7 @@ START_TEST(a_slot_that_changed_while_it_was_read_gives_what_it_holds_now)
     bench_invalidate(&scene.bench, slot, slot + 1);
     ck_assert_int_eq(bench_load(&scene.bench, slot, out), FP_ABSENT);
     scene.bench.scratch->arrived = NULL;
-    store_read_end(scene.bench.store, &read);
+    store_read_end(scene.bench.store, scene.bench.scratch, &read);
     teardown(&scene);
 }
 END_TEST
@@ -233,7 +233,7 @@ START_TEST(what_was_spilled_anew_while_it_was_read_is_read_anew)
     scene.bench.scratch->arrived = &read;
     ck_assert_int_eq(bench_load(&scene.bench, slot, out), FP_SPILLED);
     scene.bench.scratch->arrived = NULL;
-    store_read_end(scene.bench.store, &read);
+    store_read_end(scene.bench.store, scene.bench.scratch, &read);
     check_waiting(&scene, slot, slot + 9);
     teardown(&scene);
 }
@@ -283,7 +283,7 @@ START_TEST(what_is_mapped_stays_and_what_is_spilled_is_mapped_once_it_is_back)
     store_read_run(scene.bench.store, &read);
     ck_assert_int_eq(store_read_promote(scene.bench.store, scene.bench.scratch, &read,
                                         PROMOTE_ALWAYS), FP_OK);
-    store_read_end(scene.bench.store, &read);
+    store_read_end(scene.bench.store, scene.bench.scratch, &read);
     ck_assert_int_eq(map_page(&scene, place, &map), FP_OK);
     store_map_end(&map, scene.bench.scratch);
     teardown(&scene);
@@ -381,7 +381,7 @@ START_TEST(a_damaged_page_is_corrupt_and_no_other)
     ck_assert_int_eq(store_read_begin(scene.bench.store, NULL, place, &read), FP_OK);
     off_t at = (off_t)(read.read.place * SPILL_UNIT_BYTES + SPILL_RECORD_BYTES + 3);
     store_read_run(scene.bench.store, &read);
-    store_read_end(scene.bench.store, &read);
+    store_read_end(scene.bench.store, scene.bench.scratch, &read);
     int fd = reopen_unnamed("/#");
     ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
     byte ^= 1;
@@ -419,7 +419,7 @@ START_TEST(an_area_that_is_deleted_takes_what_it_has_spilled_with_it)
     ck_assert_uint_eq(spill_file_fill(store_spill_file(scene.bench.store)).used_bytes,
                       EXTENT_BYTES);
     store_read_run(scene.bench.store, &read);
-    store_read_end(scene.bench.store, &read);
+    store_read_end(scene.bench.store, scene.bench.scratch, &read);
     ck_assert_uint_eq(spill_file_fill(store_spill_file(scene.bench.store)).used_bytes, 0);
     teardown(&scene);
 }
