@@ -36,17 +36,27 @@ void page_queue(struct space *space, uint64_t number, struct page *page, enum qu
     if (page->queued) space->pager->swept_tables = false;
 }
 
-void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+static void arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept,
+                    enum queue_part part)
 {
-    enum queue_part part = page->state == PAGE_UNTOUCHED || page->state == PAGE_LOST
-                               ? QUEUE_FRESH
-                               : queue_part_back(&space->pager->queue, page->stamp);
     page->state = PAGE_RESIDENT;
     page->index = kept;
     page->missed = page->fixed = false;
     page->shared = page->free = false;
     space->resident++;
     page_queue(space, number, page, part);
+}
+
+void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+{
+    bool fresh = page->state == PAGE_UNTOUCHED || page->state == PAGE_LOST;
+    const struct queue *queue = &space->pager->queue;
+    arrived(space, number, page, kept, fresh ? QUEUE_FRESH : queue_part_back(queue, page->stamp));
+}
+
+void page_arrived_walked(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+{
+    arrived(space, number, page, kept, queue_part_walked(&space->pager->queue, number));
 }
 
 /* --- first touches --- */
@@ -155,7 +165,7 @@ static bool there(struct space *space, const struct fault *fault)
 /* --- pages that are away --- */
 
 /* One page of the run that a walk comes to next. False: there is no room for more. */
-static bool fetch_along(struct space *space, uint64_t number, uint64_t most, struct back *back)
+static bool fetch_along(struct space *space, uint64_t number, enum load_why why, struct back *back)
 {
     struct pager *pager = space->pager;
     struct page *page = pagetable_find(&space->table, number);
@@ -166,8 +176,8 @@ static bool fetch_along(struct space *space, uint64_t number, uint64_t most, str
         return true;
     }
     if (!slots_stored(&pager->slots, page->index)) return true;
-    if (!pager_take_room(pager, 1, most)) return false;
-    if (load_begin(space, number, page, false)) return true;
+    if (!pager_take_room(pager, 1, back->most)) return false;
+    if (load_begin(space, number, page, why)) return true;
     pager_give_room(pager, 1);
     return false;
 }
@@ -178,7 +188,7 @@ static void fetch_run(struct space *space, const struct mapping *mapping,
     for (uint32_t i = 0; i < run->count; i++) {
         uint64_t ahead = run->first + (uint64_t)run->stride * i;
         if (ahead < mapping->start || ahead >= mapping->end) return;
-        if (!fetch_along(space, ahead, back->most, back)) return;
+        if (!fetch_along(space, ahead, LOAD_WALKED, back)) return;
     }
 }
 
@@ -196,7 +206,8 @@ static void fetch_nearby(struct space *space, const struct mapping *mapping, uin
     }
     uint16_t chosen = nearby_choose(&space->nearby, number, away);
     for (unsigned i = 0; i < NEARBY_PAGES; i++) {
-        if ((chosen >> i & 1) != 0 && !fetch_along(space, first + i, back->most, back)) return;
+        if ((chosen >> i & 1) == 0) continue;
+        if (!fetch_along(space, first + i, LOAD_NEARBY, back)) return;
     }
 }
 
@@ -244,7 +255,7 @@ static bool fetch_demanded(struct space *space, const struct fault *fault, struc
         return false;
     }
     if (!pager_take_room(pager, 1, pager_limit(pager))) return false;
-    if (!load_begin(space, fault->number, page, true)) {
+    if (!load_begin(space, fault->number, page, LOAD_DEMANDED)) {
         pager_give_room(pager, 1);
         return false;
     }

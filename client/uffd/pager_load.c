@@ -53,7 +53,8 @@ static void arrive(struct load *load)
     struct pager *pager = load->pager;
     struct page *page = page_of(load);
     uint32_t kept = load->slot;
-    page_arrived(load->space, load->number, page, kept);
+    if (load->walked) page_arrived_walked(load->space, load->number, page, kept);
+    else page_arrived(load->space, load->number, page, kept);
     load->space->away--;
     if (pager->exclusive) {
         slot_release(pager, kept);
@@ -177,7 +178,7 @@ static void answered(void *context, const struct farpage_answer *answer)
     list_push_back(&pager->came, &load->place);
 }
 
-bool load_begin(struct space *space, uint64_t number, struct page *page, bool demanded)
+bool load_begin(struct space *space, uint64_t number, struct page *page, enum load_why why)
 {
     struct pager *pager = space->pager;
     if (list_empty(&pager->free_loads)) return false;
@@ -188,14 +189,14 @@ bool load_begin(struct space *space, uint64_t number, struct page *page, bool de
     load->asks = 0;
     load->demanded = false;
     load->told_ns = 0;
-    load->ahead = !demanded;
+    load->walked = why == LOAD_WALKED;
     if (!ask(load)) return false;
     list_remove(&load->place);
     pager->free_load_count--;
     list_push_back(&pager->loading, &load->place);
     page->state = PAGE_LOADING;
     page->index = load->index;
-    if (load->ahead) pager->figures.prefetched++;
+    if (why != LOAD_DEMANDED) pager->figures.prefetched++;
     return true;
 }
 

@@ -49,7 +49,7 @@ struct load {
     uint32_t slot, index;
     uint64_t begun_ns, told_ns; /* told: of the fault */
     uint64_t came_ns;     /* 0: not yet */
-    bool demanded, ahead; /* ahead: fetched before it was demanded */
+    bool demanded, walked; /* walked: fetched ahead of a walk that comes to it */
     uint8_t asks;         /* how often the server was asked */
     uint8_t *bytes;
 };

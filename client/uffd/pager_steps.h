@@ -28,6 +28,9 @@ void fault_figure(struct space *space, const struct fault *fault, enum figures_f
 /* The page is there: its entry says so, it counts (room was taken), it may be evicted. */
 void page_arrived(struct space *space, uint64_t number, struct page *page, uint32_t kept)
     FP_NONNULL(1, 3);
+/* The same, where it was fetched ahead of a walk. */
+void page_arrived_walked(struct space *space, uint64_t number, struct page *page, uint32_t kept)
+    FP_NONNULL(1, 3);
 void page_queue(struct space *space, uint64_t number, struct page *page, enum queue_part part)
     FP_NONNULL(1, 3);
 /* What it was is gone; whoever touches it is to know. */
@@ -52,8 +55,10 @@ void back_bring(struct back *back) FP_NONNULL(1);
 
 /* --- pager_load.c --- */
 
+enum load_why { LOAD_DEMANDED, LOAD_WALKED, LOAD_NEARBY };
+
 /* Room was taken. False: nothing is free for it, or it could not be asked for. */
-bool load_begin(struct space *space, uint64_t number, struct page *page, bool demanded)
+bool load_begin(struct space *space, uint64_t number, struct page *page, enum load_why why)
     FP_MUST_CHECK FP_NONNULL(1, 3);
 /* Somebody waits for what is under way. */
 void load_demand(struct pager *pager, struct load *load, const struct fault *fault)

@@ -17,7 +17,10 @@ enum {
     SPARES_KEPT = 16,
     FRESH_PART = 10,     /* of all pages, one in so many */
     TICKS_IN_LOCAL = 16,
-    GHOST_TICKS = 16     /* as many evictions as pages may be resident */
+    GHOST_TICKS = 16,    /* as many evictions as pages may be resident */
+    WALKED_PAGES = 64,   /* neighbours that are kept together, */
+    WALKED_PART = 16,    /* one of so many, */
+    WALKED_TICKS = 4     /* another for each quarter of the resident pages that goes */
 };
 static const uint64_t PAGES_END = 1ull << 48;
 
@@ -283,4 +286,12 @@ enum queue_part queue_part_back(const struct queue *queue, uint8_t stamp)
 {
     uint8_t ticks = (uint8_t)(queue_stamp(queue) - stamp);
     return ticks < GHOST_TICKS ? QUEUE_KEPT : QUEUE_FRESH;
+}
+
+/* By lot, that what is kept of a walk is no walk itself, and another part of it the next time. */
+enum queue_part queue_part_walked(const struct queue *queue, uint64_t page)
+{
+    uint64_t round = queue->taken / queue->tick_pages / WALKED_TICKS;
+    uint64_t lot = (page / WALKED_PAGES + round * 977) * 0x9e3779b97f4a7c15u >> 32;
+    return lot % WALKED_PART == 0 ? QUEUE_KEPT : QUEUE_FRESH;
 }

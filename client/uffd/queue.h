@@ -4,7 +4,7 @@
  * Nobody tells a pager that a mapped page is read. What it sees: that a page came, and that it was
  * wanted back, from staging or from the server. So pages wait in two first-in-first-out queues:
  *
- *     first touch, prefetched,      +-------+   taken    staging,  not touched
+ *     first touch, walked over,     +-------+   taken    staging,  not touched
  *     back after a long time  ----> | fresh | ---------> unmapped -------------> server
  *                                   +-------+               |                      |
  *     touched in staging,           +-------+   taken       |                      |
@@ -16,6 +16,11 @@
  * temporary) pushes out nothing that is used again. With staging behind both that is segmented FIFO
  * (Turner, Levy, SIGMETRICS 1981) with the small queue and the ghosts of S3-FIFO (Yang et al.,
  * SOSP 2023). A ghost is one byte in the record of a page that is away, see queue_stamp.
+ *
+ * Who walks over more than may be resident, again and again, finds nothing of it in any queue that
+ * lets the oldest go. So what is fetched ahead of a walk is fresh, and a small part of it, another
+ * one in each round, is kept: it stays, and the rest goes round (the bimodal insertion of Qureshi
+ * et al., ISCA 2007).
  *
  * Pages are numbers, address / 4096, and wait in runs of neighbours: 8 bytes a run, whatever its
  * length, so that what came together goes together, in one call of the kernel. A page should be
@@ -34,8 +39,8 @@
 #include "base/attrs.h"
 
 enum queue_part {
-    QUEUE_FRESH, /* first touched, fetched ahead, or back after a long time */
-    QUEUE_KEPT,  /* wanted back: touched while staged, or away for a short time only */
+    QUEUE_FRESH, /* first touched, walked over, or back after a long time */
+    QUEUE_KEPT,  /* wanted back: touched while staged, or away for a short time only; and a few */
     QUEUE_PARTS
 };
 
@@ -81,5 +86,7 @@ uint64_t queue_pages(const struct queue *queue) FP_NONNULL(1); /* in both */
  * be pushed to. Times longer than 14 budgets of evictions may pass for short ones. */
 uint8_t queue_stamp(const struct queue *queue) FP_NONNULL(1);
 enum queue_part queue_part_back(const struct queue *queue, uint8_t stamp) FP_NONNULL(1);
+/* The same for a page that is fetched ahead of a walk. */
+enum queue_part queue_part_walked(const struct queue *queue, uint64_t page) FP_NONNULL(1);
 
 #endif

@@ -97,7 +97,7 @@ static void fetch_ahead(struct pager *pager, struct trend_run run)
     for (uint32_t i = 0; i < run.count; i++) {
         uint64_t number = run.first + (uint64_t)run.stride * i;
         if (number >= pager->page_count || pager->pages[number].where != AWAY) continue;
-        come(pager, number, QUEUE_FRESH);
+        come(pager, number, queue_part_walked(&pager->queue, number));
         pager->pages[number].ahead = true;
         pager->counts.fetched_ahead++;
     }

@@ -220,6 +220,36 @@ START_TEST(no_page_is_lost_or_taken_twice)
 }
 END_TEST
 
+/* A walk over more than there is room for: pages of 64 go one way, and not all the same. */
+START_TEST(of_what_is_walked_over_a_small_part_is_kept_and_not_always_the_same)
+{
+    enum { BLOCKS = 1600, PAGES = 64 };
+    struct queue_run run;
+    queue_init(&queue, 1024);
+    unsigned kept[2] = {0}, both = 0;
+    bool was[BLOCKS];
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            enum queue_part part = queue_part_walked(&queue, (uint64_t)i * PAGES);
+            for (unsigned j = 1; j < PAGES; j++)
+                ck_assert_int_eq(queue_part_walked(&queue, (uint64_t)i * PAGES + j), part);
+            kept[round] += part == QUEUE_KEPT;
+            both += round == 1 && part == QUEUE_KEPT && was[i];
+            was[i] = part == QUEUE_KEPT;
+        }
+        ck_assert(queue_push(&queue, QUEUE_FRESH, 0, 1024)); /* as many go */
+        for (unsigned gone = 0; gone < 1024; gone += run.count)
+            ck_assert(queue_take(&queue, 64, &run));
+    }
+    for (int round = 0; round < 2; round++) {
+        ck_assert_uint_gt(kept[round], BLOCKS / 32);
+        ck_assert_uint_lt(kept[round], BLOCKS / 8);
+    }
+    ck_assert_uint_lt(both, kept[0] / 2);
+    queue_fini(&queue);
+}
+END_TEST
+
 int main(void)
 {
     int failed = suite_run("queue", what_came_first_goes_first, neighbours_go_together,
@@ -229,6 +259,7 @@ int main(void)
                            what_was_wanted_back_goes_when_there_is_little_else,
                            what_is_forgotten_is_not_taken, what_lies_around_a_hole_stays,
                            holes_may_be_made_without_a_push_between,
-                           soon_goes_by_what_was_taken_meanwhile);
+                           soon_goes_by_what_was_taken_meanwhile,
+                           of_what_is_walked_over_a_small_part_is_kept_and_not_always_the_same);
     return suite_run_each("queue, at random", 20, no_page_is_lost_or_taken_twice) | failed;
 }
