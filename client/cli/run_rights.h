@@ -19,4 +19,15 @@ struct run_rights {
 bool run_rights_find(bool user_mode, struct run_rights *rights, struct complaint *complaint)
     FP_MUST_CHECK FP_NONNULL(2, 3);
 
+/* What a kernel answered: an errno of making a userfaultfd, or what it can do. */
+struct run_rights_answer {
+    int error; /* 0: one was made */
+    bool user_mode;
+    uint32_t abilities;
+};
+
+/* Whether that will do; the reason where not. */
+bool run_rights_judge(const struct run_rights_answer *answer, struct complaint *complaint)
+    FP_MUST_CHECK FP_NONNULL(1, 2);
+
 #endif

@@ -14,7 +14,8 @@
 
 enum {
     AGAIN_NS = 50000000,
-    ACCEPTED_ENOUGH = 1024,   /* stores in a row, until a full server is said to have room */
+    ACCEPTED_TO_TELL = 256,   /* stores in a row, until a full server is said to have room, */
+    ACCEPTED_ENOUGH = 1024,   /* and until kept copies are left there again */
     SWEEP_PAGES = 256,        /* pieces of garbage that are invalidated together, */
     SWEEP_NS = 100000000,     /* or fewer after so long */
 };
@@ -65,12 +66,26 @@ void sending_cancel(struct pager *pager, struct sending *sending)
 static void accepted(struct pager *pager)
 {
     if (!pager->full && !pager->exclusive) return;
-    if (pager->full) {
+    pager->accepted++;
+    if (pager->full && pager->accepted >= ACCEPTED_TO_TELL) {
         pager->full = false;
         struct pager_notice notice = {.kind = PAGER_ROOM, .text = "the server takes pages again"};
         pager_tell(pager, &notice);
     }
-    if (++pager->accepted >= ACCEPTED_ENOUGH) pager->exclusive = false;
+    if (pager->accepted >= ACCEPTED_ENOUGH) pager->exclusive = false;
+}
+
+void pager_is_full(struct pager *pager, enum farpage_status status, const char *text)
+{
+    pager->accepted = 0;
+    if (pager->full) return;
+    pager->full = true;
+    struct pager_notice notice = {.kind = PAGER_FULL, .status = status, .text = text};
+    pager_tell(pager, &notice);
+    if (!pager->exclusive) {
+        pager->exclusive = true;
+        slots_give_up_kept(pager);
+    }
 }
 
 static void refused(struct pager *pager, const struct farpage_answer *answer)
@@ -79,16 +94,10 @@ static void refused(struct pager *pager, const struct farpage_answer *answer)
     if (answer->status == FARPAGE_LOST) pager_new_life(pager);
     bool no_room = answer->status == FARPAGE_NO_MEMORY || answer->status == FARPAGE_QUOTA ||
                    answer->status == FARPAGE_LIMIT;
-    if (!no_room || pager->full) return;
-    pager->full = true;
+    if (!no_room) return;
     char text[256];
     (void)snprintf(text, sizeof text, "the server takes no more pages: %.180s", answer->why);
-    struct pager_notice notice = {.kind = PAGER_FULL, .status = answer->status, .text = text};
-    pager_tell(pager, &notice);
-    if (!pager->exclusive) {
-        pager->exclusive = true;
-        slots_give_up_kept(pager);
-    }
+    pager_is_full(pager, answer->status, text);
 }
 
 static void answered(void *context, const struct farpage_answer *answer)

@@ -93,6 +93,9 @@ void sending_begin(struct pager *pager, struct sending *sending, uint32_t slot) 
 /* Nobody wants them any more. */
 void sending_cancel(struct pager *pager, struct sending *sending) FP_NONNULL(1, 2);
 void sending_again(struct pager *pager) FP_NONNULL(1);
+/* Nothing more can go there. Told once, until it takes pages again. */
+void pager_is_full(struct pager *pager, enum farpage_status status, const char *text)
+    FP_NONNULL(1, 3);
 void garbage_sweep(struct pager *pager) FP_NONNULL(1);
 /* One page less names the slot; what is nowhere needed any more is let go of. */
 void slot_release(struct pager *pager, uint32_t slot) FP_NONNULL(1);

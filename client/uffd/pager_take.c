@@ -52,7 +52,11 @@ static struct leaver *leaver_take(struct space *space, uint64_t number, struct p
         if (alone && old->place == SLOT_NOWHERE) slot = kept;
     }
     if (slot == SLOT_NONE) slot = slots_take(&pager->slots);
-    if (slot == SLOT_NONE) return NULL;
+    if (slot == SLOT_NONE) {
+        pager_is_full(pager, FARPAGE_LIMIT, "the area on the server is too small: every slot of it "
+                      "is in use");
+        return NULL;
+    }
     struct leaver *leaver = LIST_THING(pager->free_leavers.next, struct leaver, place);
     list_remove(&leaver->place);
     leaver->space = space;
