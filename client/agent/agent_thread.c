@@ -26,6 +26,12 @@ struct move {
 #define MOVE_CALL 0xc028aa05u
 enum { DONT_WAKE = 1, WITH_HOLES = 2, PAGE_SHIFT = 12 };
 
+struct protect {
+    uint64_t from, bytes, mode;
+};
+#define PROTECT_CALL 0xc018aa06u
+enum { PROTECT = 1 };
+
 /* --- orders --------------------------------------------------------------------------------- */
 
 static uint64_t bits(uint64_t count)
@@ -79,12 +85,39 @@ static uint64_t throw_away(const struct agent_thread *thread, const struct agent
     return gone;
 }
 
-static void do_drop(const struct agent_thread *thread, struct agent_order *order)
+static void drop_staged(const struct agent_thread *thread, struct agent_order *order)
 {
-    uint64_t gone = is_staged(thread, order) ? throw_away(thread, order) : 0;
+    uint64_t gone = throw_away(thread, order);
     long result = dont_need(order->from + gone, (order->pages << PAGE_SHIFT) - gone);
     order->done = result == 0 ? bits(order->pages) : 0;
     order->error = (int32_t)-result;
+}
+
+/* Pages that the pager has protected, it protects again: the kernel refuses where something else is
+ * mapped there by now (ENOENT), and while an event is to be read that might say so (EAGAIN). */
+static long still_ours(const struct agent_thread *thread, uint64_t from, uint64_t bytes)
+{
+    struct protect protect = {from, bytes, PROTECT};
+    return CALL(SYS_ioctl, thread->uffd, PROTECT_CALL, (long)&protect);
+}
+
+/* In one call, else page by page. A call that failed may have dropped some: those are dropped once
+ * more without being asked for, or they would be told to be there. */
+static void drop_in_place(const struct agent_thread *thread, struct agent_order *order)
+{
+    uint64_t bytes = order->pages << PAGE_SHIFT;
+    bool ours = still_ours(thread, order->from, bytes) == 0;
+    if (ours && dont_need(order->from, bytes) == 0) {
+        order->done = bits(order->pages);
+        return;
+    }
+    for (uint64_t i = 0; i < order->pages; i++) {
+        uint64_t from = order->from + (i << PAGE_SHIFT);
+        long result = ours ? 0 : still_ours(thread, from, 1 << PAGE_SHIFT);
+        if (result == 0) result = dont_need(from, 1 << PAGE_SHIFT);
+        if (result == 0) order->done |= 1ull << i;
+        else order->error = (int32_t)-result;
+    }
 }
 
 /* A page of a file that has none. */
@@ -109,7 +142,10 @@ static void carry_out(const struct agent_thread *thread, struct agent_order *ord
     order->error = 0;
     switch (order->kind) {
     case AGENT_MOVE: do_move(thread, order); break;
-    case AGENT_DROP: do_drop(thread, order); break;
+    case AGENT_DROP:
+        if (is_staged(thread, order)) drop_staged(thread, order);
+        else drop_in_place(thread, order);
+        break;
     case AGENT_LOSE: do_lose(order); break;
     default: order->error = EINVAL;
     }

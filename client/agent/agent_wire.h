@@ -79,7 +79,9 @@ enum agent_order_kind {
     /* UFFDIO_MOVE from `from` to `to` in staging, by the process's userfaultfd: EAGAIN as long as
      * it has an event to be read. A page that cannot stays. */
     AGENT_MOVE,
-    AGENT_DROP, /* MADV_DONTNEED; in staging without an event that somebody would have to read */
+    /* MADV_DONTNEED; in staging without an event that somebody would have to read, elsewhere only of
+     * what is registered for write protection: EAGAIN, ENOENT as uffd.h says. */
+    AGENT_DROP,
     AGENT_LOSE, /* who touches it gets SIGBUS from now on */
 };
 

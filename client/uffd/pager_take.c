@@ -478,10 +478,13 @@ static void dropped(struct target_order *order)
 {
     struct order *own = order->owner;
     struct pager *pager = own->pager;
+    bool any = false;
     for (uint32_t i = 0; i < order->count; i++) {
+        any = any || order->pages[i].error == 0;
         if (order->pages[i].error == ESRCH) own->space->dead = true;
         dropped_one(pager, &pager->leavers[own->leavers[i]], order->pages[i].error);
     }
+    if (!any) pager->take_again_ns = pager->now_ns + AGAIN_NS;
     pager->look_again = true;
     order_end(own);
 }

@@ -31,7 +31,7 @@ enum { TARGET_ORDER_PAGES = 64 };
 
 enum target_order_kind {
     TARGET_MOVE, /* UFFDIO_MOVE of the page at `from` to `to` in staging, waking nobody */
-    TARGET_DROP, /* MADV_DONTNEED of `from`, in staging or in the program */
+    TARGET_DROP, /* MADV_DONTNEED of `from`, in staging, or in the program where it is protected */
     TARGET_LOSE, /* no UFFD_POISON: what touches `from` must get SIGBUS from now on */
 };
 

@@ -45,6 +45,17 @@ int main(int argc, char **argv)
         case 'd': /* waits until somebody has read so */
             puts(madvise(memory + (PAGES - 1) * PAGE, PAGE, MADV_DONTNEED) == 0 ? "dropped" : "no");
             break;
+        case 'r': /* something else is where the mapping was; this waits as well */
+            (void)munmap(memory, PAGE);
+            puts("unmapped");
+            break;
+        case 'n': {
+            void *again = mmap(memory, PAGE, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+            if (again == (void *)memory) memset(memory, 'a', PAGE);
+            puts(again == (void *)memory ? "mapped" : "no");
+            break;
+        }
         case 'm': { /* malloc of a size that is announced */
             void *large = malloc(1 << 20);
             printf("%p\n", large);

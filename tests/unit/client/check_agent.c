@@ -245,6 +245,57 @@ START_TEST(nothing_moves_while_an_event_is_to_be_read)
 }
 END_TEST
 
+/* The page that was to be dropped is gone with its mapping, and what the program has there now is
+ * its own: neither while the unmapping is still to be read of, nor after, is that dropped. */
+START_TEST(what_is_mapped_anew_is_not_dropped)
+{
+    struct subject s;
+    struct uffd_msg event;
+    start(&s, UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP |
+                  UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+    int uffd = s.guest.gifts[AGENT_GIFT_UFFD];
+    struct uffdio_register range = {.range = {s.memory, PAGE * PAGES},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING |
+                                            UFFDIO_REGISTER_MODE_WP};
+    ck_assert_int_eq(ioctl(uffd, UFFDIO_REGISTER, &range), 0);
+    struct agent_order order = {.kind = AGENT_DROP, .from = s.memory, .pages = 1};
+    tell(&s, 'r');
+    ck_assert(readable(uffd));
+    ck_assert_int_eq(run(&s, order).error, EAGAIN);
+    ck_assert_int_eq(read(uffd, &event, sizeof event), sizeof event);
+    ck_assert_int_eq(event.event, UFFD_EVENT_UNMAP);
+    expect(&s, "unmapped\n");
+    tell(&s, 'n');
+    expect(&s, "mapped\n");
+    struct agent_order said = run(&s, order);
+    ck_assert_int_eq(said.error, ENOENT);
+    ck_assert_uint_eq(said.done, 0);
+    tell(&s, 'v');
+    expect(&s, "intact\n");
+    close(s.guest.gifts[AGENT_GIFT_TRASH]);
+    ck_assert_int_eq(end(&s), 0);
+}
+END_TEST
+
+/* Of pages side by side those that are not ours stay, the others go; each waits to be read of. */
+START_TEST(of_a_run_only_what_is_ours_is_dropped)
+{
+    struct subject s;
+    start(&s, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+    int uffd = s.guest.gifts[AGENT_GIFT_UFFD];
+    struct uffdio_register range = {.range = {s.memory + PAGE, PAGE * 2},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING |
+                                            UFFDIO_REGISTER_MODE_WP};
+    ck_assert_int_eq(ioctl(uffd, UFFDIO_REGISTER, &range), 0);
+    struct agent_order order = {.kind = AGENT_DROP, .from = s.memory, .pages = 5};
+    struct agent_order said = run(&s, order);
+    ck_assert_uint_eq(said.done, 6);
+    ck_assert_int_eq(said.error, ENOENT);
+    close(s.guest.gifts[AGENT_GIFT_TRASH]);
+    (void)end(&s);
+}
+END_TEST
+
 START_TEST(a_page_that_is_lost_is_a_bus_error)
 {
     struct subject s;
@@ -514,7 +565,8 @@ int main(void)
     close(uffd);
     return suite_run(
         "agent", pages_go_to_the_stage_and_the_rest_is_told,
-        nothing_moves_while_an_event_is_to_be_read, a_page_that_is_lost_is_a_bus_error,
+        nothing_moves_while_an_event_is_to_be_read, what_is_mapped_anew_is_not_dropped,
+        of_a_run_only_what_is_ours_is_dropped, a_page_that_is_lost_is_a_bus_error,
         what_cannot_be_done_is_an_error, many_orders_are_done_in_their_order,
         a_ring_that_lies_is_not_believed, who_does_not_know_the_token_is_not_let_in,
         a_program_ends_with_its_pager_and_says_so, a_refused_program_runs_on_without_us,
