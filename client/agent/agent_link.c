@@ -75,6 +75,11 @@ void agent_link_close(struct agent_link *link)
     link->socket = link->bell = -1;
 }
 
+bool agent_link_begun(const struct agent_link *link)
+{
+    return atomic_load(&link->ring->begun) != 0;
+}
+
 /* --- orders --------------------------------------------------------------------------------- */
 
 struct agent_order *agent_link_order(struct agent_link *link)

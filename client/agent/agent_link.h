@@ -37,6 +37,9 @@ int agent_link_open(struct agent_link *link, struct agent_guest *guest, uint64_t
     FP_MUST_CHECK FP_NONNULL(1, 2);
 void agent_link_close(struct agent_link *link) FP_NONNULL(1);
 
+/* The agent's thread runs. Before, an order might take a page that is needed to start it. */
+bool agent_link_begun(const struct agent_link *link) FP_MUST_CHECK FP_NONNULL(1);
+
 /* The next order, to be filled, or NULL where the ring is full. */
 struct agent_order *agent_link_order(struct agent_link *link) FP_NONNULL(1);
 

@@ -236,6 +236,8 @@ int agent_thread_main(void *context)
     uint32_t passed = 0;
     close_others(thread);
     (void)CALL(SYS_prctl, 15 /* PR_SET_NAME */, (long)name);
+    atomic_store(&ring->begun, 1);
+    ring_bell(thread);
     for (;;) {
         uint32_t seen = atomic_load(&ring->doorbell);
         bool worked = work(thread), passed_on = pass_ask_on(thread, &passed);

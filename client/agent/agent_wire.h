@@ -79,8 +79,8 @@ enum agent_order_kind {
     /* UFFDIO_MOVE from `from` to `to` in staging, by the process's userfaultfd: EAGAIN as long as
      * it has an event to be read. A page that cannot stays. */
     AGENT_MOVE,
-    /* MADV_DONTNEED; in staging without an event that somebody would have to read, elsewhere only of
-     * what is registered for write protection: EAGAIN, ENOENT as uffd.h says. */
+    /* MADV_DONTNEED; in staging without an event that somebody would have to read, elsewhere only
+     * of what is registered for write protection: EAGAIN, ENOENT as uffd.h says. */
     AGENT_DROP,
     AGENT_LOSE, /* who touches it gets SIGBUS from now on */
 };
@@ -115,6 +115,7 @@ struct agent_ring {
     _Atomic uint32_t done;     /* orders, by the agent; wraps */
     _Atomic uint32_t doorbell; /* a futex: changed by whoever wants the agent */
     _Atomic uint32_t asleep;   /* the agent waits at the doorbell: wake it */
+    _Atomic uint32_t begun;    /* the agent's thread runs; until then who starts it needs memory */
     _Atomic uint32_t listening; /* the pager sleeps: write to the bell when something is done */
     _Atomic uint32_t announce_pages; /* mappings of so many pages are asked for; 0: none */
     struct agent_ask ask;

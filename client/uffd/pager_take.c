@@ -542,6 +542,11 @@ static void take_one(struct taking *taking, struct space *space, uint64_t number
 {
     struct page *page = pagetable_find(&space->table, number);
     if (page == NULL || page->state != PAGE_RESIDENT || page->pins > 0) return;
+    if (!space->target->ready) { /* its agent is still to come: it may need the page for that */
+        taking->passed_over = true;
+        if (!page->free) page_queue(space, number, page, QUEUE_KEPT);
+        return;
+    }
     bool done = false, moving = space->staging != 0 && !page->fixed && !page->shared;
     enum target_order_kind kind = moving ? TARGET_MOVE : TARGET_DROP;
     bool may = !taking->stuck && space->freezes == 0 && !space->dead;

@@ -82,6 +82,7 @@ struct target {
     const struct target_table *table;
     int pid;     /* of the process, as this one sees it; for SIGBUS without UFFD_POISON */
     int pagemap; /* /proc/PID/pagemap, owned by the target; -1: not known what is there */
+    bool ready;  /* orders are carried out: as long as not, nothing is taken out of the process */
     struct space *space; /* the pager's to set: whose it is, once it was adopted */
 };
 

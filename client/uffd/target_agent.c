@@ -102,6 +102,7 @@ void target_agent_ready(struct target_agent *target)
     struct agent_order said;
     if (!target->linked) return;
     agent_link_hush(&target->link);
+    target->target.ready = !target->gone && agent_link_begun(&target->link);
     do {
         while (!target->gone && agent_link_done(&target->link, &said)) tell(target, &said);
         put_out(target);
@@ -111,6 +112,7 @@ void target_agent_ready(struct target_agent *target)
 void target_agent_lost(struct target_agent *target)
 {
     target->gone = true;
+    target->target.ready = false;
     while (target->first != target->last) {
         struct target_agent_work work = target->works[target->first++ % TARGET_AGENT_WORKS];
         for (uint32_t i = work.told; i < work.order->count; i++)

@@ -338,6 +338,7 @@ struct target *target_own_create(struct pager *pager, int uffd)
     if (own == NULL) return NULL;
     own->target.table = &TABLE;
     own->target.pid = (int)getpid();
+    own->target.ready = true;
     own->target.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     own->pager = pager;
     own->uffd = uffd;
