@@ -71,8 +71,11 @@ static void step(struct snapshot_job *job)
     enum fp_status status =
         store_snapshot_step(job->snapshot, job->scratch, unix_ns, &job->bytes);
     job->progress = store_snapshot_progress(job->snapshot);
-    if (status != FP_OK) atomic_store(&job->turn, TURN_BROKEN);
-    else atomic_store(&job->turn, job->bytes.size_bytes > 0 ? TURN_SESSION : TURN_COMPLETE);
+    bool goes_on = status == FP_OK && job->bytes.size_bytes > 0;
+    /* Whoever hears that it is over may begin the next one at once. */
+    if (!goes_on) store_snapshot_end(&job->snapshot, job->scratch);
+    if (goes_on) atomic_store(&job->turn, TURN_SESSION);
+    else atomic_store(&job->turn, status == FP_OK ? TURN_COMPLETE : TURN_BROKEN);
 }
 
 static void count(struct snapshot_counts *snapshots, const struct snapshot_job *job, bool complete)
