@@ -9,7 +9,8 @@ void latency_step_over(struct latency_timing *timing, enum operation operation,
 {
     struct latency_parts now = latency_parts_now(scratch);
     if (timing->operation == OPERATION_NONE) {
-        *timing = (struct latency_timing){.operation = operation, .begun_ns = step->began_ns};
+        *timing = (struct latency_timing){
+            .operation = operation, .begun_ns = step->began_ns, .queued_ns = step->queued_ns};
     }
     timing->spent_ns += now_ns - step->began_ns;
     timing->parts.lock_ns += now.lock_ns - step->before.lock_ns;

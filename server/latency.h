@@ -93,6 +93,7 @@ struct latency_parts {
 struct latency_timing { /* of a connection: the operation under way, if there is one */
     enum operation operation;
     uint64_t begun_ns, spent_ns; /* its first step; in all its steps */
+    uint64_t queued_ns;          /* before that, at most */
     struct latency_parts parts;
 };
 
@@ -102,8 +103,13 @@ static inline struct latency_parts latency_parts_now(const struct store_scratch 
                                   scratch->evicting.ns};
 }
 
+struct latency_arrival { /* of what a connection read last */
+    uint64_t read_ns;
+    uint64_t queued_ns; /* before, in its socket, at most */
+};
+
 struct latency_step { /* of an operation, before it */
-    uint64_t began_ns;
+    uint64_t began_ns, queued_ns;
     struct latency_parts before;
 };
 

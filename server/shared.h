@@ -35,7 +35,7 @@ enum { WORKERS_MAX = 256 };
 /* Lines that strangers can make the server write. */
 enum gate {
     GATE_LOST, GATE_BINARY, GATE_TLS, GATE_LOGIN, GATE_SLOW, GATE_EXPORT, GATE_HTTP,
-    GATE_OPERATION, GATE_SPILL, GATES
+    GATE_OPERATION, GATE_SENDING, GATE_SPILL, GATES
 };
 
 struct trainer;

@@ -21,7 +21,23 @@ static void tell(struct shared *shared, const struct conn_row *row,
               log_number("pack_us", parts->pack_ns / 1000),
               log_number("evict_us", parts->evict_ns / 1000),
               log_number("rest_us", (timing->spent_ns - known_ns) / 1000),
-              log_number("waited_us", waited_ns / 1000), log_number("not_shown", skipped));
+              log_number("waited_us", waited_ns / 1000),
+              log_number("queued_us", timing->queued_ns / 1000),
+              log_number("not_shown", skipped));
+}
+
+void reply_waits(struct shared *shared, const struct conn_row *row, uint64_t *since_ns,
+                 bool pending, uint64_t now_ns)
+{
+    uint64_t skipped, slow_ns = setting(&shared->settings.slow_requests_ns);
+    uint64_t waited_ns = *since_ns != 0 ? now_ns - *since_ns : 0;
+    if (pending && *since_ns == 0) *since_ns = now_ns;
+    if (pending || *since_ns == 0) return;
+    *since_ns = 0;
+    if (waited_ns < slow_ns || slow_ns == 0) return;
+    if (!log_gate_pass(&shared->gates[GATE_SENDING], at_times, now_ns, &skipped)) return;
+    log_event(shared->log, LOG_WARN, "slow reader", log_text("peer", row->peer),
+              log_number("us", waited_ns / 1000), log_number("not_shown", skipped));
 }
 
 void operation_over(struct dispatcher *dispatcher, const struct conn_row *row,

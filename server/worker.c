@@ -15,9 +15,30 @@
 
 static const struct timespec sweep_every = {0, WORKER_SWEEP_MS * 1000000};
 
+/* What came while the worker was at work is ready in the next round; what came while it waited, at
+ * once. */
+static void look_at_round(struct worker *worker)
+{
+    struct worker_round *round = &worker->round;
+    struct timeval number;
+    bool known = event_base_gettimeofday_cached(worker->base, &number) == 0;
+    if (known && timercmp(&number, &round->number, !=)) {
+        *round = (struct worker_round){.number = number,
+                                       .began_ns = worker->now_ns,
+                                       .before_ns = round->seen_ns - round->began_ns};
+    }
+    round->seen_ns = worker->now_ns;
+}
+
+uint64_t worker_queued_ns(const struct worker *worker)
+{
+    return worker->now_ns - worker->round.began_ns + worker->round.before_ns;
+}
+
 void worker_tick(struct worker *worker)
 {
     worker->now_ns = clock_monotonic_ns();
+    look_at_round(worker);
     dispatcher_tick(&worker->dispatcher, worker->now_ns);
 }
 

@@ -41,6 +41,12 @@ struct arrival { /* an accepted connection on its way to its worker */
     char listener[CONN_ADDRESS_BYTES]; /* a copy: it may outlive its listener */
 };
 
+struct worker_round { /* of its loop: what was ready at once, one after the other */
+    struct timeval number;      /* tells rounds apart */
+    uint64_t began_ns, seen_ns; /* the worker was last seen at work */
+    uint64_t before_ns;         /* how long it was at work in the round before */
+};
+
 struct worker {
     struct shared *shared;
     struct dispatcher dispatcher;
@@ -53,6 +59,7 @@ struct worker {
     struct nbd_conn *nbd_conns; /* and those of block devices */
     uint64_t now_ns;     /* monotonic; set at each callback */
     struct turns turns;  /* whose connections go first */
+    struct worker_round round;
     bool stopping;
     /* private to worker.c */
     pthread_t thread;
@@ -89,5 +96,7 @@ void worker_register(struct worker *worker, const struct arrival *arrival, struc
     FP_NONNULL(1, 2, 3);
 /* For conn.c: reads the clock once for a callback. */
 void worker_tick(struct worker *worker) FP_NONNULL(1);
+/* How long what is read now may have waited in its socket while the worker was at work, at most. */
+uint64_t worker_queued_ns(const struct worker *worker) FP_NONNULL(1);
 
 #endif

@@ -264,11 +264,14 @@ static bool is_unfinished(const struct conn *conn, enum step next)
 static enum step timed_step(struct conn *conn, struct slice *input, uint64_t *now_ns)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    struct latency_step step = {*now_ns, latency_parts_now(dispatcher->scratch)};
+    struct latency_step step = {
+        .began_ns = *now_ns,
+        .queued_ns = *now_ns - conn->arrival.read_ns + conn->arrival.queued_ns,
+        .before = latency_parts_now(dispatcher->scratch)};
     dispatcher->operation = OPERATION_NONE;
     enum step next = conn_step(conn, input);
     if (dispatcher->operation == OPERATION_NONE) return next;
-    *now_ns = clock_monotonic_ns();
+    conn->worker->round.seen_ns = *now_ns = clock_monotonic_ns();
     latency_step_over(&conn->timing, dispatcher->operation, &step, dispatcher->scratch, *now_ns);
     if (!is_unfinished(conn, next)) operation_over(dispatcher, &conn->row, &conn->timing, *now_ns);
     return next;
@@ -372,6 +375,9 @@ static void settle(struct conn *conn, enum step why)
         conn_destroy(conn);
         return;
     }
+    if (conn->session.watcher == NULL)
+        reply_waits(conn->worker->shared, &conn->row, &conn->pending_ns, pending,
+                    conn->worker->now_ns);
     if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
         conn->moved_ns = conn->worker->now_ns;
     /* What was full may have been taken by the socket at once: then it is just a turn. */
@@ -537,6 +543,7 @@ static void read_on(struct conn *conn)
         return;
     }
     conn->eof = got == 0;
+    conn->arrival = (struct latency_arrival){conn->worker->now_ns, worker_queued_ns(conn->worker)};
     conn_count(conn, COUNTER_bytes_read, (uint64_t)got);
     atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);
     arrived(conn, at, (size_t)got);

@@ -37,6 +37,8 @@ struct conn {
     bool closing;
     bool leaving; /* closing, once the reply is whole that has begun */
     struct latency_timing timing;
+    struct latency_arrival arrival;
+    uint64_t pending_ns; /* since when replies wait for their reader; 0: none does */
     struct spill_wait spill;   /* of the request at the front of the input */
     struct conn_parked parked; /* those that do not hold up the others */
     struct session session;

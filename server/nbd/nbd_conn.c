@@ -237,11 +237,14 @@ static void moved(struct nbd_conn *conn)
 static enum nbd_step timed_step(struct nbd_conn *conn, uint64_t *now_ns)
 {
     struct dispatcher *dispatcher = &conn->worker->dispatcher;
-    struct latency_step taken = {*now_ns, latency_parts_now(dispatcher->scratch)};
+    struct latency_step taken = {
+        .began_ns = *now_ns,
+        .queued_ns = *now_ns - conn->arrival.read_ns + conn->arrival.queued_ns,
+        .before = latency_parts_now(dispatcher->scratch)};
     dispatcher->operation = OPERATION_NONE;
     enum nbd_step next = step(conn);
     if (dispatcher->operation == OPERATION_NONE) return next;
-    *now_ns = clock_monotonic_ns();
+    conn->worker->round.seen_ns = *now_ns = clock_monotonic_ns();
     latency_step_over(&conn->timing, dispatcher->operation, &taken, dispatcher->scratch, *now_ns);
     bool waits = next == NBD_STEP_AWAIT || next == NBD_STEP_LATER;
     if (!conn->read.active && !conn->write.active && !waits)
@@ -363,6 +366,7 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
         conn_destroy(conn);
         return;
     }
+    reply_waits(conn->worker->shared, &conn->row, &conn->pending_ns, pending, conn->worker->now_ns);
     if (pending && !conn->writes.wanted)
         conn->moved_ns = conn->worker->now_ns;
     if (conn->tls_due && !pending) {
@@ -480,6 +484,7 @@ static void read_on(struct nbd_conn *conn)
         return;
     }
     conn->eof = got == 0;
+    conn->arrival = (struct latency_arrival){conn->worker->now_ns, worker_queued_ns(conn->worker)};
     input->end += (size_t)got;
     count(conn, COUNTER_bytes_read, (uint64_t)got);
     atomic_fetch_add_explicit(&conn->row.bytes_in, (uint64_t)got, memory_order_relaxed);

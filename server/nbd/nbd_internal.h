@@ -96,6 +96,8 @@ struct nbd_conn {
     struct nbd_job jobs[NBD_JOBS_MAX];
     unsigned job_count;
     struct latency_timing timing;
+    struct latency_arrival arrival;
+    uint64_t pending_ns; /* since when replies wait for their reader; 0: none does */
     struct spill_wait spill; /* of the request under way */
     struct nbd_parked *parked, *come; /* lists: that wait; whose pages have come */
     unsigned parked_count;            /* of both */

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from operating import until
 from running import Server, free_port
 from story import ask, stats, tell
 
@@ -127,6 +128,36 @@ def slow_requests_are_logged_with_their_parts(programs):
         assert int(stats(server, "latency")["set:count"]) == 16
 
 
+def who_is_slow_besides_the_server_is_logged(programs):
+    """A request that stood behind others', and a client that did not read."""
+    sets = ["log.format=json", "log.slow_requests=1ms", "server.threads=1"]
+    with Server(programs.farpaged, sets) as server:
+        def logged(event):
+            return [row for row in map(json.loads, server.stderr().splitlines())
+                    if row["event"] == event]
+
+        ask(server, "compressor set zstd:12\r\n")
+        value = os.urandom(60000).hex()
+        with server.connect("tcp") as busy, server.connect("tcp") as other:
+            busy.sendall(b"debug hang 200\r\n")
+            time.sleep(0.05)
+            other.sendall(f"set big 0 0 {len(value)}\r\n{value}\r\n".encode())
+            assert other.recv(100) == b"STORED\r\n"
+            hung = busy.recv(100) == b"OK\r\n"  # else this build has no hooks
+        slow = [row for row in logged("slow request") if row["operation"] == "set"][-1]
+        assert 100000 < slow["queued_us"] < 10**6 if hung else slow["queued_us"] < 10**6, slow
+        programs.run(server, "set", "log.slow_requests", "100ms")
+        with server.connect("unix") as reader:
+            reader.sendall(b"get big\r\n" * 30)
+            time.sleep(0.3)
+            left = 30 * len(value)
+            while left > 0:
+                left -= len(reader.recv(1 << 20)) or left
+        until(lambda: logged("slow reader"))
+        (row,) = logged("slow reader")
+        assert 200000 < row["us"] < 10**7 and row["peer"].startswith("unix:pid="), row
+
+
 tell([nobody_waits_for_who_reads_the_log, the_journal_is_told_priorities,
       what_strangers_send_stays_on_its_line, what_repeats_is_counted,
-      slow_requests_are_logged_with_their_parts])
+      slow_requests_are_logged_with_their_parts, who_is_slow_besides_the_server_is_logged])

@@ -2,6 +2,7 @@
 """client - what all that live in the soak have in common."""
 import os
 import random
+import time
 
 from journal import Journal
 
@@ -12,6 +13,7 @@ class Wrong(Exception):
 
 class Client:
     slots = 1500
+    patience = 0  # until the server has read what one that was killed had sent, where nothing else tells
 
     def __init__(self, place, index):
         self.place, self.name = place, f"{type(self).__name__.lower()}{index}"
@@ -27,6 +29,10 @@ class Client:
     def live(self):
         """Until somebody ends it."""
         self.enter()
+        if self.journal and (doubts := self.journal.doubts()):
+            time.sleep(self.patience)
+            for slot in doubts:
+                self.look(slot)
         while True:
             self.step()
             self.count += 1

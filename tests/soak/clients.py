@@ -113,6 +113,7 @@ class Maps(Frames):
 
 class Items(Client):
     """Items of all lengths; what gave way is missing, and never something else."""
+    patience = 1
 
     @staticmethod
     def size(slot, version):
@@ -173,7 +174,7 @@ class Secured(Items):
 
 class Blocks(Client):
     """A block device, by libnbd."""
-    slots = 1024
+    slots, patience = 1024, 1
 
     def enter(self):
         import nbd
@@ -209,7 +210,8 @@ class Command(Client):
     slots = 1000
 
     def enter(self):
-        pass
+        if self.journal.doubts():
+            self.verify(makes=True)  # there may be no area yet
 
     def step(self):
         path = f"{self.place.directory}/{self.name}.file"
@@ -229,10 +231,10 @@ class Command(Client):
         return subprocess.run([self.place.farpage, "--server", "unix:" + self.place.server.unix, verb,
                                self.name, path], capture_output=True, text=True, check=False)
 
-    def verify(self):
+    def verify(self, makes=False):
         reader = Frames.__new__(Frames)
         reader.__dict__.update(self.__dict__)
-        reader.kind, reader.makes = Session, False  # the command makes it as it likes
+        reader.kind, reader.makes = Session, makes  # the command makes it as it likes
         reader.enter()
         total = sum(reader.look(slot) for slot in range(self.slots))
         reader.session.leave()

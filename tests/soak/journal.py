@@ -24,7 +24,8 @@ def content(name, slot, version, size=PAGE):
 
 
 class Journal:
-    """For each slot the version that was acknowledged, and the one that was tried last."""
+    """For each slot the version that was acknowledged, and the one that was tried last. Whoever begins
+    where somebody was killed looks first which it is: a third try would make three."""
 
     def __init__(self, path, slots):
         self.slots = slots
@@ -36,6 +37,10 @@ class Journal:
 
     def both(self, slot):
         return struct.unpack_from(">II", self.map, slot * 8)
+
+    def doubts(self):
+        """Slots of which nobody knows whether the last try came about."""
+        return [slot for slot in range(self.slots) if len(set(self.both(slot))) > 1]
 
     def next(self, slot, gone=False):
         """The version that is tried now."""

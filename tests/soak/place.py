@@ -56,8 +56,10 @@ class Place:
         return os.path.join(self.directory, name)
 
     def write(self, name, text):
-        with open(self.path(name), "w") as f:
+        """Whole, or not at all where its writer is killed."""
+        with open(self.path(f"new.{os.getpid()}"), "w") as f:
             f.write(text)
+        os.rename(self.path(f"new.{os.getpid()}"), self.path(name))
 
     def start(self, arguments=()):
         """A server of this configuration, on addresses of its own; an earlier one is over."""
