@@ -25,6 +25,7 @@ enum {
     NOTHING_MS = 100,
     SOON_MAX = 20,   /* times in a row: compaction may find less than it seemed */
     LOOKS_PER_STEP = 8192,
+    HOLES_PER_TICK = 8,
     THROTTLE_MS = 50, /* of one sleep, so that it can be stopped */
 };
 
@@ -171,6 +172,7 @@ static void close_gaps(struct spiller *spiller)
     struct spill_step done;
     if (store_spill_gaps(spiller->shared->store, spiller->scratch, &done) == FP_OK)
         pay(spiller, done.file_bytes);
+    (void)spill_file_give_back(store_spill_file(spiller->shared->store), HOLES_PER_TICK);
 }
 
 static void *run(void *opaque)

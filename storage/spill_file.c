@@ -2,7 +2,8 @@
  *
  * Extents have a descriptor each, in a table that is address space until used. Free ones hang in a
  * list; behind the last one ever used are those that never were. So the file grows no longer than
- * what is in it at the worst of times needs.
+ * what is in it at the worst of times needs; and when much of it is free, that becomes holes, which
+ * the disk has for others.
  *
  * What is written goes past the page cache where the file system can do that: the memory this is
  * for would else be filled by the cache of it. Where it cannot, the writing ends with fdatasync, so
@@ -11,6 +12,7 @@
 #include "storage/spill_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -25,7 +27,7 @@
 enum extent_state { EXTENT_FREE, EXTENT_FILLING, EXTENT_LIVE };
 
 struct extent {
-    uint64_t sequence;
+    uint64_t sequence;   /* 0: it is a hole */
     uint32_t live_bytes; /* spans of its records in use */
     uint32_t uses;       /* those, and who holds it */
     uint32_t next;       /* of the free ones */
@@ -46,7 +48,10 @@ struct spill_file {
     uint64_t charged_bytes;
     uint64_t last_sequence;
     uint64_t used_count, live_bytes, record_count;
-    _Atomic uint64_t written_bytes, read_bytes, write_errors, read_errors, corrupt;
+    uint64_t kept_count; /* of the free ones, those that are no holes */
+    bool has_no_holes;   /* the file system, as it said; of the thread that takes extents */
+    uint32_t hole_hand;  /* the extent that is looked at next, down from the last; the same */
+    _Atomic uint64_t written_bytes, read_bytes, write_errors, read_errors, corrupt, holes;
 };
 
 static void add(_Atomic uint64_t *counter, uint64_t delta)
@@ -126,8 +131,10 @@ struct spill_file_fill spill_file_fill(struct spill_file *file)
         .used_bytes = file->used_count * file->extent_bytes,
         .live_bytes = file->live_bytes,
         .record_count = file->record_count,
+        .disk_bytes = (file->used_count + file->kept_count) * file->extent_bytes,
         .table_bytes = file->charged_bytes};
     lock_drop(&file->lock);
+    fill.given_back_bytes = get(&file->holes) * file->extent_bytes;
     fill.written_bytes = get(&file->written_bytes);
     fill.read_bytes = get(&file->read_bytes);
     fill.write_errors = get(&file->write_errors);
@@ -176,6 +183,7 @@ static enum fp_status take_locked(struct spill_file *file, enum spill_which whic
     if (file->used_count + kept >= file->extent_count) return FP_TOO_BIG;
     if (number != NO_EXTENT) {
         file->free = file->table[number].next;
+        file->kept_count -= file->table[number].sequence != 0;
     } else {
         charge_fresh_locked(file);
         number = file->fresh++;
@@ -217,6 +225,7 @@ static void free_if_unused_locked(struct spill_file *file, struct extent *extent
     extent->next = file->free;
     file->free = (uint32_t)(extent - file->table);
     file->used_count--;
+    file->kept_count++;
 }
 
 void spill_extent_done(struct spill_file *file, const struct spill_extent *extent)
@@ -403,14 +412,63 @@ void spill_extent_let_go(struct spill_file *file, const struct spill_extent *ext
     lock_drop(&file->lock);
 }
 
+/* --- holes ------------------------------------------------------------------------------------ */
+
+static bool is_too_much_locked(const struct spill_file *file)
+{
+    return file->kept_count > file->used_count / SPILL_KEPT_PART + SPILL_KEPT_MIN;
+}
+
+/* The next free extent that is no hole, from the end of the file on, where too many are. What is
+ * free stays so: only the caller takes extents. */
+static bool find_kept(struct spill_file *file, uint32_t *number)
+{
+    bool found = false;
+    lock_take(&file->lock);
+    for (uint32_t i = 0; i < file->fresh && !found && is_too_much_locked(file); i++) {
+        if (file->hole_hand == 0 || file->hole_hand > file->fresh) file->hole_hand = file->fresh;
+        *number = --file->hole_hand;
+        const struct extent *extent = &file->table[*number];
+        found = extent->state == EXTENT_FREE && extent->sequence != 0;
+    }
+    lock_drop(&file->lock);
+    return found;
+}
+
+static bool punch(struct spill_file *file, uint32_t number)
+{
+    int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    lock_assert_none();
+    if (fallocate(file->fd, mode, (off_t)offset_of(file, number), file->extent_bytes) != 0) {
+        file->has_no_holes = errno != EINTR;
+        return false;
+    }
+    lock_take(&file->lock);
+    file->table[number].sequence = 0;
+    file->kept_count--;
+    lock_drop(&file->lock);
+    add(&file->holes, 1);
+    return true;
+}
+
+uint32_t spill_file_give_back(struct spill_file *file, uint32_t extents_max)
+{
+    uint32_t number, done = 0;
+    while (done < extents_max && !file->device && !file->has_no_holes && find_kept(file, &number) &&
+           punch(file, number))
+        done++;
+    return done;
+}
+
 void spill_file_assert(struct spill_file *file)
 {
-    uint64_t live = 0, used = 0, free_count = 0;
+    uint64_t live = 0, used = 0, free_count = 0, kept = 0;
     lock_take(&file->lock);
     for (uint32_t i = 0; i < file->fresh; i++) {
         const struct extent *extent = &file->table[i];
         live += extent->live_bytes;
         used += extent->state != EXTENT_FREE;
+        kept += extent->state == EXTENT_FREE && extent->sequence != 0;
         fp_assert(extent->live_bytes <= file->extent_bytes);
         fp_assert(extent->state != EXTENT_FREE || extent->uses == 0);
     }
@@ -418,7 +476,7 @@ void spill_file_assert(struct spill_file *file)
         fp_assert(file->table[i].state == EXTENT_FREE);
         free_count++;
     }
-    fp_assert(live == file->live_bytes && used == file->used_count);
+    fp_assert(live == file->live_bytes && used == file->used_count && kept == file->kept_count);
     fp_assert(used + free_count == file->fresh);
     lock_drop(&file->lock);
 }

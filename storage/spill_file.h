@@ -35,6 +35,8 @@ enum {
     SPILL_EXTENT_COST_BYTES = 24,
     SPILL_HEAD_BYTES = 4096,
     SPILL_EXTENTS_MIN = 2, /* one to write, one to read from */
+    SPILL_KEPT_PART = 4,   /* so many parts of what is in use may be free and take of the disk, */
+    SPILL_KEPT_MIN = 16,   /* and so many extents besides */
     SPILL_WHY_BYTES = 200,
 };
 #define SPILL_SIZE_BYTES_MAX (1ull << 40)
@@ -54,6 +56,8 @@ struct spill_file_fill {
     uint64_t size_bytes;   /* of all extents it may have */
     uint64_t used_bytes;   /* of extents that are not free */
     uint64_t live_bytes;   /* of records in use, within them */
+    uint64_t disk_bytes;   /* of the disk, at most: of extents in use, or free and kept */
+    uint64_t given_back_bytes; /* to the file system, ever */
     uint64_t record_count;
     uint64_t written_bytes, read_bytes;   /* ever, as the disk saw them */
     uint64_t write_errors, read_errors;   /* calls that the system refused */
@@ -139,6 +143,11 @@ enum fp_status spill_extent_read(struct spill_file *file, const struct spill_ext
                                  uint8_t *bytes) FP_MUST_CHECK FP_NONNULL(1, 2, 3);
 void spill_extent_let_go(struct spill_file *file, const struct spill_extent *extent)
     FP_NONNULL(1, 2);
+
+/* Free extents beyond that become holes of the file, extents_max of them at most; how many did. A
+ * device keeps them, and so does a file system that has no holes. By the thread that takes extents.
+ * Blocks. */
+uint32_t spill_file_give_back(struct spill_file *file, uint32_t extents_max) FP_NONNULL(1);
 
 void spill_file_assert(struct spill_file *file) FP_NONNULL(1); /* every invariant; slow */
 

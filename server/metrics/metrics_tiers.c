@@ -30,6 +30,10 @@ struct tier_item {
     X("farpage_spill_file_used_bytes", GAUGE, PLAIN, "Of it, extents in use.", file.used_bytes)    \
     X("farpage_spill_file_live_bytes", GAUGE, PLAIN, "Of these, what somebody needs.",             \
       file.live_bytes)                                                                             \
+    X("farpage_spill_file_disk_bytes", GAUGE, PLAIN, "What it takes of the disk, at most.",        \
+      file.disk_bytes)                                                                             \
+    X("farpage_spill_given_back_bytes_total", COUNTER, PLAIN,                                      \
+      "Of free extents, given back to the file system.", file.given_back_bytes)                    \
     X("farpage_spill_written_bytes_total", COUNTER, PLAIN, "Written to it.", file.written_bytes)   \
     X("farpage_spill_read_bytes_total", COUNTER, PLAIN, "Read from it.", file.read_bytes)          \
     X("farpage_spill_write_errors_total", COUNTER, PLAIN, "Writes that failed.",                   \

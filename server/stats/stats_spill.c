@@ -34,6 +34,8 @@ static void emit_file(struct spill_file *file, const struct stats_sink *sink)
     stats_number(sink, "size_bytes", fill.size_bytes);
     stats_number(sink, "extent_used_bytes", fill.used_bytes);
     stats_number(sink, "live_bytes", fill.live_bytes);
+    stats_number(sink, "disk_bytes", fill.disk_bytes);
+    stats_number(sink, "given_back_bytes", fill.given_back_bytes);
     stats_number(sink, "written_bytes", fill.written_bytes);
     stats_number(sink, "read_bytes", fill.read_bytes);
     stats_number(sink, "write_errors", fill.write_errors);

@@ -116,6 +116,15 @@ static bool has_items(struct bench *bench)
     return all;
 }
 
+/* It owns what it owned, and no configuration names it. */
+static void check_tenant(struct store *store)
+{
+    const struct tenants *tenants = store_tenants(store);
+    fp_assert(atomic_load(&tenants->count) == 2 && strcmp(tenants->of[1].name, "web") == 0);
+    fp_assert(!atomic_load(&tenants->of[1].configured));
+    fp_assert(atomic_load(&tenants->of[1].pages) == PAGES);
+}
+
 /* True: it was taken. */
 static bool read_file(struct bench *bench)
 {
@@ -129,6 +138,7 @@ static bool read_file(struct bench *bench)
         fp_assert(restart.taken && restart.exports.count == 1);
         check_all(bench);
         fp_assert(failed || has_items(bench)); /* items are a cache */
+        check_tenant(bench->store);
         store_check(bench->store);
     } else {
         fp_assert(failed && !halves && !restart.taken);

@@ -155,13 +155,44 @@ static void live(void)
     store_check(bench.store);
 }
 
+static const char *directory(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ".";
+}
+
+/* What is free is given back, or stays where the disk refuses that; either way it is used again. */
+static void play_holes(void)
+{
+    enum { FREE = SPILL_KEPT_MIN + 4 };
+    static _Alignas(SPILL_ALIGN_BYTES) uint8_t bytes[SPILL_ALIGN_BYTES];
+    char why[SPILL_WHY_BYTES];
+    struct budget budget;
+    struct spill_extent extents[FREE];
+    struct spill_file *file;
+    struct spill_file_options options = {.path = directory(), .budget = &budget,
+                                         .size_bytes = FREE * sizeof bytes,
+                                         .extent_bytes = sizeof bytes};
+    budget_init(&budget, BENCH_MIB);
+    if (spill_file_open(&options, &file, why) != FP_OK) return;
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < FREE; i++) {
+            fp_assert(spill_extent_take(file, SPILL_LAST_TOO, &extents[i]) == FP_OK);
+            (void)!spill_extent_write(file, &extents[i], bytes, sizeof bytes);
+        }
+        for (unsigned i = 0; i < FREE; i++) spill_extent_done(file, &extents[i]);
+        uint32_t given = spill_file_give_back(file, FREE);
+        fp_assert(given == FREE - SPILL_KEPT_MIN || !halves);
+        spill_file_assert(file);
+    }
+    spill_file_close(&file);
+}
+
 /* False: there is no file. */
 static bool open_file(void)
 {
     char why[SPILL_WHY_BYTES] = "";
     struct spill_file_options file = {
-        .path = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ".",
-        .size_bytes = EXTENTS * EXTENT_BYTES, .extent_bytes = EXTENT_BYTES};
+        .path = directory(), .size_bytes = EXTENTS * EXTENT_BYTES, .extent_bytes = EXTENT_BYTES};
     enum fp_status status = store_spill_open(bench.store, &file, why);
     fp_assert(status == FP_OK || status == FP_NO_MEMORY || (status == FP_IO && !halves));
     fp_assert(status == FP_OK || why[0] != '\0'); /* who starts the server reads it */
@@ -205,7 +236,10 @@ int main(void)
         printf("each of %" PRIu64 " calls to the disk failed %s; it was full at each of %" PRIu64
                "\n", calls, how, writes);
     }
+    (void)fault_each_of(FAULT_DISK, play_holes, false);
+    (void)fault_each_of(FAULT_DISK, play_holes, true);
     halves = true;
+    play_holes();
     printf("each of %" PRIu64 " reads and writes did half, and then all did\n",
            fault_each_of(FAULT_DISK_SHORT, play, false) +
                fault_each_of(FAULT_DISK_SHORT, play, true));

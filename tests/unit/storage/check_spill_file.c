@@ -253,6 +253,46 @@ START_TEST(a_sparse_extent_is_found_to_be_emptied)
 }
 END_TEST
 
+static blkcnt_t blocks_of(int fd)
+{
+    struct stat stat_of;
+    ck_assert(fsync(fd) == 0 && fstat(fd, &stat_of) == 0);
+    return stat_of.st_blocks;
+}
+
+START_TEST(free_extents_beyond_some_go_back_to_the_file_system)
+{
+    enum { MANY = 60, STAY = 8 };
+    struct written written[MANY];
+    budget_init(&budget, 64 << 20);
+    snprintf(path, sizeof path, "spill-%d", (int)getpid());
+    ck_assert_msg(open_at(path, MANY * EXTENT_BYTES) == FP_OK, "%s", why);
+    int fd = reopen_unnamed(path);
+    for (unsigned i = 0; i < MANY; i++) written[i] = write_extent(40);
+    blkcnt_t full = blocks_of(fd);
+    ck_assert_uint_eq(spill_file_give_back(file, 100), 0);
+    for (unsigned i = STAY; i < MANY; i++) forget(&written[i]);
+    ck_assert_uint_eq(spill_file_give_back(file, 5), 5);
+    ck_assert_uint_eq(spill_file_give_back(file, 100), MANY - STAY - 2 - SPILL_KEPT_MIN - 5);
+    ck_assert_uint_eq(spill_file_give_back(file, 100), 0);
+    struct spill_file_fill fill = spill_file_fill(file);
+    ck_assert_uint_eq(fill.disk_bytes, (STAY + 2 + SPILL_KEPT_MIN) * EXTENT_BYTES);
+    ck_assert_uint_eq(fill.given_back_bytes + fill.disk_bytes, MANY * EXTENT_BYTES);
+    ck_assert_int_lt(blocks_of(fd), full / 2);
+    spill_file_assert(file);
+    for (unsigned i = 0; i < STAY; i++)
+        ck_assert_int_eq(read_one(written[i].place[39], 39), FP_OK);
+    for (unsigned i = STAY; i < MANY; i++) written[i] = write_extent(40);
+    ck_assert_uint_eq(spill_file_fill(file).disk_bytes, MANY * EXTENT_BYTES);
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_int_eq(read_one(written[i].place[7], 7), FP_OK);
+        forget(&written[i]);
+    }
+    close(fd);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_table_of_extents_is_charged_as_it_is_used)
 {
     setup();
@@ -351,6 +391,7 @@ int main(void)
                      bytes_of_an_older_writing_are_not_taken_for_what_should_be_there,
                      a_truncated_file_is_no_page,
                      a_sparse_extent_is_found_to_be_emptied,
+                     free_extents_beyond_some_go_back_to_the_file_system,
                      a_table_of_extents_is_charged_as_it_is_used,
                      a_file_of_somebody_else_is_left_alone,
                      a_link_is_not_followed_and_an_empty_file_is_ours,
