@@ -44,6 +44,13 @@ static void count_refusal(struct store *store, const struct store_scratch *scrat
     else store_count(&counters->reject_kmemcache_fail, 1);
 }
 
+/* Else the last of the memory would be had from items by who cannot wait: buffers, new areas. */
+static bool leaves_room_for_others(struct store *store, const struct store_scratch *scratch)
+{
+    bool any = atomic_load_explicit(&store->counters.item_packed_bytes, memory_order_relaxed) > 0;
+    return any && store_waits_for_room(store, scratch);
+}
+
 /* Since the limit was met nothing has come down to the accept mark: who can wait does so without
  * trying, as long as write-back gets on. */
 static bool waits(struct store *store, const struct store_scratch *scratch,
@@ -51,9 +58,10 @@ static bool waits(struct store *store, const struct store_scratch *scratch,
 {
     uint64_t word;
     struct watermarks *marks = &store->watermarks;
-    if (!watermarks_full(marks) ||
-        watermarks_accept(marks, store_settled_bytes(store), budget_wanted(&store->budget)))
-        return false;
+    uint64_t limit = budget_wanted(&store->budget);
+    bool full = watermarks_full(marks) &&
+                !watermarks_accept(marks, store_settled_bytes(store), limit);
+    if (!full && !leaves_room_for_others(store, scratch)) return false;
     bool small = fresh->packed == NULL && plain_is_same_filled(fresh->known.plain, &word);
     if (!scratch->may_wait || small) return false;
     if (store_spill_makes_room(store)) return true;

@@ -152,6 +152,7 @@ struct page_work {
     struct fetched fetched;
     struct slice before; /* the object's bytes without its head */
     uint64_t old_cost;
+    bool spilled; /* and has to leave its seat */
 };
 
 /* True: the page is to be rewritten, and was copied out. A turn of the clock takes its hint. */
@@ -164,6 +165,8 @@ static bool take_page(struct recompress *walk, struct page_work *work)
     struct zhandle handle = area_handle_locked(area, work->place.slot);
     struct zname name = zpool_look(pool, handle);
     walk->counts->looked += name.what != ZNOTHING;
+    if (name.what == ZSPILLED)
+        work->spilled = recompress_want_spilled(walk, name.note).target != NULL;
     if (name.what == ZOBJECT) {
         struct space space = {.bytes = walk->plain, .capacity_bytes = area->page_bytes};
         work->want = recompress_want(walk, name.note, zpool_touched(pool, handle));
@@ -270,6 +273,9 @@ static void step_page(struct recompress *walk, struct page_place place)
     if (take_page(walk, &work)) {
         walk->left.tries--;
         rewrite_page(walk, &work);
+    } else if (work.spilled) {
+        walk->left.tries--;
+        recompress_spilled_page(walk, place);
     }
     compressor_release(&walk->current, walk->scratch->codec);
 }

@@ -21,11 +21,14 @@
  * Cheaper asks the allocator (zpool_cost_bytes). A page is cold when its handle was not touched
  * since the last turn of the clock (plan.cool), an item when nobody used it for idle_ms.
  *
+ * What is spilled is left alone unless its seat drains: then it is read back, in this thread, and
+ * comes into memory packed anew.
+ *
  * Nothing waits for this: loads and stores go on, and whoever stores meanwhile wins. Nothing gives
  * way for it: where memory is out, the old object stays. A walk may be left at any step.
  *
  * Threads: one walk is one thread's; walks and all other calls of the store go together.
- * Locks:   enter holding none. Blocks: as packing does.
+ * Locks:   enter holding none. Blocks: as packing does, and for the disk.
  */
 #ifndef FARPAGE_STORAGE_STORE_RECOMPRESS_H
 #define FARPAGE_STORAGE_STORE_RECOMPRESS_H

@@ -41,6 +41,16 @@ bool recompress_room(const struct recompress *walk);
 void recompress_published(struct recompress *walk, uint64_t old_cost, uint64_t new_cost);
 void recompress_between(struct recompress *walk);
 
+/* --- store_recompress_spilled.c: reads the disk ----------------------------------------------- */
+
+/* The same of what is spilled: it has to leave a seat that drains, or stays. */
+struct recompress_want recompress_want_spilled(const struct recompress *walk, uint32_t note);
+/* Brings a page that is spilled, and has to leave, back into memory, packed anew. */
+void recompress_spilled_page(struct recompress *walk, struct page_place place);
+/* store_fetch of a piece that is spilled. FP_IO, FP_CORRUPT, FP_NO_MEMORY: it cannot be read. */
+enum fp_status recompress_fetch_piece(struct recompress *walk, struct item *item, uint32_t piece,
+                                      struct space plain, struct fetched *fetched) FP_MUST_CHECK;
+
 /* store_recompress_item.c: goes on in the shard the walk is at. True: the shard is done. */
 bool recompress_items(struct recompress *walk);
 

@@ -30,8 +30,10 @@ static struct recompress_want want_item(const struct recompress *walk, const str
     struct recompress_want want = {NULL, false};
     for (uint32_t i = 0; i < item_piece_count(item); i++) {
         struct zname name = zpool_look(walk->store->zpool, item->pieces[i]);
-        if (name.what != ZOBJECT) continue;
-        struct recompress_want piece = recompress_want(walk, name.note, touched);
+        if (name.what < ZOBJECT) continue;
+        struct recompress_want piece = name.what == ZOBJECT
+                                           ? recompress_want(walk, name.note, touched)
+                                           : recompress_want_spilled(walk, name.note);
         if (piece.target == NULL) continue;
         want.target = piece.target;
         want.leave |= piece.leave;
@@ -43,6 +45,7 @@ struct item_work {
     struct item *old, *next;
     struct recompress_want want;
     uint64_t old_cost, new_cost;
+    bool spilled;
 };
 
 static enum fp_status repack_piece(struct recompress *walk, struct item_work *work, unsigned i)
@@ -55,7 +58,10 @@ static enum fp_status repack_piece(struct recompress *walk, struct item_work *wo
     struct stored stored;
     enum fp_status status =
         store_fetch(walk->store, walk->scratch, work->old->pieces[i], space, &fetched);
-    if (status != FP_OK) return FP_CORRUPT;
+    work->spilled |= status == FP_SPILLED;
+    if (status == FP_SPILLED)
+        status = recompress_fetch_piece(walk, work->old, i, space, &fetched);
+    if (status != FP_OK) return status == FP_NO_MEMORY ? status : FP_CORRUPT;
     work->old_cost += recompress_cost(walk, &fetched, size);
     status = store_unpack(walk->store, walk->scratch, &fetched, space, &known.crc);
     if (status == FP_OK)
@@ -88,7 +94,7 @@ static enum fp_status build(struct recompress *walk, struct item_work *work)
     enum fp_status status = FP_OK;
     for (uint32_t i = 0; i < item_piece_count(old) && status == FP_OK; i++)
         status = may_go_on(walk) ? repack_piece(walk, work, i) : FP_BUSY;
-    if (status == FP_OK && work->new_cost >= work->old_cost) {
+    if (status == FP_OK && !work->spilled && work->new_cost >= work->old_cost) {
         if (!work->want.leave) status = FP_TOO_BIG;
         else if (!recompress_room(walk)) status = FP_NO_MEMORY;
     }
@@ -101,7 +107,8 @@ static bool publish_locked(struct recompress *walk, struct keydir_shard *shard,
 {
     struct item *old = work->old, *next = work->next;
     if (keydir_find_locked(shard, old->hash, item_key(old)) != old || old->mapped ||
-        store_item_dead(walk->store, walk->scratch, old))
+        store_item_dead(walk->store, walk->scratch, old) ||
+        keydir_reserve_locked(shard, old->tenant) != FP_OK)
         return false;
     store_item_twin_locked(walk->store, shard, old, next);
     return true;

@@ -148,6 +148,14 @@ static void unmake(struct store_snapshot *snapshot)
     free(snapshot);
 }
 
+/* Room is being made, by writing back what would have to end else. */
+static bool had_better_wait(struct store *store, const struct store_scratch *scratch)
+{
+    bool fits = budget_total(&store->budget) + COST_BYTES <= budget_limit(&store->budget);
+    return !fits && scratch->may_wait && store_spill_makes_room(store) &&
+           store_excess_bytes(store) > 0;
+}
+
 enum fp_status store_snapshot_begin(struct store *store, struct store_scratch *scratch,
                                     const struct store_snapshot_options *options,
                                     struct store_snapshot **out)
@@ -156,6 +164,8 @@ enum fp_status store_snapshot_begin(struct store *store, struct store_scratch *s
     /* Of a server that stops all is kept, and nothing comes that would need the memory. */
     if (options->kind == SNAPSHOT_OF_STOP)
         budget_charge_anyway(&store->budget, BUDGET_SNAPSHOT, COST_BYTES);
+    else if (had_better_wait(store, scratch))
+        return FP_LATER;
     else if (!store_charge(store, scratch, BUDGET_SNAPSHOT, COST_BYTES))
         return FP_NO_MEMORY;
     struct store_snapshot *snapshot = make(store);

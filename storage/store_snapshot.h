@@ -34,7 +34,7 @@ struct store_snapshot_options {
     uint32_t export_count;
 };
 
-/* FP_BUSY: there is one already. FP_NO_MEMORY. */
+/* FP_BUSY: there is one already. FP_NO_MEMORY. FP_LATER: not yet, only with scratch->may_wait. */
 enum fp_status store_snapshot_begin(struct store *store, struct store_scratch *scratch,
                                     const struct store_snapshot_options *options,
                                     struct store_snapshot **snapshot)

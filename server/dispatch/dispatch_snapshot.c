@@ -8,7 +8,7 @@
 #include "server/dispatch/dispatch_frame.h"
 #include "server/snapshots.h"
 
-/* DISPATCH_DONE: it is refused. DISPATCH_MORE: it is begun. */
+/* DISPATCH_DONE: it is refused. DISPATCH_MORE: it is begun. DISPATCH_LATER. */
 static enum dispatch begin(const struct context *context)
 {
     struct shared *shared = context->dispatcher->shared;
@@ -17,8 +17,11 @@ static enum dispatch begin(const struct context *context)
         return dispatch_refuse(context, FRAME_OFF);
     if (session->snapshot != NULL)
         return dispatch_explain(context, FRAME_BUSY, "this connection takes one already");
+    context->dispatcher->scratch->may_wait = true;
     enum fp_status status =
         snapshot_begin(shared, context->dispatcher->scratch, &session->snapshot);
+    context->dispatcher->scratch->may_wait = false;
+    if (status == FP_LATER) return dispatch_later(context->dispatcher);
     if (status == FP_BUSY)
         return dispatch_explain(context, FRAME_BUSY, "somebody takes a snapshot already");
     if (status != FP_OK) return dispatch_refuse(context, dispatch_status_of(status));
@@ -64,9 +67,11 @@ static enum dispatch next(const struct context *context)
 enum dispatch dispatch_snapshot(const struct context *context)
 {
     if (context->body.size_bytes != 0) return dispatch_refuse(context, FRAME_BAD_LENGTH);
+    enum dispatch begun;
     switch ((enum frame_snapshot_step)context->frame->count) {
     case FRAME_SNAPSHOT_BEGIN:
-        return begin(context) == DISPATCH_DONE ? DISPATCH_DONE : next(context);
+        begun = begin(context);
+        return begun == DISPATCH_MORE ? next(context) : begun;
     case FRAME_SNAPSHOT_NEXT:
         return next(context);
     case FRAME_SNAPSHOT_END:

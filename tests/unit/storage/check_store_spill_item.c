@@ -5,7 +5,7 @@
 
 #include "storage/store_map.h"
 #include "storage/store_meta.h"
-#include "storage/store_scrub.h"
+#include "storage/store_recompress.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/bench.h"
 
@@ -347,6 +347,67 @@ START_TEST(pieces_are_moved_out_of_sparse_extents)
 }
 END_TEST
 
+static struct compressor_row seat_row(unsigned seat)
+{
+    struct compressor_row row;
+    compressor_row(store_compressors(scene.bench.store), (uint8_t)seat, &row);
+    return row;
+}
+
+/* Objects in seats that drain. */
+static uint64_t draining(void)
+{
+    uint64_t count = 0;
+    for (unsigned seat = 0; seat < COMPRESSOR_SEATS; seat++)
+        if (seat_row(seat).state == COMPRESSOR_DRAINING) count += seat_row(seat).objects;
+    return count;
+}
+
+static void text_of(unsigned n, uint8_t page[KIT_PAGE_BYTES])
+{
+    struct rng rng = {.state = n + 1};
+    rng_fill_text(&rng, page, KIT_PAGE_BYTES);
+}
+
+START_TEST(a_seat_that_drains_is_left_by_what_is_spilled)
+{
+    static const struct compressor_config zstd = {"zstd", 1, NULL};
+    struct recompress_plan plan = {.drain = true};
+    struct recompress_limits some = {.looks = 100, .tries = 10};
+    struct recompress_counts counts = {0};
+    struct recompress *walk;
+    uint8_t page[KIT_PAGE_BYTES], out[KIT_PAGE_BYTES];
+    setup(FILE_BYTES);
+    for (unsigned n = 0; n < 40; n++) {
+        text_of(n, page);
+        ck_assert_int_eq(bench_store(&scene.bench, n, page), FP_OK);
+        ck_assert_int_eq(bench_set(&scene.bench, key_of(n), slice_of(page, sizeof page)), FP_OK);
+    }
+    spill_all();
+    ck_assert_uint_eq(spilled(), 40);
+    ck_assert_uint_eq(atomic_load(&scene.bench.area->counters.spilled), 40);
+    ck_assert_int_eq(compressor_pool_swap(store_compressors(scene.bench.store), &zstd), FP_OK);
+    ck_assert_uint_eq(draining(), 80);
+    ck_assert_int_eq(recompress_create(scene.bench.store, &walk), FP_OK);
+    (void)recompress_begin(walk, &plan);
+    while (!recompress_step(walk, scene.bench.scratch, some, &counts)) {}
+    recompress_destroy(&walk);
+    ck_assert_uint_eq(counts.rewritten, 80);
+    ck_assert_uint_eq(draining(), 0);
+    ck_assert_uint_eq(spill_file_fill(store_spill_file(scene.bench.store)).live_bytes, 0);
+    store_check(scene.bench.store);
+    for (unsigned n = 0; n < 40; n++) {
+        text_of(n, page);
+        ck_assert_int_eq(bench_load(&scene.bench, n, out), FP_OK);
+        ck_assert_mem_eq(out, page, sizeof page);
+        ck_assert(bench_has(&scene.bench, key_of(n), slice_of(page, sizeof page)));
+    }
+    spill_all(); /* and they go there again */
+    ck_assert_uint_eq(spilled(), 40);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     return suite_run("store_spill_item", items_leave_memory_but_for_their_records_and_come_back,
@@ -354,5 +415,6 @@ int main(void)
                      what_ends_or_is_replaced_frees_its_part_of_the_file,
                      who_reads_has_what_was_there_whatever_happens_meanwhile,
                      a_full_file_ends_the_coldest_and_sparse_extents_are_emptied,
-                     pieces_are_moved_out_of_sparse_extents);
+                     pieces_are_moved_out_of_sparse_extents,
+                     a_seat_that_drains_is_left_by_what_is_spilled);
 }
