@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "client/client.h"
+#include "client/renewal.h"
 
 enum { CLOSE_TIMEOUT_NS = 1000000000 };
 #include "protocol/limits.h"
@@ -192,6 +193,11 @@ enum farpage_status farpage_area_renew(struct farpage_area *area)
     reason_set(&what, "opening area '%s' anew", area->opening.name);
     client_explain(&area->reason, &area->engine, status, what.text);
     return status;
+}
+
+void area_renew_begin(struct farpage_area *area)
+{
+    engine_renew_begin(&area->engine);
 }
 
 void farpage_area_info(const struct farpage_area *area, struct farpage_area_info *info)

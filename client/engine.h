@@ -126,6 +126,11 @@ enum farpage_status engine_open(struct engine *engine) FP_MUST_CHECK FP_NONNULL(
 /* Opens the area anew, whatever it was; retried until timeout_ns is over, but for a refusal. */
 enum farpage_status engine_renew(struct engine *engine) FP_MUST_CHECK FP_NONNULL(1);
 
+/* The same without waiting: requests are taken from now on, and sent when it is open. An attempt
+ * that is refused is made again, as after any end of a connection; what waits for it is answered
+ * with the refusal. Nothing where it is not lost, or within a callback. */
+void engine_renew_begin(struct engine *engine) FP_NONNULL(1);
+
 /* FARPAGE_OK: request->done will be called, once, from engine_process. Else it will not, and
  * `reason` says why. */
 enum farpage_status engine_submit(struct engine *engine,

@@ -357,6 +357,16 @@ enum farpage_status engine_open(struct engine *engine)
     return engine->ended_because;
 }
 
+void engine_renew_begin(struct engine *engine)
+{
+    if (engine->entered || !engine->lost) return;
+    opening_forget(engine->opening);
+    engine->lost = false;
+    engine->phase = ENGINE_DOWN;
+    engine->failures = 0;
+    engine->retry_at_ns = 0;
+}
+
 enum farpage_status engine_renew(struct engine *engine)
 {
     if (engine->entered) {

@@ -241,6 +241,5 @@ void pager_new_life(struct pager *pager)
 {
     if (pager->renewing) return;
     pager->renewing = true;
-    pager->renew_ns = 0;
     slots_new_life(&pager->slots);
 }

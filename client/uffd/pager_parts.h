@@ -136,7 +136,7 @@ struct pager {
     bool unsettled;            /* a space is */
     bool look_again;           /* somebody who waits may be served now */
     bool swept_tables;         /* since the queue was empty */
-    uint64_t take_again_ns, sweep_ns, renew_ns;
+    uint64_t take_again_ns, sweep_ns;
     unsigned submitted;        /* since the area was processed last */
     unsigned accepted;         /* stores in a row since the server was full */
 

@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "client/renewal.h"
 #include "client/uffd/pager_steps.h"
 
 enum {
@@ -154,12 +155,11 @@ void sending_begin(struct pager *pager, struct sending *sending, uint32_t number
     list_push_back(&pager->refused, &sending->place);
 }
 
-/* The area is opened again, as it is now: whatever it had is lost, what is here is sent anew. */
+/* The area is opened again, as it is now: whatever it had is lost, what is here is sent anew. That
+ * is not waited for: requests are, and whoever asks for nothing from there is served meanwhile. */
 static void renew(struct pager *pager)
 {
-    if (pager->now_ns < pager->renew_ns) return;
-    pager->renew_ns = pager->now_ns + 10 * (uint64_t)AGAIN_NS;
-    if (farpage_area_renew(pager->area) != FARPAGE_OK) return;
+    area_renew_begin(pager->area);
     pager->renewing = false;
     pager->look_again = true;
 }
@@ -167,7 +167,6 @@ static void renew(struct pager *pager)
 void sending_again(struct pager *pager)
 {
     if (pager->renewing) renew(pager);
-    if (pager->renewing) return;
     for (struct list *at = pager->refused.next; at != &pager->refused;) {
         struct sending *sending = LIST_THING(at, struct sending, place);
         at = at->next;

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/include/farpage.h"
 #include "client/uffd/uffd.h"
 #include "protocol/frame.h"
@@ -312,6 +313,25 @@ START_TEST(a_server_started_anew_has_lost_what_only_it_had)
 }
 END_TEST
 
+/* The area is opened a second time to learn that it is lost, and a third time anew: meanwhile who
+ * has lost a page is told so, and what needs nothing from there goes on. */
+START_TEST(a_server_that_is_slow_to_open_anew_holds_up_nobody_else)
+{
+    struct fake_plan plan = {.mischief = FAKE_LATE, .to = FRAME_OPEN, .after = 2, .times = 1,
+                             .amount = 3000};
+    begin_with(&plan, 0, _i);
+    write_all(1);
+    uint64_t begun = clock_monotonic_ns();
+    fake_server_reboot(server);
+    uint8_t byte;
+    for (unsigned i = 0; told[FARPAGE_REGION_LOST] == 0 && i < PAGES; i++) (void)readable(i, &byte);
+    ck_assert_uint_gt(told[FARPAGE_REGION_LOST], 0);
+    ck_assert_int_eq(madvise(memory, PAGE, MADV_DONTNEED), 0); /* waits until the pager reads so */
+    ck_assert_uint_lt(clock_monotonic_ns() - begun, 2500000000);
+    end();
+}
+END_TEST
+
 START_TEST(a_silent_server_costs_the_grace_and_then_the_page)
 {
     struct fake_plan plan = {.mischief = FAKE_SILENT, .to = FRAME_LOAD};
@@ -451,6 +471,7 @@ int main(void)
         a_page_that_comes_damaged_is_asked_for_again,
         a_server_that_lies_always_costs_pages_never_other_bytes,
         a_server_started_anew_has_lost_what_only_it_had,
+        a_server_that_is_slow_to_open_anew_holds_up_nobody_else,
         a_silent_server_costs_the_grace_and_then_the_page, a_full_server_is_told_and_waited_for,
         where_nothing_has_room_a_new_page_is_sigbus_and_the_others_live, threads_share_it,
         a_child_does_not_have_it);
