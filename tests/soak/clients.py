@@ -129,7 +129,7 @@ class Items(Client):
     def line(self, request):
         self.socket.sendall(request)
         line = self.reader.readline()
-        if not line:
+        if not line or line.startswith(b"ERROR Too many"):
             raise OSError("hung up on")
         return line
 
