@@ -76,6 +76,7 @@ struct fake_server {
     bool gives_packed;
     struct reply pending[PENDING_MAX], late[LATE_MAX];
     unsigned pending_count, late_count;
+    uint8_t scratch[2 * (FRAME_HEADER_BYTES + FAKE_BODY_BYTES_MAX)]; /* a reply in the making */
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -429,8 +430,8 @@ static void compose(struct fake_server *server, const struct frame *frame,
                     const struct frame *request, struct slice body)
 {
     struct frame reply;
-    uint8_t *bytes = calloc(2, FRAME_HEADER_BYTES + FAKE_BODY_BYTES_MAX);
-    fp_assert(bytes != NULL);
+    uint8_t *bytes = server->scratch;
+    if (server->plan.mischief != 0) memset(bytes, 0, sizeof server->scratch);
     uint8_t *out = bytes + FRAME_HEADER_BYTES;
     if (request->opcode == FRAME_STORE && server->entry.codec != FRAME_CODEC_PLAIN) {
         reply = *request;
@@ -453,8 +454,11 @@ static void compose(struct fake_server *server, const struct frame *frame,
     if (lie) bend_header(&server->plan, &reply);
     frame_encode(&reply, bytes);
     if (lie) size_bytes = bend_bytes(server, bytes, size_bytes);
+    uint8_t *kept = malloc(size_bytes + 1); /* a silent one has none */
+    fp_assert(kept != NULL);
+    memcpy(kept, bytes, size_bytes);
     struct reply made = {
-        .bytes = bytes, .size_bytes = size_bytes, .serial = server->at->serial, .tag = frame->tag};
+        .bytes = kept, .size_bytes = size_bytes, .serial = server->at->serial, .tag = frame->tag};
     if (lie && server->plan.mischief == FAKE_LATE) {
         made.due_ns = clock_monotonic_ns() + server->plan.amount * 1000000;
         fp_assert(server->late_count < LATE_MAX);
