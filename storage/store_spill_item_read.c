@@ -215,14 +215,14 @@ enum fp_status store_item_promote(struct store *store, struct store_scratch *scr
         store_count(&store->spill->counters.item_failed_reads, 1);
         return FP_OK;
     }
-    store_count(&store->spill->counters.item_reads, 1);
     bool used = was_used(store, scratch, item, &there);
-    if (!there) return FP_OK;
-    if (!always && !used && !spill_has_room(store, arrival.bytes)) return FP_OK;
+    bool comes_back = there && (always || used || spill_has_room(store, arrival.bytes));
     scratch->later = false;
-    enum fp_status status = build_twin(store, scratch, item, always, &twin);
+    enum fp_status status = comes_back ? build_twin(store, scratch, item, always, &twin) : FP_BUSY;
     if (status == FP_OK) publish(store, scratch, item, twin);
-    return status == FP_NO_MEMORY && always && scratch->later ? FP_LATER : FP_OK;
+    if (status == FP_NO_MEMORY && always && scratch->later) return FP_LATER;
+    store_count(&store->spill->counters.item_reads, 1);
+    return FP_OK;
 }
 
 /* --- for who may wait ------------------------------------------------------------------------- */
