@@ -322,6 +322,11 @@ def dashboard():
     sys.path.insert(0, "/docker/grafana")
     import dashboard as made
     path = "/docker/grafana/dashboards/farpage.json"
+    farpage("scrub", "start")
+    for _ in range(5):  # much is stored over meanwhile: it may be given up
+        if subprocess.run(["farpage", "--server", SERVER, "snapshot", "/tmp/watcher.fps"],
+                          check=False).returncode == 0:
+            break
     end, silent = time.monotonic() + 60, ["all"]
     while silent:
         if time.monotonic() > end:
