@@ -143,6 +143,8 @@ static enum fp_status apply(const struct change_walk *walk, const struct config 
     memory_spill_set(shared->store, next);
     tenancy_apply(shared, next);
     store_set_eviction(shared->store, next->storage.eviction == CONFIG_SWITCH_ON);
+    store_set_refuses_poor(shared->store,
+                           next->storage.incompressible == CONFIG_INCOMPRESSIBLE_REFUSE);
     return FP_OK;
 }
 

@@ -231,6 +231,8 @@ static enum exit_code create_store(struct server *server)
     memory_watermarks_set(server->shared.store, config);
     tenancy_apply(&server->shared, config);
     store_set_eviction(server->shared.store, config->storage.eviction == CONFIG_SWITCH_ON);
+    store_set_refuses_poor(server->shared.store,
+                           config->storage.incompressible == CONFIG_INCOMPRESSIBLE_REFUSE);
     server->shared.watchers.budget = server->shared.prefixes.budget =
         store_budget(server->shared.store);
     store_on_eviction(server->shared.store, watch_eviction, &server->shared.watchers);

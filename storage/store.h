@@ -59,7 +59,7 @@ struct store_options {
     X(reject_alloc_fail, "pages refused: within the limit no memory was had")                      \
     X(reject_kmemcache_fail, "pages refused: within the limit none was had for their slots")       \
     X(reject_compress_fail, "pages refused: no memory for packing them")                           \
-    X(reject_compress_poor, "pages refused: what a client packed is no smaller than the page")     \
+    X(reject_compress_poor, "pages refused: packed they are no smaller")                           \
     X(reject_quota, "pages refused because of a quota")                                            \
     X(decompress_fail, "pages and values whose packed bytes could not be unpacked")                \
     X(ended_duplicates, "stores over a page that was there, in areas that are no more")
@@ -83,7 +83,8 @@ struct store_scratch { /* one thread's working memory and its view of the time *
     uint8_t tenant; /* for whom: what is stored is his, and he gives way before others do */
     struct tenant_need refused; /* the store's own: what a quota refused last; */
     bool met_limit; /* the page under way wanted memory beyond the limit, */
-    bool unpackable; /* or none was had to pack it */
+    bool unpackable; /* or none was had to pack it, */
+    bool poor;       /* or it was refused because packing makes it no smaller */
     struct sampled evicting; /* making room for this thread's requests */
 };
 
@@ -141,6 +142,10 @@ enum fp_status store_page_load(struct store *store, struct store_scratch *scratc
 enum fp_status store_page_invalidate_some(struct store *store, struct store_scratch *scratch,
                                           struct area *area, uint64_t *slot, uint64_t end)
     FP_MUST_CHECK FP_NONNULL(1, 2, 3, 4);
+
+/* Whether pages that packing makes no smaller are refused (FP_NO_MEMORY); they are not from the
+ * start. Not where an area keeps its pages as they are. */
+void store_set_refuses_poor(struct store *store, bool on) FP_NONNULL(1);
 
 /* --- making room (store_evict.c) ------------------------------------------------------------- */
 

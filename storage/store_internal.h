@@ -37,6 +37,7 @@ struct store {
     _Atomic uint32_t era; /* items of an earlier one are flushed */
     _Atomic uint64_t flush_due; /* second << 32 | the era that begins then; 0: no flush is due */
     _Atomic bool keeps_items; /* none gives way */
+    _Atomic bool refuses_poor; /* pages that packing makes no smaller */
     _Atomic uint64_t reap_position; /* keydir_walk.h */
     _Atomic uint64_t reap_steps, reap_pass_steps; /* of this pass; of the last one */
     _Atomic uint64_t arriving_bytes; /* packed, of values that are on their way in */

@@ -176,6 +176,10 @@ static enum fp_status keep_packed_or_plain(struct store *store, struct store_scr
     struct keeper keeper = {store, scratch, true};
     enum fp_status status = pack_or_not(store, scratch, compressor, fresh->known, &content);
     scratch->unpackable = status != FP_OK;
+    bool plain = status == FP_OK && entry_form(content.note) != ENTRY_PACKED;
+    scratch->poor = plain && fresh->area != NULL &&
+                    atomic_load_explicit(&store->refuses_poor, memory_order_relaxed);
+    if (scratch->poor) status = FP_NO_MEMORY;
     if (status == FP_OK) status = keep_content(&keeper, compressor, &content, stored);
     compressor_release(&compressor, scratch->codec);
     return status;

@@ -28,7 +28,8 @@ static void count_refusal(struct store *store, const struct store_scratch *scrat
 {
     struct store_counters *counters = &store->counters;
     struct tenant *tenant = &store->tenants.of[area->tenant];
-    if (status == FP_TOO_BIG) store_count(&counters->reject_compress_poor, 1);
+    bool poor = status == FP_TOO_BIG || (status == FP_NO_MEMORY && scratch->poor);
+    if (poor) store_count(&counters->reject_compress_poor, 1);
     if (status == FP_QUOTA) {
         store_count(&area->counters.over_quota, 1);
         store_count(&counters->reject_quota, 1);
@@ -37,6 +38,7 @@ static void count_refusal(struct store *store, const struct store_scratch *scrat
     }
     if (status != FP_NO_MEMORY) return;
     store_count(&area->counters.refused, 1);
+    if (poor) return;
     store_count(&counters->no_memory, 1);
     if (scratch->unpackable) store_count(&counters->reject_compress_fail, 1);
     else if (scratch->met_limit) store_count(&counters->reject_reclaim_fail, 1);
@@ -77,7 +79,7 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     struct stored next;
     struct zname old;
     if (waits(store, scratch, fresh)) return FP_LATER;
-    scratch->met_limit = scratch->unpackable = scratch->later = false;
+    scratch->met_limit = scratch->unpackable = scratch->poor = scratch->later = false;
     uint8_t client = scratch->tenant;
     scratch->tenant = area->tenant; /* its owner's: he gives way, or is given way to */
     enum fp_status status = store_pack_page(store, scratch, fresh, &next);
@@ -101,6 +103,11 @@ enum fp_status store_page_put(struct store *store, struct store_scratch *scratch
     if (scratch->met_limit) store_count(&store->counters.pool_limit_hit, 1);
     if (status != FP_OK) count_refusal(store, scratch, area, status, packed ? &next : NULL);
     return status;
+}
+
+void store_set_refuses_poor(struct store *store, bool on)
+{
+    atomic_store(&store->refuses_poor, on);
 }
 
 enum fp_status store_page_store(struct store *store, struct store_scratch *scratch,

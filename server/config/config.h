@@ -40,6 +40,7 @@ enum {
 /* In the order of the choices in config_table.h. */
 enum config_protocol { CONFIG_MEMCACHED, CONFIG_NBD, CONFIG_HTTP };
 enum config_allocator { CONFIG_BLOCKS, CONFIG_ZSMALLOC, CONFIG_ZBUD };
+enum config_incompressible { CONFIG_INCOMPRESSIBLE_KEEP, CONFIG_INCOMPRESSIBLE_REFUSE };
 enum config_compaction { CONFIG_COMPACTION_AUTO, CONFIG_COMPACTION_MANUAL, CONFIG_COMPACTION_OFF };
 enum config_algorithm { CONFIG_LZ4, CONFIG_LZ4HC, CONFIG_ZSTD, CONFIG_NONE };
 enum config_dictionaries { CONFIG_DICTIONARIES_OFF, CONFIG_DICTIONARIES_AUTO };
@@ -106,6 +107,7 @@ struct config {
         enum config_switch pressure;
         uint32_t pressure_stall_percent, pressure_floor_percent;
         enum config_switch eviction;
+        enum config_incompressible incompressible;
         enum config_compaction compaction;
         uint32_t compaction_duty_percent; /* of one processor, at most */
         enum config_switch huge_pages, lock_memory;

@@ -101,6 +101,10 @@
     X("storage.eviction", KIND_CHOICE, struct config, storage.eviction, "on", 0, 0,                \
       CONFIG_CHOICES("off", "on"), RELOAD,                                                         \
       "When memory is full items give way; off: nothing does, and what does not fit is refused.")  \
+    X("storage.incompressible", KIND_CHOICE, struct config, storage.incompressible, "keep", 0, 0,  \
+      CONFIG_CHOICES("keep", "refuse"), RELOAD,                                                    \
+      "Pages that packing makes no smaller: kept as they are, or refused, for who has another "    \
+      "place for them.")                                                                           \
     X("storage.compaction", KIND_CHOICE, struct config, storage.compaction, "auto", 0, 0,          \
       CONFIG_CHOICES("auto", "manual", "off"), RELOAD,                                             \
       "When gaps are closed: when it is worth it, when asked (compact), or never.")                \

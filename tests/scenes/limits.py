@@ -17,6 +17,7 @@ from auth import Guarded, OnlyUnix, login, says
 from certificates import believing
 from full_memory import MIB, noise as made_noise, until
 from hostile import OK
+from wire import NO_MEMORY
 from nbd_wire import ENOSPC, Device, opened, simple
 from running import Server
 from story import limit_mib, memory_limit, sample, sanitized, stats, tell
@@ -84,6 +85,21 @@ def zswaps_counters_say_why_pages_were_refused(programs):
         last = stats(server, "zswap")
         assert last["reject_quota"] != "0" and last["reject_reclaim_fail"] == str(refused), last
         assert int(last["duplicate_entry"]) >= 512, "what ended areas counted stays"
+
+
+def what_does_not_pack_may_be_refused(programs):
+    with Server(programs.farpaged, [memory_limit(programs, 24), "storage.incompressible=refuse"]) as server:
+        session = Session(server)
+        area = session.open(b"a", 4)
+        assert session.store(area, 0, sample()[:4096]) == OK
+        assert session.store(area, 0, noise(1, 4096)) == NO_MEMORY
+        assert session.load(area, 0) == sample()[:4096]
+        assert session.store(area, 1, bytes(4096)) == OK
+        assert stats(server, "zswap")["reject_compress_poor"] == "1"
+        assert stats(server, "zswap")["stored_incompressible_pages"] == "0"
+        programs.run(server, "set", "storage.incompressible", "keep")
+        assert session.store(area, 0, noise(1, 4096)) == OK
+        assert stats(server, "zswap")["stored_incompressible_pages"] == "1"
 
 
 def a_tenants_quota_is_answered_at_all_three_doors(programs):
@@ -325,7 +341,7 @@ def under_pressure_the_limit_gives_way(programs):
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    tell([zswaps_counters_say_why_pages_were_refused,
+    tell([zswaps_counters_say_why_pages_were_refused, what_does_not_pack_may_be_refused,
           a_tenants_quota_is_answered_at_all_three_doors, who_scans_pushes_out_nobody_else,
           tenants_change_with_a_reload, a_user_and_a_certificate_belong_to_their_tenants,
           a_crowd_of_one_tenant_holds_up_no_other,
