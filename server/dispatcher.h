@@ -2,9 +2,9 @@
  * dispatcher - what one worker carries requests out with. */
 #ifndef FARPAGE_SERVER_DISPATCHER_H
 #define FARPAGE_SERVER_DISPATCHER_H
-#include "server/latency.h"
+#include "server/measure/latency.h"
 #include "server/shared.h"
-#include "server/spilled.h"
+#include "server/spill/spilled.h"
 
 struct dispatcher { /* one per worker, used by its thread only */
     struct shared *shared;

@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/number.h"
-#include "storage/area_stand.h"
-#include "storage/store_area.h"
+#include "storage/area/area_stand.h"
+#include "storage/store/page/store_area.h"
 
 #define HEALTH_STUCK_NS ((uint64_t)10 * 1000000000)
 

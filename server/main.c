@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "base/number.h"
-#include "server/container.h"
-#include "server/memory_limit.h"
+#include "server/memory/container.h"
+#include "server/memory/memory_limit.h"
 #include "server/config/config_dump.h"
 #include "server/options.h"
 #include "server/server.h"

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/descriptors.h"
+#include "server/door/descriptors.h"
 #include "server/config/config_compare.h"
 #include "server/config/config_doors.h"
-#include "server/memory_limit.h"
-#include "server/tenancy.h"
+#include "server/memory/memory_limit.h"
+#include "server/peer/tenancy.h"
 #include "codec/compressor_text.h"
 
 struct compressor_config reload_compressor(const struct config *config)

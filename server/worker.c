@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "server/conn/conn.h"
 #include "server/nbd/nbd_conn.h"
-#include "server/tenancy.h"
+#include "server/peer/tenancy.h"
 
 static const struct timespec sweep_every = {0, WORKER_SWEEP_MS * 1000000};
 

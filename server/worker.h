@@ -16,10 +16,10 @@
 #include "base/lock.h"
 #include "base/status.h"
 #include "server/dispatch/dispatch.h"
-#include "server/output.h"
-#include "server/queue.h"
+#include "server/peer/output.h"
+#include "server/peer/queue.h"
+#include "server/peer/turns.h"
 #include "server/shared.h"
-#include "server/turns.h"
 
 enum {
     WORKER_INPUT_BYTES = 64 << 10, /* read at once; idle connections keep no buffer */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "client/cli/nearest.h"
+#include "client/cli/say/nearest.h"
 
 /* FLAG_OR_DURATION: its value only behind '='; the flag is at `given`. */
 enum option_kind {

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "client/cli/interrupt.h"
-#include "client/cli/swap_facts.h"
+#include "client/cli/swap/swap_facts.h"
 
 enum { STEP_NS = 10000000, NO_PROGRAM = 127 };
 #define PATIENCE_NS 2000000000u /* with a program that was asked to end */

@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 #include "base/attrs.h"
-#include "client/cli/complaint.h"
-#include "client/cli/words.h"
+#include "client/cli/say/complaint.h"
+#include "client/cli/say/words.h"
 
 enum {
     MACHINE_PATH_BYTES = 512,

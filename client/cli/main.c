@@ -9,9 +9,9 @@
 
 #include "client/cli/arguments.h"
 #include "client/cli/cli.h"
-#include "client/cli/json.h"
-#include "client/cli/run_program.h"
-#include "client/cli/complaint.h"
+#include "client/cli/say/json.h"
+#include "client/cli/run/run_program.h"
+#include "client/cli/say/complaint.h"
 
 int cli_fail(const struct cli *cli, int code, const char *format, ...)
 {

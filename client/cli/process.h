@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "base/attrs.h"
-#include "client/cli/complaint.h"
+#include "client/cli/say/complaint.h"
 
 /* Present anonymous pages side by side in the process; bytes [offset, offset + bytes) of memory */
 struct run {

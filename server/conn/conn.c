@@ -32,13 +32,13 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "server/conn/conn_parts.h"
-#include "server/patience.h"
-#include "server/tenancy.h"
-#include "server/slow.h"
+#include "server/peer/patience.h"
+#include "server/peer/tenancy.h"
+#include "server/measure/slow.h"
 #include "server/conn/conn_value.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
-#include "server/watch_events.h"
+#include "server/watch/watch_events.h"
 
 enum {
     EVICTIONS_PER_TURN = 64,

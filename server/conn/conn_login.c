@@ -4,7 +4,7 @@
 #include "protocol/login.h"
 #include "protocol/reply.h"
 #include "server/dispatch/dispatch.h"
-#include "server/tenancy.h"
+#include "server/peer/tenancy.h"
 
 static struct slice skip(struct slice input, size_t bytes)
 {

@@ -5,7 +5,7 @@
 #define FARPAGE_SERVER_CONN_LOGIN_H
 #include "base/attrs.h"
 #include "server/dispatcher.h"
-#include "server/output.h"
+#include "server/peer/output.h"
 
 enum { LOGIN_TRIES_MAX = 3 };
 

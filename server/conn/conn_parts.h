@@ -5,12 +5,12 @@
 #define FARPAGE_SERVER_CONN_PARTS_H
 #include <event2/event_struct.h>
 
-#include "server/closing.h"
 #include "server/conn/conn.h"
 #include "server/conn/conn_kept.h"
 #include "server/conn/conn_login.h"
 #include "server/conn/conn_spill.h"
 #include "server/conn/conn_watch.h"
+#include "server/peer/closing.h"
 #include "tls/tls.h"
 
 struct conn {

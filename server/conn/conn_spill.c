@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "server/conn/conn_parts.h"
-#include "server/slow.h"
+#include "server/measure/slow.h"
 
 struct parked {
     struct conn *conn;

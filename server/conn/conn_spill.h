@@ -8,7 +8,7 @@
 #ifndef FARPAGE_SERVER_CONN_SPILL_H
 #define FARPAGE_SERVER_CONN_SPILL_H
 #include "protocol/frame.h"
-#include "server/spilled.h"
+#include "server/spill/spilled.h"
 
 enum { CONN_PARKED_MAX = 64 };
 

@@ -11,8 +11,8 @@
 #include "protocol/frame.h"
 #include "protocol/request.h"
 #include "server/dispatcher.h"
-#include "server/output.h"
-#include "server/session.h"
+#include "server/peer/output.h"
+#include "server/peer/session.h"
 
 enum dispatch {
     DISPATCH_DONE,  /* consume the request */

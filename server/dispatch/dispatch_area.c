@@ -5,9 +5,9 @@
 #include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 #include "server/dispatch/dispatch_frame.h"
-#include "storage/store_area.h"
-#include "storage/store_dictionary.h"
-#include "storage/store_spill.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
+#include "storage/store/store_dictionary.h"
 
 static bool open_sensible(const struct frame_open *open)
 {

@@ -12,7 +12,7 @@
 #include "protocol/frame_batch.h"
 #include "protocol/limits.h"
 #include "server/dispatch/dispatch_frame.h"
-#include "storage/store_packed.h"
+#include "storage/store/page/store_packed.h"
 
 _Static_assert((int)PACKED_LZ4 == (int)FRAME_CODEC_LZ4 &&
                    (int)PACKED_ZSTD == (int)FRAME_CODEC_ZSTD &&

@@ -11,8 +11,8 @@
 #include "protocol/key_text.h"
 #include "protocol/reply.h"
 #include "server/dispatch/dispatch.h"
-#include "storage/store_classes.h"
-#include "storage/store_walk.h"
+#include "storage/store/store_classes.h"
+#include "storage/store/store_walk.h"
 
 enum {
     WALK_STEPS_PER_CALL = 8, /* some hundred items; then others may go first */

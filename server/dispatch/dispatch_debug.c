@@ -10,7 +10,7 @@
 #include "protocol/reply.h"
 #include "server/dispatch/dispatch.h"
 #include "server/sandbox.h"
-#include "storage/store_area.h"
+#include "storage/store/page/store_area.h"
 
 #if FARPAGE_DEBUG_HOOKS
 

@@ -8,8 +8,8 @@
  * When it ends before, what it froze serves again (openers.c). */
 #include "protocol/frame_drain.h"
 #include "server/dispatch/dispatch_frame.h"
-#include "storage/area_look.h"
-#include "storage/store_area.h"
+#include "storage/area/area_look.h"
+#include "storage/store/page/store_area.h"
 
 /* --- which slots hold pages ------------------------------------------------------------------- */
 

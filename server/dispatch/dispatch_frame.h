@@ -5,7 +5,7 @@
 #ifndef FARPAGE_SERVER_DISPATCH_FRAME_H
 #define FARPAGE_SERVER_DISPATCH_FRAME_H
 #include "server/dispatch/dispatch.h"
-#include "storage/store_packed.h"
+#include "storage/store/page/store_packed.h"
 
 struct context { /* of one request; its body has the length and checksum its header says */
     struct dispatcher *dispatcher;

@@ -10,7 +10,7 @@
 #include "base/number.h"
 #include "protocol/reply.h"
 #include "server/dispatch/dispatch.h"
-#include "server/memory_limit.h"
+#include "server/memory/memory_limit.h"
 
 enum { LRU_PERCENT_MAX = 80, NUMBER_CHARS_MAX = 31, AUTOMOVE_LEVEL_MAX = 2 };
 

@@ -18,7 +18,7 @@
 #include "server/dispatch/dispatch_notes.h"
 #include "server/dispatch/dispatch_value_in.h"
 #include "server/dispatch/dispatch_value_out.h"
-#include "storage/store_meta.h"
+#include "storage/store/item/store_meta.h"
 
 /* A request with its key as the store knows it. */
 struct meta {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/dispatch/dispatch_notes.h"
 
-#include "server/watch_events.h"
-#include "storage/store_meta.h"
+#include "server/watch/watch_events.h"
+#include "storage/store/item/store_meta.h"
 
 void notes_get(struct dispatcher *dispatcher, struct slice key, const struct item *item)
 {

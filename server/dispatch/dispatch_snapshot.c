@@ -6,7 +6,7 @@
 #include "base/crc32c.h"
 #include "protocol/frame_snapshot.h"
 #include "server/dispatch/dispatch_frame.h"
-#include "server/snapshots.h"
+#include "server/restart/snapshots.h"
 
 /* DISPATCH_DONE: it is refused. DISPATCH_MORE: it is begun. DISPATCH_LATER. */
 static enum dispatch begin(const struct context *context)

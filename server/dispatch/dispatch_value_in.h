@@ -14,7 +14,7 @@
 #ifndef FARPAGE_SERVER_DISPATCH_VALUE_IN_H
 #define FARPAGE_SERVER_DISPATCH_VALUE_IN_H
 #include "server/dispatch/dispatch.h"
-#include "storage/store_value.h"
+#include "storage/store/item/store_value.h"
 
 struct value_in {
     struct request request;    /* its slices lie in `line` */

@@ -8,7 +8,7 @@
 
 #include "protocol/http.h"
 #include "server/http/http.h"
-#include "server/output.h"
+#include "server/peer/output.h"
 #include "tls/tls.h"
 
 struct http_conn;

@@ -11,7 +11,7 @@
  */
 #ifndef FARPAGE_SERVER_METRICS_METRICS_H
 #define FARPAGE_SERVER_METRICS_METRICS_H
-#include "server/output.h"
+#include "server/peer/output.h"
 #include "server/shared.h"
 
 enum { METRICS_AREAS_MAX = 100, METRICS_EXPORTS_MAX = 100, METRICS_SEATS_MAX = 32 };

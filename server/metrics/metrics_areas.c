@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "server/metrics/metrics_group.h"
-#include "storage/area_stand.h"
-#include "storage/store_area.h"
+#include "storage/area/area_stand.h"
+#include "storage/store/page/store_area.h"
 
 /* --- areas ------------------------------------------------------------------------------------ */
 

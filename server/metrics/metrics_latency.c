@@ -3,9 +3,9 @@
  * The histograms: how long operations take, and what things are packed to. */
 #include <stdio.h>
 
-#include "server/latency.h"
+#include "server/measure/latency.h"
 #include "server/metrics/metrics_group.h"
-#include "storage/compressor_sizes.h"
+#include "storage/compress/compressor_sizes.h"
 
 /* --- operations ------------------------------------------------------------------------------- */
 

@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "server/health.h"
+#include "server/jobs/process.h"
 #include "server/metrics/metrics_group.h"
-#include "server/process.h"
 
 /* --- what it is ------------------------------------------------------------------------------- */
 

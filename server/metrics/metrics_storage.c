@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "server/metrics/metrics_group.h"
-#include "storage/store_area.h"
-#include "storage/store_value.h"
+#include "storage/store/item/store_value.h"
+#include "storage/store/page/store_area.h"
 
 /* --- memory ----------------------------------------------------------------------------------- */
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "server/metrics/metrics_group.h"
-#include "storage/store_area.h"
-#include "storage/store_spill.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
 
 /* --- the file below, and limits --------------------------------------------------------------- */
 

@@ -24,12 +24,12 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
-#include "server/patience.h"
-#include "server/slow.h"
-#include "server/closing.h"
+#include "server/peer/patience.h"
+#include "server/measure/slow.h"
+#include "server/peer/closing.h"
 #include "server/nbd/nbd_internal.h"
-#include "server/tenancy.h"
-#include "server/watch_events.h"
+#include "server/peer/tenancy.h"
+#include "server/watch/watch_events.h"
 
 enum {
     EVICTIONS_PER_TURN = 64,

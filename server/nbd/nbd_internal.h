@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * nbd_internal - what the files of a block device's connection share. Seen by server/nbd_*.c only.
+ * nbd_internal - what the files of a block device's connection share. Seen by server/nbd/ only.
  */
 #ifndef FARPAGE_SERVER_NBD_INTERNAL_H
 #define FARPAGE_SERVER_NBD_INTERNAL_H
@@ -7,8 +7,8 @@
 
 #include "protocol/nbd.h"
 #include "protocol/nbd_option.h"
-#include "server/exports.h"
-#include "server/queue.h"
+#include "server/exports/exports.h"
+#include "server/peer/queue.h"
 #include "server/nbd/nbd_conn.h"
 #include "tls/tls.h"
 

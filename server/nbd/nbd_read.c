@@ -10,7 +10,7 @@
 #include "base/arith.h"
 #include "protocol/bigendian.h"
 #include "server/nbd/nbd_internal.h"
-#include "storage/store_block.h"
+#include "storage/store/page/store_block.h"
 
 enum {
     STEP_BYTES = 64 << 10, /* a step ends with the page that reaches this */

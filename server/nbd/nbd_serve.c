@@ -12,7 +12,7 @@
 #include "base/arith.h"
 #include "protocol/bigendian.h"
 #include "server/nbd/nbd_internal.h"
-#include "storage/store_block.h"
+#include "storage/store/page/store_block.h"
 
 enum {
     STEPS_AT_ONCE = 4, /* of a trim, before it becomes a job; each about a thousand slots */

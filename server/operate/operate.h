@@ -13,7 +13,7 @@
 #define FARPAGE_SERVER_OPERATE_H
 #include "base/slice.h"
 #include "protocol/limits.h"
-#include "server/output.h"
+#include "server/peer/output.h"
 #include "server/shared.h"
 
 enum operate {

@@ -6,10 +6,10 @@
 #include "base/number.h"
 #include "protocol/request.h"
 #include "server/operate/operate.h"
-#include "server/trainer.h"
+#include "server/jobs/trainer.h"
 #include "codec/compressor_text.h"
-#include "storage/store_area.h"
-#include "storage/store_dictionary.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/store_dictionary.h"
 
 #define USAGE "dictionary [train AREA [BYTES] | drop AREA]"
 

@@ -6,7 +6,7 @@
 
 #include "server/metrics/metrics.h"
 #include "server/stats/stats_internal.h"
-#include "storage/store_classes.h"
+#include "storage/store/store_classes.h"
 
 static const struct section {
     const char *name;

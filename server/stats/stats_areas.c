@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "protocol/frame_drain.h"
 #include "server/stats/stats_internal.h"
-#include "storage/area_stand.h"
-#include "storage/store_area.h"
+#include "storage/area/area_stand.h"
+#include "storage/store/page/store_area.h"
 
 enum { OPENERS_SHOWN = 4 };
 

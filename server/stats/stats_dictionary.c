@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "server/jobs/trainer.h"
 #include "server/stats/stats_internal.h"
-#include "server/trainer.h"
-#include "storage/store_area.h"
-#include "storage/store_dictionary.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/store_dictionary.h"
 
 static void emit_dictionary(const struct stats_sink *sink, const struct training *training,
                             const struct store_dictionary *look)

@@ -9,11 +9,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "protocol/reply.h"
-#include "server/process.h"
+#include "server/jobs/process.h"
 #include "server/stats/stats_internal.h"
-#include "storage/store_area.h"
-#include "storage/store_spill.h"
-#include "storage/store_value.h"
+#include "storage/store/item/store_value.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
 
 static void emit_time(const struct stats_sink *sink, const char *name, struct timeval time)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * `stats items`, `slabs` and `sizes`: memcached's tables of size classes. A class is of items, by
- * the memory each takes (storage/item_class.h); the allocator's own are in `stats classes`. */
+ * the memory each takes (item_class.h); the allocator's own are in `stats classes`. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/arith.h"
 #include "base/clock.h"
 #include "server/stats/stats_internal.h"
-#include "storage/store_classes.h"
+#include "storage/store/store_classes.h"
 
 typedef void emit_row(const struct stats_sink *sink, unsigned number,
                       const struct store_class *row);

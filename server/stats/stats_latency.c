@@ -3,7 +3,7 @@
  * `stats latency`: how long operations take, for people. */
 #include <stdio.h>
 
-#include "server/latency.h"
+#include "server/measure/latency.h"
 #include "server/stats/stats_internal.h"
 
 void stats_latency(struct shared *shared, const struct stats_sink *sink)

@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 #include "base/arith.h"
-#include "server/process.h"
+#include "server/jobs/process.h"
 #include "server/stats/stats_internal.h"
-#include "storage/store_area.h"
-#include "storage/store_spill.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
 
 /* Areas that are no more have left theirs behind. */
 static uint64_t sum_duplicates(struct shared *shared)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/stats/stats_internal.h"
-#include "storage/store_area.h"
-#include "storage/store_spill.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
 
 static const char *const stands[] = {
 #define X(name, text) text,

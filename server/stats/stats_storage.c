@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "server/stats/stats_internal.h"
-#include "storage/store_area.h"
-#include "storage/store_spill.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/spill/store_spill.h"
 
 void stats_memory(struct shared *shared, const struct stats_sink *sink)
 {

@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/number.h"
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "codec/compressor_text.h"
 #include "codec/dictionary.h"
 #include "tests/bench/meter.h"

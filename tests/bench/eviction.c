@@ -14,7 +14,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/number.h"
-#include "storage/keydir.h"
+#include "storage/keydir/keydir.h"
 #include "tests/bench/eviction_models.h"
 #include "tests/bench/eviction_traces.h"
 

@@ -22,8 +22,8 @@
 #include "base/histogram.h"
 #include "base/number.h"
 #include "codec/compressor_text.h"
-#include "storage/store_area.h"
-#include "storage/store_recompress.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/recompress/store_recompress.h"
 #include "tests/bench/draw.h"
 #include "tests/bench/pageset.h"
 
@@ -73,7 +73,7 @@ static void fill(struct bench *bench)
     store_scratch_destroy(&scratch);
 }
 
-/* --- the job, as server/recompressor.c does it ------------------------------------------------ */
+/* --- the job, as server/jobs/recompressor.c does it ------------------------------------------- */
 
 static void *work(void *opaque)
 {

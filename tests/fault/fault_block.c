@@ -5,7 +5,7 @@
  * every byte as it was, and what was taken is there. */
 #include <inttypes.h>
 
-#include "storage/store_block.h"
+#include "storage/store/page/store_block.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

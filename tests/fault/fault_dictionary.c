@@ -8,11 +8,11 @@
 #include <inttypes.h>
 
 #include "base/crc32c.h"
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "codec/dictionary.h"
 #include "codec/dictionary_gain.h"
-#include "storage/store_area.h"
-#include "storage/store_dictionary.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/store_dictionary.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/kit_dictionary.h"
 

@@ -9,7 +9,7 @@
  */
 #include <inttypes.h>
 
-#include "storage/store_map.h"
+#include "storage/store/map/store_map.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/restart.h"
-#include "storage/store_dictionary.h"
+#include "server/restart/restart.h"
+#include "storage/store/store_dictionary.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 #include "tests/unit/storage/kit_dictionary.h"

@@ -6,8 +6,8 @@
  * was acknowledged; and nothing is left behind. */
 #include <inttypes.h>
 
-#include "storage/store_restore.h"
-#include "storage/store_snapshot.h"
+#include "storage/store/snapshot/store_restore.h"
+#include "storage/store/snapshot/store_snapshot.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

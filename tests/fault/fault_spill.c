@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "storage/area_stand.h"
-#include "storage/store_scrub.h"
-#include "storage/store_spill.h"
+#include "storage/area/area_stand.h"
+#include "storage/store/spill/store_spill.h"
+#include "storage/store/store_scrub.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

@@ -8,10 +8,10 @@
  */
 #include <inttypes.h>
 
-#include "storage/keydir.h"
-#include "storage/store_area.h"
-#include "storage/store_meta.h"
-#include "storage/store_recompress.h"
+#include "storage/keydir/keydir.h"
+#include "storage/store/item/store_meta.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/recompress/store_recompress.h"
 #include "tests/fault/fault.h"
 #include "tests/unit/storage/bench.h"
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "server/prefixes.h"
-#include "server/watch.h"
+#include "server/measure/prefixes.h"
+#include "server/watch/watch.h"
 #include "tests/fault/fault.h"
 
 enum { WATCHERS = 3, PREFIXES = 40 };

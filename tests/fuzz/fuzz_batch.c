@@ -17,7 +17,7 @@
 #include "fuzz.h"
 #include "protocol/frame_batch.h"
 #include "server/dispatch/dispatch.h"
-#include "storage/store_dictionary.h"
+#include "storage/store/store_dictionary.h"
 
 enum {
     PAGE = 4096,

@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "protocol/login.h"
-#include "server/auth.h"
+#include "server/door/auth.h"
 
 static void expect_within(struct slice whole, struct slice part)
 {

@@ -10,9 +10,9 @@
 #include "base/crc32c.h"
 #include "snapshot/little_endian.h"
 #include "snapshot/reader.h"
-#include "storage/store_area.h"
-#include "storage/store_restore.h"
-#include "storage/store_scrub.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/snapshot/store_restore.h"
+#include "storage/store/store_scrub.h"
 
 enum { LIMIT_BYTES = 24 << 20 };
 

@@ -9,7 +9,7 @@
  * beyond them is touched. The same plain bytes, packed and unpacked, come back. A dictionary is
  * refused with a reason, or works. */
 #include "fuzz.h"
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "codec/dictionary.h"
 
 enum { HEAD_BYTES = 3, WITH_DICTIONARY = 16, IS_DICTIONARY = 32, SAMPLES = 128, PAGE = 4096 };

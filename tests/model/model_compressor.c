@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "tests/unit/storage/kit_dictionary.h"
 
 enum { USERS_MAX = 64, OBJECTS_MAX = 512, SCRATCHES = 4, DICTIONARIES = 3, UPKEEPS = 3 };

@@ -4,7 +4,7 @@
  * that there were, a count of marks for each key, and ghosts by place. One shard, random
  * operations; whatever gives way must be the same key on both sides.
  *
- * The queues are storage/fifo.h's, which has a test of its own, because what is swept out of them
+ * The queues are those of fifo.h, which has a test of its own, because what is swept out of them
  * when must be the same too: a ticket repeats, and an old word may stand for a key again.
  *
  *   model_eviction [SEED [STEPS]]
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "storage/keydir.h"
+#include "storage/keydir/keydir.h"
 #include "tests/unit/storage/kit.h"
 
 enum { KEYS = 900, TICKETS = 64, PUSHES_MAX = 1 << 24, GHOSTS_MAX = KEYDIR_TABLE_MIN << 6 };

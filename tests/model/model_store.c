@@ -12,9 +12,9 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "storage/keydir.h"
-#include "storage/store_area.h"
-#include "storage/store_recompress.h"
+#include "storage/keydir/keydir.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/recompress/store_recompress.h"
 #include "tests/unit/storage/bench.h"
 
 enum { AREAS = 3, SLOTS = 3000, KEYS = 40, VALUE_MAX = 40000, CHECK_EVERY = 500, TENANTS = 3 };

@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "storage/zpool.h"
+#include "storage/alloc/zpool.h"
 #include "tests/unit/storage/kit.h"
 
 enum { OBJECTS_MAX = 4096, MAPS_MAX = 16 };

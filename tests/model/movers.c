@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "snapshot/reader.h"
-#include "storage/store_recompress.h"
-#include "storage/store_scrub.h"
-#include "storage/store_snapshot.h"
+#include "storage/store/recompress/store_recompress.h"
+#include "storage/store/snapshot/store_snapshot.h"
+#include "storage/store/store_scrub.h"
 
 static void *compact(void *argument)
 {

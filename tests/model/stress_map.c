@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "storage/store_map.h"
+#include "storage/store/map/store_map.h"
 #include "tests/model/movers.h"
 #include "tests/model/numbered.h"
 

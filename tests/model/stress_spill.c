@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "storage/store_map.h"
-#include "storage/store_spill.h"
+#include "storage/store/map/store_map.h"
+#include "storage/store/spill/store_spill.h"
 #include "tests/unit/storage/bench.h"
 
 enum { THREADS = 4, SLOTS_EACH = 700, EXTENT_BYTES = 128 << 10, MEMORY_BYTES = 6 << 20 };

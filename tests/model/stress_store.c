@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "codec/codec_solo.h"
-#include "storage/store_meta.h"
-#include "storage/store_packed.h"
+#include "storage/store/item/store_meta.h"
+#include "storage/store/page/store_packed.h"
 #include "tests/model/movers.h"
 #include "tests/model/numbered.h"
 

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "storage/zpool.h"
+#include "storage/alloc/zpool.h"
 #include "tests/unit/storage/kit.h"
 
 enum { THREADS = 3, OBJECTS = 400, MAPS = 8, SIZE_MAX_BYTES = 9000, LIMIT_PAGES = 500 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client/cli/advice.h"
+#include "client/cli/advise/advice.h"
 
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What --local may say, and how much that is. */
-#include "client/cli/run_limit.h"
+#include "client/cli/run/run_limit.h"
 
 #include <string.h>
 

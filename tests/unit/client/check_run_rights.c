@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What a person is told whose kernel cannot do what paging needs, or will not. */
-#include "client/cli/run_rights.h"
+#include "client/cli/run/run_rights.h"
 
 #include <errno.h>
 #include <string.h>

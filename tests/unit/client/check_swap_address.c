@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Which addresses of block devices are taken, and as what. */
-#include "client/cli/swap_address.h"
+#include "client/cli/swap/swap_address.h"
 
 #include <stdio.h>
 #include <string.h>

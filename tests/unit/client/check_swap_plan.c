@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What is read off the kernel's and the tools' texts, and what is decided on it. */
-#include "client/cli/swap_plan.h"
+#include "client/cli/swap/swap_plan.h"
 
 #include <string.h>
 
-#include "client/cli/swap_facts.h"
-#include "client/cli/words.h"
+#include "client/cli/say/words.h"
+#include "client/cli/swap/swap_facts.h"
 #include "tests/unit/base/suite.h"
 
 static const char swaps[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

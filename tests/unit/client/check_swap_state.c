@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What is remembered of a swap that was turned on, and which devices are told apart. */
-#include "client/cli/swap_state.h"
+#include "client/cli/swap/swap_state.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "codec/compressor_text.h"
 
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "tests/unit/base/suite.h"
 
 START_TEST(a_name_with_or_without_a_level_is_read_and_written)

@@ -2,7 +2,7 @@
 #include "codec/dictionary.h"
 
 #include "base/crc32c.h"
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 #include "codec/dictionary_gain.h"
 #include "tests/unit/base/suite.h"
 #include "tests/unit/storage/kit_dictionary.h"

@@ -3,8 +3,8 @@
 #ifndef FARPAGE_TESTS_UNIT_STORAGE_BENCH_H
 #define FARPAGE_TESTS_UNIT_STORAGE_BENCH_H
 #include "base/crc32c.h"
-#include "storage/store.h"
-#include "storage/store_area.h"
+#include "storage/store/page/store_area.h"
+#include "storage/store/store.h"
 #include "tests/unit/storage/kit.h"
 
 enum { BENCH_START_MS = 1000000, BENCH_START_UNIX_S = 1700000000, BENCH_MIB = 1 << 20 };

@@ -4,7 +4,7 @@
 #define FARPAGE_TESTS_UNIT_STORAGE_KIT_SEATS_H
 #include <check.h>
 
-#include "storage/compressor.h"
+#include "storage/compress/compressor.h"
 
 static inline struct compressor_row row_of(struct compressor_pool *pool, uint8_t id)
 {

@@ -4,7 +4,7 @@
 #define FARPAGE_TESTS_UNIT_STORAGE_POOL_H
 #include <check.h>
 
-#include "storage/zpool.h"
+#include "storage/alloc/zpool.h"
 #include "tests/unit/storage/kit.h"
 
 /* The movable ones first. */
