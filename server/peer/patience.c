@@ -13,6 +13,7 @@ enum {
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
 {
     uint64_t total = budget_total(budget), limit = budget_limit(budget);
+    if (output_pending(output) <= FEW_BYTES) return false;
     return total >= limit || (total + ROOM_BYTES > limit && output_pending(output) >= HOARD_BYTES);
 }
 

@@ -28,8 +28,9 @@ struct conn_verdict {
     bool idle;          /* nothing was under way */
 };
 
-/* What waits to be read is needed for others: memory is full, or nearly and this is much of it. To
- * let go of the few that fill it to the byte would leave no room for anybody's next request. */
+/* What waits to be read is needed for others: it is more than may always wait, and memory is full,
+ * or nearly and this is much of it. To let go of the few that fill it to the byte would leave no
+ * room for anybody's next request. */
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
     FP_NONNULL(1, 2);
 

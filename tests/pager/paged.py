@@ -286,6 +286,7 @@ def what_a_fork_shares_stays_below_the_limit_too(programs):
             highest = 0
             while paged.process.poll() is None: # while the pager stands still: nothing moves meanwhile
                 paged.process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, paged.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
                 pids = family(paged.process.pid)[1:]
                 highest = max(highest, sum(map(anonymous_kib, pids)))
                 paged.process.send_signal(signal.SIGCONT)
