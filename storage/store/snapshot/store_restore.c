@@ -268,13 +268,16 @@ static enum fp_status take_pages(struct store_restore *restore,
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-/* Nobody else writes back yet. True: try again; once nothing can be written items give way. */
+/* Nobody else writes back yet. True: try again; once nothing can be written items give way. To keep
+ * a piece anew makes nobody give way by itself, so it is asked for here. */
 static bool makes_room_for_item(struct store_restore *restore, enum fp_status status)
 {
     struct store_scratch *scratch = restore->scratch;
     struct spill_limits limits = {.bytes = SPILL_EXTENT_BYTES, .looks = SPILL_LOOKS};
     struct spill_step done;
-    if (status != FP_NO_MEMORY || !scratch->later) return false;
+    if (status != FP_NO_MEMORY) return false;
+    if (!scratch->later && store_may_retry(restore->store, scratch, status)) return true;
+    if (!scratch->later) return false;
     scratch->later = false;
     (void)!store_spill_step(restore->store, scratch, limits, &done);
     return true;
