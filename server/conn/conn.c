@@ -332,10 +332,10 @@ static void event_want(struct event *event, bool wanted, const struct timeval *t
     else (void)event_del(event);
 }
 
-static bool is_full(struct conn *conn)
+static bool is_ahead_of_client(struct conn *conn)
 {
     const struct settings *settings = &conn->worker->shared->settings;
-    return output_buffered(&conn->output) >= conn_replies_most(settings, budget_of(conn));
+    return conn_replies_are_ahead(settings, budget_of(conn), &conn->output);
 }
 
 static const struct timeval at_once = {0, 0}, in_a_moment = {0, 1000};
@@ -381,7 +381,8 @@ static void settle(struct conn *conn, enum step why)
     if (pending && !event_pending(&conn->write_event, EV_WRITE, NULL))
         conn->moved_ns = conn->worker->now_ns;
     /* What was full may have been taken by the socket at once: then it is just a turn. */
-    if (why == STEP_FULL || why == STEP_TURN) why = is_full(conn) ? STEP_FULL : STEP_TURN;
+    if (why == STEP_FULL || why == STEP_TURN)
+        why = is_ahead_of_client(conn) ? STEP_FULL : STEP_TURN;
     if (why == STEP_TURN) conn_count(conn, COUNTER_conn_yields, 1);
     bool begun = conn->kept.size_bytes > 0 || conn->swallow_bytes > 0 ||
                  conn->session.value_in != NULL || conn_is_within_batch(conn);

@@ -314,10 +314,10 @@ static void event_want(struct nbd_event *event, bool wanted, const struct timeva
     else (void)event_del(&event->event);
 }
 
-static bool is_full(struct nbd_conn *conn)
+static bool is_ahead_of_client(struct nbd_conn *conn)
 {
     const struct settings *settings = &conn->worker->shared->settings;
-    return output_buffered(&conn->output) >= conn_replies_most(settings, budget_of(conn));
+    return conn_replies_are_ahead(settings, budget_of(conn), &conn->output);
 }
 
 static bool nothing_arrived(const struct nbd_conn *conn)
@@ -374,7 +374,7 @@ static void settle(struct nbd_conn *conn, enum nbd_step why)
         return;
     }
     if (why == NBD_STEP_FULL || why == NBD_STEP_TURN)
-        why = is_full(conn) ? NBD_STEP_FULL : NBD_STEP_TURN;
+        why = is_ahead_of_client(conn) ? NBD_STEP_FULL : NBD_STEP_TURN;
     if (why == NBD_STEP_TURN) count(conn, COUNTER_conn_yields, 1);
     if (why == NBD_STEP_WAIT && has_begun(conn) && conn->begun_ns == 0)
         conn->begun_ns = conn->worker->now_ns;

@@ -8,6 +8,7 @@ enum {
     ROOM_BYTES = 1 << 20,       /* less is left: memory is nearly full */
     HOARD_BYTES = 64 << 10,     /* of one's unread replies is much then */
     FEW_BYTES = 4096,           /* of them may wait always */
+    AHEAD_BYTES = 64 << 10,     /* and be ahead of the client when a turn is over */
 };
 
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
@@ -22,6 +23,13 @@ uint64_t conn_replies_most(const struct settings *settings, const struct budget 
     uint64_t most = setting(&settings->output_buffer_max_bytes);
     bool full = budget_total(budget) >= budget_limit(budget);
     return full ? min_u64(most, FEW_BYTES) : most;
+}
+
+bool conn_replies_are_ahead(const struct settings *settings, const struct budget *budget,
+                            const struct output *output)
+{
+    uint64_t most = conn_replies_most(settings, budget);
+    return output_buffered(output) >= min_u64(most, AHEAD_BYTES);
 }
 
 static bool overdue(uint64_t since_ns, uint64_t now_ns, uint64_t limit_ns)

@@ -41,6 +41,11 @@ bool conn_reply_is_needed(const struct budget *budget, const struct output *outp
 uint64_t conn_replies_most(const struct settings *settings, const struct budget *budget)
     FP_NONNULL(1, 2);
 
+/* When its turn is over: so much of its output waits that its next turn begins when all of that was
+ * taken. Less than conn_replies_most: large replies are not made far ahead of who reads them. */
+bool conn_replies_are_ahead(const struct settings *settings, const struct budget *budget,
+                            const struct output *output) FP_NONNULL(1, 2, 3);
+
 struct conn_verdict conn_patience(const struct settings *settings, const struct conn_stand *stand,
                                   uint64_t now_ns) FP_MUST_CHECK FP_NONNULL(1, 2);
 
