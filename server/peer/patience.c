@@ -8,7 +8,7 @@ enum {
     ROOM_BYTES = 1 << 20,       /* less is left: memory is nearly full */
     HOARD_BYTES = 64 << 10,     /* of one's unread replies is much then */
     FEW_BYTES = 4096,           /* of them may wait always */
-    AHEAD_BYTES = 64 << 10,     /* and be ahead of the client when a turn is over */
+    AHEAD_BYTES = 16 << 10,     /* and be ahead of the client when a turn is over */
 };
 
 bool conn_reply_is_needed(const struct budget *budget, const struct output *output)
