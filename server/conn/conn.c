@@ -7,15 +7,15 @@
  * incomplete request is kept with the connection. The first byte says which language is spoken.
  * A long value is not kept: it is packed piece by piece from there (dispatch_value_in.c).
  *
- * A connection stops reading while its replies are not read (server.output_buffer_max), and lets
+ * A connection stops reading while too much of its replies is unread (patience.h), and lets
  * others go first after server.requests_per_turn requests. Both leave input behind, which `resume`
  * carries on with.
  *
  *   what happened          read event   write event   turn event
  *   all input carried out  on           -             -
  *   output is full         off          on            -           -> resume when drained
- *   turn is over           off          -             on          -> resume
- *   its tenant is ahead    off          -             (queue.h)   -> read, or resume
+ *   turn is over           off          on if pending on          -> resume
+ *   its tenant is ahead    off          on if pending (queue.h)   -> read, or resume
  *   its page is being read off          on if pending -           -> resume when it has come
  *   room is being made     off          on if pending in a moment -> resume
  *   TLS holds more input   on           -             on          -> read

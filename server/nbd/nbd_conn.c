@@ -11,7 +11,7 @@
  *   what happened           read event   write event   turn event
  *   all input carried out   on           if pending    if a trim goes on
  *   output is full          off          on            -              -> resume when drained
- *   turn is over            off          -             on             -> resume
+ *   turn is over            off          on if pending on             -> resume
  *   closing                 off          on if pending -              -> gone when drained
  */
 #include "server/nbd/nbd_conn.h"
