@@ -240,8 +240,10 @@ def hostile_monitors_cost_little(programs):
         assert server.rss_bytes() < before + (4 << 20), (before, server.rss_bytes())
         values = server.metrics()
         assert values['farpage_http_requests_total{status="431"}'] == 1, values
-        assert values['farpage_http_requests_total{status="too_slow"}'] >= 32
-        assert values['farpage_http_requests_total{status="turned_away"}'] >= 1
+        slow, away = (values[f'farpage_http_requests_total{{status="{how}"}}']
+                      for how in ("too_slow", "turned_away"))
+        # All of the crowd; who came before it may have had one of the 32 places still.
+        assert slow + away >= 40 and 30 <= slow <= 32, (slow, away)
 
 
 def the_door_may_have_tls_and_users(programs):
